@@ -1,0 +1,58 @@
+# Tuoka. `make` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+TOOL := go tool -modfile=.ci/tools.mod
+FUZZTIME ?= 30s
+SEEDS ?= 3
+
+.PHONY: help run build test race long check fmt lint security secrets reveal generate generated fuzz cover golden
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/tuoka
+	CGO_ENABLED=0 go build -trimpath -o bin/tuoka ./cmd/tuoka
+
+run: build ## start everything on this machine: Tuoka, its database and a simulator of every counterpart
+	./bin/tuoka serve --sandbox
+
+test: ## run all tests (the daily proof, at most ten minutes)
+	go test -shuffle=on ./...
+
+race: ## run all tests under the race detector
+	go test -race -shuffle=on ./...
+
+check: fmt generated lint security secrets reveal ## everything that reads the code without running it
+
+fmt:
+	@out=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.gen\.go$$')); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+security: ## gosec
+	$(TOOL) gosec -quiet -exclude-generated -exclude-dir=.ci ./...
+
+secrets: ## look for secrets and machine names in what git tracks
+	@.ci/secrets
+
+reveal: ## compare the callers of Reveal with the committed list
+	@.ci/reveal
+
+generate: ## write generated code anew
+	go generate ./...
+
+generated: generate ## fail when generated code is not what the sources say
+	@git diff --exit-code -- '*.gen.go' || { echo "generated code is stale: commit what make generate wrote"; exit 1; }
+
+golden: ## write the golden files anew; look at the difference before committing
+	go test $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u) -update
+
+fuzz: ## fuzz every parser of outside bytes, FUZZTIME each
+	@.ci/fuzz $(FUZZTIME)
+
+cover: ## statement coverage of the money core; fails below 90 %
+	@.ci/cover
+
+long: ## the whole proof: race detector, coverage, fuzzing, and pay under faults with SEEDS seeds, killed and not
+	.ci/long $(FUZZTIME) $(SEEDS)
