@@ -1,0 +1,287 @@
+package order
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/split"
+)
+
+// leaseMargin is how much longer than a call's own deadline its claim is kept, so that a request still on its way when we gave up has
+// arrived before anybody asks again (design.md §4.1).
+const leaseMargin = 30 * time.Second
+
+// turn is what an order does next. Either it calls somebody, after the intent is stored; or it waits; or its job is done.
+type turn struct {
+	call  func(ctx context.Context) again // runs outside every transaction and notes the answer in the order
+	until time.Time
+	note  string
+	done  bool
+}
+
+// again is how a call ended: the zero value is progress; else the same is due once more by a schedule, not before rest.
+type again struct {
+	schedule *job.Schedule
+	rest     time.Time
+	over     func() // what to do when the schedule is over; nil: a person must look
+	note     string
+}
+
+func later(s *job.Schedule, note string) again { return again{schedule: s, note: note} }
+
+// run is one claim's work on one order.
+type run struct {
+	*Service
+	order   *Order
+	party   *Party
+	claim   job.Claim
+	actor   string
+	attempt int
+	account *patient.Account // read when first needed
+	next    job.Next         // where the last commit left the job
+	looked  bool             // a closed order's payment was looked up in this run
+}
+
+// Step claims one due order and works on it until it waits. It reports whether there was one.
+func (s *Service) Step(ctx context.Context) (bool, error) {
+	now := s.clock.Now()
+	due, err := s.queue.Due(ctx, []string{JobKind}, now, 8)
+	if err != nil {
+		return false, fmt.Errorf("due orders: %w", err)
+	}
+	for _, j := range due {
+		claim, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
+		if errors.Is(err, job.ErrBusy) {
+			continue // another worker was faster
+		}
+		if err != nil {
+			return false, fmt.Errorf("take order job %s: %w", j.Ref, err)
+		}
+		return true, s.work(ctx, claim, "system")
+	}
+	return false, nil
+}
+
+// leaseEnd is when a claim taken now ends: a call may begin at once.
+func (s *Service) leaseEnd() time.Time {
+	return s.clock.Now().Add(s.config.CallLimit + s.config.Pace.Wait(leaseMargin))
+}
+
+// asked is until when nobody repeats what is sent now.
+func (s *Service) asked() time.Time { return s.leaseEnd() }
+
+func (s *Service) work(ctx context.Context, claim job.Claim, actor string) error {
+	id, err := ParseID(claim.Ref)
+	if err != nil {
+		return fmt.Errorf("order job %d: %w", claim.ID, err)
+	}
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return fmt.Errorf("order %s: %w", claim.Ref, err)
+	}
+	r, err := s.running(o, claim, actor)
+	if err != nil {
+		return err
+	}
+	return r.loop(ctx)
+}
+
+func (s *Service) running(o *Order, claim job.Claim, actor string) (*run, error) {
+	party, ok := s.parties[o.Institution]
+	if !ok {
+		return nil, fmt.Errorf("order %s: institution %s is not configured", o.ID.No(), o.Institution)
+	}
+	return &run{Service: s, order: o, party: party, claim: claim, actor: actor, attempt: claim.Attempt}, nil
+}
+
+// loop is intent, call, result, and again, until the order waits or is done. The result of one call and the intent of the next share a
+// commit. The caller's going away does not end it.
+func (r *run) loop(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	for {
+		t, err := r.turn(ctx)
+		if err != nil {
+			return fmt.Errorf("order %s in %s: %w", r.order.ID.No(), r.order.State, err)
+		}
+		switch {
+		case t.done:
+			return r.commit(ctx, job.Finish())
+		case t.call == nil:
+			return r.commit(ctx, job.At(t.until, r.attempt, t.note))
+		}
+		if err := r.intend(ctx); err != nil {
+			return err
+		}
+		callCtx, cancel := r.clock.WithDeadline(ctx, r.config.CallLimit)
+		a := t.call(callCtx)
+		cancel()
+		if a.schedule == nil {
+			r.attempt = 0
+			continue
+		}
+		wait, ok := a.schedule.Wait(r.attempt, r.config.Pace)
+		if !ok {
+			r.attempt = 0
+			if a.over == nil {
+				r.review(TooLong)
+			} else {
+				a.over()
+			}
+			continue
+		}
+		r.attempt++
+		at := r.clock.Now().Add(r.source.Spread(wait))
+		if at.Before(a.rest) {
+			at = a.rest
+		}
+		return r.commit(ctx, job.At(at, r.attempt, a.note))
+	}
+}
+
+// intend makes sure, before a call, that what is asked is stored and that the claim outlives the call.
+func (r *run) intend(ctx context.Context) error {
+	end := r.leaseEnd()
+	if !r.dirty() && !r.claim.LeaseUntil.Before(end.Add(-r.config.Pace.Wait(leaseMargin/2))) {
+		return nil // a question only, and the lease is fresh
+	}
+	return r.commit(ctx, job.Hold(end, r.attempt))
+}
+
+func (r *run) dirty() bool {
+	if len(r.order.Events) > 0 || r.order.changed {
+		return true
+	}
+	for _, s := range r.order.Settlements {
+		if s.Changed() {
+			return true
+		}
+	}
+	for _, p := range r.order.Payments {
+		if p.Changed() {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) commit(ctx context.Context, next job.Next) error {
+	r.order.UpdatedAt = r.clock.Now()
+	err := r.store.Save(ctx, r.order, &r.claim, next)
+	if errors.Is(err, job.ErrLost) && len(r.order.Events) > 0 {
+		return errors.Join(err, r.keepLate(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("save order %s: %w", r.order.ID.No(), err)
+	}
+	r.order.changed = false
+	r.next = next
+	return nil
+}
+
+// keepLate stores what was learnt after the claim was lost: it is evidence for the next step, never dropped.
+func (r *run) keepLate(ctx context.Context) error {
+	body, err := json.Marshal(r.order.Events)
+	if err != nil {
+		return err
+	}
+	_, err = r.inbox.Put(ctx, job.Notice{Source: lateSource, ID: fmt.Sprintf("%s/%d/%d", r.order.ID.No(), r.claim.ID, r.claim.Version),
+		Kind: "late_answer", Number: r.order.ID.No(), Body: body, ReceivedAt: r.clock.Now()})
+	return err
+}
+
+// turn decides what the order does next, from what is stored alone.
+func (r *run) turn(ctx context.Context) (turn, error) {
+	switch r.order.State {
+	case Quoting:
+		return r.quoting(ctx)
+	case Quoted:
+		return r.quoted(ctx)
+	case Paying, Settling:
+		return r.advance(ctx)
+	case BeingPosted:
+		return r.posting()
+	case Closing:
+		return r.closing(ctx)
+	case Unwinding:
+		return r.unwinding(ctx)
+	case Closed:
+		return r.closed(ctx)
+	default: // completed, unwound, review: nothing happens by itself
+		return turn{done: true}, nil
+	}
+}
+
+// note adds an event; the store numbers it and writes it with the next commit.
+func (r *run) note(e Event) {
+	e.At, e.Actor = r.clock.Now(), r.actor
+	r.order.Events = append(r.order.Events, e)
+}
+
+// move moves the order itself. A move that the table does not have is a bug and stops the step before anything is written.
+func (r *run) move(m Move, detail string) error {
+	from := r.order.State
+	to, err := from.Next(m)
+	if err != nil {
+		return err
+	}
+	r.order.State = to
+	r.note(Event{Subject: "order", Verb: string(m), From: string(from), To: string(to), Detail: detail, Split: r.order.Split})
+	return nil
+}
+
+// leg notes a move of a leg, with the money it moved.
+func (r *run) leg(subject, verb, from, to, number string, s split.Split, p ledger.Posting) {
+	r.note(Event{Subject: subject, Verb: verb, From: from, To: to, Number: number, Split: s, Posting: p})
+}
+
+// review hands the order to people. The calls that lead here have left the legs as they are.
+func (r *run) review(c Cause) {
+	r.order.Cause = c
+	m := Escalate
+	switch r.order.State {
+	case InReview:
+		return
+	case Quoting, Quoted: // no money is involved, closing is safe
+		m = Abandon
+	case Closed: // money came after all, and nobody can tell how it stands
+		_ = r.move(Unwind, string(c))
+	}
+	_ = r.move(m, string(c)) // all other states that call have this move
+}
+
+// abandon begins to close an order of which no money was taken.
+func (r *run) abandon(ctx context.Context, c Cause) (turn, error) {
+	r.giveUp(c)
+	return r.turn(ctx)
+}
+
+func (r *run) giveUp(c Cause) {
+	r.order.Cause = c
+	_ = r.move(Abandon, string(c)) // the callers' states all have this move
+}
+
+// unwind begins to give everything back.
+func (r *run) unwind(c Cause) {
+	r.order.Cause = c
+	_ = r.move(Unwind, string(c))
+}
+
+func kindOf(err error) string { return fault.InMoneyStep(err).String() }
+
+func (r *run) payer(ctx context.Context) (patient.Account, error) {
+	if r.account == nil {
+		a, err := r.people.Account(ctx, r.order.Account)
+		if err != nil {
+			return patient.Account{}, fmt.Errorf("payer: %w", err)
+		}
+		r.account = &a
+	}
+	return *r.account, nil
+}

@@ -1,0 +1,107 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tuoka/tuoka/internal/job"
+)
+
+// lateSource marks a notice that we wrote ourselves: an answer that came after the claim was lost.
+const lateSource = "late"
+
+// StepInbox handles one unread notice. It reports whether there was one that could be handled.
+//
+// A notice is a hint: it makes the order's own step ask the counterpart. It never moves money by itself, never leaves a review, and may
+// be lost, doubled, reordered or late by days.
+func (s *Service) StepInbox(ctx context.Context) (bool, error) {
+	unread, err := s.inbox.Unread(ctx, 16)
+	if err != nil {
+		return false, fmt.Errorf("inbox: %w", err)
+	}
+	var faults error
+	for _, n := range unread {
+		handled, err := s.notified(ctx, n)
+		if err != nil { // it must not keep the others waiting
+			faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
+			continue
+		}
+		if handled {
+			return true, errors.Join(faults, s.inbox.Mark(ctx, n.ID, s.clock.Now()))
+		}
+	}
+	return false, faults
+}
+
+func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
+	if n.Source == lateSource {
+		return s.learnLate(ctx, n)
+	}
+	_, institution, ok := strings.Cut(n.Source, "/")
+	if !ok {
+		return true, nil // not ours to understand; it stays in the inbox, marked
+	}
+	o, err := s.about(ctx, institution, n.Number)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil // a number that is not ours: kept for reconciliation
+	}
+	if err != nil {
+		return false, err
+	}
+	id := o.ID
+	now := s.clock.Now()
+	if o.State == Closed {
+		return true, s.store.Revive(ctx, id, now)
+	}
+	return true, s.queue.Wake(ctx, JobKind, id.No(), now)
+}
+
+// about finds the order of a notice: WeChat names a cash order, a HIS names the order itself.
+func (s *Service) about(ctx context.Context, institution, number string) (*Order, error) {
+	id, err := s.store.ByOutTradeNo(ctx, institution, number)
+	if errors.Is(err, ErrNotFound) {
+		id, err = ParseID(number)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.store.Load(ctx, id)
+	if err == nil && o.Institution != institution {
+		return nil, ErrNotFound
+	}
+	return o, err
+}
+
+// learnLate writes a late answer into the order's history, where the next step and people find it. What it claims is proved by the
+// queries that the order makes anyway.
+func (s *Service) learnLate(ctx context.Context, n job.Stored) (bool, error) {
+	id, err := ParseID(n.Number)
+	if err != nil {
+		return true, nil
+	}
+	now := s.clock.Now()
+	if err := s.store.Revive(ctx, id, now); err != nil {
+		return false, err
+	}
+	j, found, err := s.queue.Find(ctx, JobKind, id.No())
+	if err != nil || !found {
+		return false, err
+	}
+	claim, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
+	if errors.Is(err, job.ErrBusy) {
+		return false, nil // its holder works; later
+	}
+	if err != nil {
+		return false, err
+	}
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	o.Events = append(o.Events, Event{At: now, Actor: "system", Subject: "order", Verb: "late_answer", From: string(o.State), To: string(o.State),
+		Number: n.Notice.ID, Detail: "inbox"})
+	_, err = s.drive(ctx, o, claim, "system")
+	return true, err
+}

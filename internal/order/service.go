@@ -1,0 +1,364 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/settlement"
+)
+
+// Party is one institution with its counterparts.
+type Party struct {
+	Institution string
+	Name        string // what the payer sees
+	Route       Route
+	NeedsAuth   bool               // the insurer wants a living authorisation; false where the ID card serves
+	Insurer     settlement.Insurer // nil: no insurance here
+	Gateway     payment.Gateway
+	Hospital    Hospital
+	Bills       bill.Source
+	PostLimit   time.Duration // how long the HIS may leave a paid order unbooked before everything goes back; 0: it is told for seven days
+}
+
+// Config are the engine's limits and waits. The zero value is production's.
+type Config struct {
+	Owner      string        // this process, as the owner of claims
+	Pace       clock.Pace    // divides polls, retries and settling times; 1 in production
+	CallLimit  time.Duration // the longest a call may take; default 60 s, as long as an insurer may think
+	QuoteLife  time.Duration // how long a quote may be confirmed; default 15 min
+	PayWindow  time.Duration // how long the patient may take to pay; default 30 min
+	AuthMargin time.Duration // how much of the authorisation's life must be left when cash is paid; default 2 min
+	Routes     map[Route][]Leg // leg orders beyond, or instead of, the standard ones
+}
+
+func (c Config) withDefaults() Config {
+	if c.Owner == "" {
+		c.Owner = "tuoka"
+	}
+	c.CallLimit = orElse(c.CallLimit, time.Minute)
+	c.QuoteLife = orElse(c.QuoteLife, 15*time.Minute)
+	c.PayWindow = orElse(c.PayWindow, 30*time.Minute)
+	c.AuthMargin = orElse(c.AuthMargin, 2*time.Minute)
+	return c
+}
+
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}
+
+// Service makes, drives and shows orders.
+type Service struct {
+	store   Store
+	queue   job.Queue
+	inbox   job.Inbox
+	people  patient.Store
+	parties map[string]*Party
+	clock   clock.Clock
+	source  *clock.Source
+	config  Config
+}
+
+// New makes the service for these institutions.
+func New(store Store, queue job.Queue, inbox job.Inbox, people patient.Store, parties []*Party, c clock.Clock, source *clock.Source, config Config) *Service {
+	s := &Service{store: store, queue: queue, inbox: inbox, people: people, parties: map[string]*Party{}, clock: c, source: source,
+		config: config.withDefaults()}
+	for _, p := range parties {
+		s.parties[p.Institution] = p
+	}
+	return s
+}
+
+// QuoteRequest asks for an order of some bills.
+type QuoteRequest struct {
+	Account     patient.AccountID
+	Institution string
+	Patient     patient.ID
+	BillNos     []string
+	Insurance   bool // ask the insurer; needs consent, binding and a living authorisation
+	UseAccount  bool // let the personal account pay (acct_used_flag)
+	Key         job.Key
+	BodyDigest  string
+}
+
+// maxBills is how many bills one order may hold.
+const maxBills = 20
+
+// Quote reads the bills, makes an order of them and asks who pays what; it charges nothing. The order comes back as far as it got:
+// quoted, or still quoting when the insurer is slow. Errors: patient.ErrNotFound, ErrNoConsent, ErrNotBound, ErrAuthExpired; the
+// sentinels of package bill; ErrNoBills, ErrBillCount, ErrBillLive, ErrRoute; job.ErrBusy when the idempotency key is taken.
+func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
+	party, ok := s.parties[q.Institution]
+	if !ok {
+		return nil, ErrNotFound
+	}
+	if _, ok := s.legsOf(party.Route); !ok {
+		return nil, ErrRoute.Because(fmt.Errorf("route %q of %s", party.Route, party.Institution))
+	}
+	if err := checkNos(q.BillNos); err != nil {
+		return nil, err
+	}
+	o, err := s.draft(ctx, q, party)
+	if err != nil {
+		return nil, fmt.Errorf("quote: %w", err)
+	}
+	bills, err := readBills(ctx, party.Bills, o.HISPatient, q.BillNos)
+	if err != nil {
+		return nil, fmt.Errorf("quote: %w", err)
+	}
+	for i := range bills {
+		if bills[i].Bill.Visit.No != bills[0].Bill.Visit.No {
+			return nil, ErrBillCount
+		}
+	}
+	o.Bills = bills
+	if o.Total, err = totalOf(bills); err != nil {
+		return nil, fmt.Errorf("quote: %w", err)
+	}
+	o.Events = []Event{{At: o.CreatedAt, Actor: actorOf(q.Account), Subject: "order", Verb: "create", To: string(o.State)}}
+	claim, err := s.store.Create(ctx, o, job.New{Kind: JobKind, Ref: o.ID.No(), RunAt: o.CreatedAt, Owner: s.config.Owner, LeaseUntil: s.leaseEnd()},
+		q.Key, job.Replay{BodyDigest: q.BodyDigest, Ref: o.ID.No(), CreatedAt: o.CreatedAt})
+	if err != nil {
+		return nil, fmt.Errorf("quote: %w", err)
+	}
+	return s.drive(ctx, o, claim, actorOf(q.Account))
+}
+
+func checkNos(nos []string) error {
+	if len(nos) == 0 {
+		return ErrNoBills
+	}
+	sorted := slices.Sorted(slices.Values(nos))
+	if len(nos) > maxBills || len(slices.Compact(sorted)) != len(nos) {
+		return ErrBillCount
+	}
+	return nil
+}
+
+// draft checks who asks for whom, before any counterpart is called.
+func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Order, error) {
+	p, err := s.people.Patient(ctx, q.Account, q.Patient)
+	if err != nil {
+		return nil, err
+	}
+	if p.Institution != q.Institution {
+		return nil, patient.ErrNotFound
+	}
+	now := s.clock.Now()
+	o := &Order{ID: ID(s.source.ID()), Institution: q.Institution, Account: q.Account, Patient: p.ID, HISPatient: p.HISPatient,
+		Route: party.Route, State: Quoting, CreatedAt: now, UpdatedAt: now, UseAccount: q.UseAccount}
+	if !q.Insurance || party.Insurer == nil {
+		return o, nil
+	}
+	consents, err := s.people.Consents(ctx, q.Account)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(consents, func(c patient.Consent) bool { return c.Kind == patient.ConsentInsurance }) {
+		return nil, patient.ErrNoConsent
+	}
+	if _, bound, err := s.people.BindingOf(ctx, p.ID); err != nil || !bound {
+		return nil, errors.Join(patient.ErrNotBound, err)
+	}
+	o.Insured = true
+	if !party.NeedsAuth {
+		return o, nil
+	}
+	auth, err := s.people.NewestAuth(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
+	return o, s.checkAuth(o)
+}
+
+// checkAuth refuses an authorisation that would end before the patient has had a minute to pay.
+func (s *Service) checkAuth(o *Order) error {
+	if o.PayAuth != 0 && o.AuthUntil.Add(-s.config.AuthMargin).Sub(s.clock.Now()) < leastTime {
+		return patient.ErrAuthExpired
+	}
+	return nil
+}
+
+func actorOf(a patient.AccountID) string { return fmt.Sprintf("account:%d", a) }
+
+// drive works on a held order in the request that needs the result. Whatever goes wrong here, the job survives and a worker goes on.
+func (s *Service) drive(ctx context.Context, o *Order, claim job.Claim, actor string) (*Order, error) {
+	r, err := s.running(o, claim, actor)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.loop(ctx); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// hold claims an order's job for a request; it waits a moment for a worker that has it.
+func (s *Service) hold(ctx context.Context, account patient.AccountID, id ID) (*Order, job.Claim, error) {
+	if _, err := s.Get(ctx, account, id); err != nil {
+		return nil, job.Claim{}, err
+	}
+	for tries := 0; ; tries++ {
+		j, found, err := s.queue.Find(ctx, JobKind, id.No())
+		if err != nil {
+			return nil, job.Claim{}, fmt.Errorf("order %s: %w", id.No(), err)
+		}
+		if !found {
+			return nil, job.Claim{}, ErrState
+		}
+		claim, err := s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
+		if err == nil {
+			o, err := s.Get(ctx, account, id) // as it stands now that nobody else moves it
+			return o, claim, err
+		}
+		if !errors.Is(err, job.ErrBusy) || tries >= 30 {
+			return nil, job.Claim{}, fmt.Errorf("order %s: %w", id.No(), err)
+		}
+		if err := s.clock.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil, job.Claim{}, err
+		}
+	}
+}
+
+// refuse gives a claim back untouched and answers with the reason.
+func (s *Service) refuse(ctx context.Context, claim job.Claim, reason error) error {
+	return errors.Join(reason, s.queue.Give(ctx, claim, job.At(claim.RunAt, claim.Attempt, claim.Note)))
+}
+
+// Confirm takes the patient's consent to the quote: it locks the bills, reads them again and begins to collect. The order comes back as
+// far as it got: paying (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrExpired,
+// ErrState, patient.ErrAuthExpired, job.ErrBusy.
+func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
+	o, claim, err := s.hold(ctx, account, id)
+	if err != nil {
+		return nil, fmt.Errorf("confirm: %w", err)
+	}
+	if err := s.mayConfirm(o); err != nil {
+		return nil, fmt.Errorf("confirm: %w", s.refuse(ctx, claim, err))
+	}
+	o.ConfirmedAt = s.clock.Now()
+	claim.Attempt = 0
+	o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
+		To: string(o.State), Split: o.Split})
+	return s.drive(ctx, o, claim, actorOf(account))
+}
+
+func (s *Service) mayConfirm(o *Order) error {
+	switch {
+	case !o.ConfirmedAt.IsZero():
+		return ErrConfirmed
+	case o.State != Quoted || o.CancelAsked:
+		return ErrState
+	case !s.clock.Now().Before(o.QuotedUntil):
+		return ErrExpired
+	case o.Settlement() != nil && o.Settlement().State == settlement.Presettled:
+		return s.checkAuth(o)
+	}
+	return nil
+}
+
+// Cancel gives an order up that is not paid yet. What it answers is the order as far as it got; a payment that wins the race
+// goes back or, when the insurer has already been asked to settle, completes. Errors: ErrNotFound, ErrState, job.ErrBusy.
+func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
+	o, claim, err := s.hold(ctx, account, id)
+	if err != nil {
+		return nil, fmt.Errorf("cancel: %w", err)
+	}
+	switch {
+	case o.State == Closing || (o.CancelAsked && o.State == Paying):
+		return o, s.queue.Give(ctx, claim, job.At(s.clock.Now(), claim.Attempt, claim.Note)) // asked already
+	case o.State != Quoting && o.State != Quoted && o.State != Paying:
+		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
+	case o.Payment() != nil && o.Payment().State == payment.Paid:
+		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
+	}
+	o.CancelAsked = true
+	claim.Attempt = 0
+	o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(account), Subject: "order", Verb: "cancel", From: string(o.State), To: string(o.State)})
+	return s.drive(ctx, o, claim, actorOf(account))
+}
+
+// Get reads an order of the account. ErrNotFound for another's.
+func (s *Service) Get(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("order %s: %w", id.No(), err)
+	}
+	if o.Account != account {
+		return nil, ErrNotFound
+	}
+	return o, nil
+}
+
+// waitStep is how often a waiting reader looks.
+const waitStep = 200 * time.Millisecond
+
+// Wait is Get that returns when the order's version is above the one seen, it is final, or the time is over. A reader who waits for
+// money makes us look for it: the page asks right after the cashier closed.
+func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, seen int64, most time.Duration) (*Order, error) {
+	o, err := s.Get(ctx, account, id)
+	if err != nil || o.Version > seen || o.State.Final() || o.State == InReview || most <= 0 {
+		return o, err
+	}
+	if o.State == Paying && !o.CancelAsked {
+		if err := s.queue.Wake(ctx, JobKind, id.No(), s.clock.Now()); err != nil {
+			return nil, fmt.Errorf("order %s: %w", id.No(), err)
+		}
+	}
+	end := s.clock.Now().Add(most)
+	for version := o.Version; version <= seen && s.clock.Now().Before(end); {
+		if err := s.clock.Sleep(ctx, waitStep); err != nil {
+			return o, nil // the caller has gone; the last answer stands
+		}
+		if version, err = s.store.VersionOf(ctx, id); err != nil {
+			return nil, fmt.Errorf("order %s: %w", id.No(), err)
+		}
+	}
+	return s.Get(ctx, account, id)
+}
+
+// Cashier signs what the page needs to open WeChat's cashier. ErrState unless the order waits for the patient's payment.
+func (s *Service) Cashier(ctx context.Context, account patient.AccountID, id ID) (payment.Cashier, error) {
+	o, err := s.Get(ctx, account, id)
+	if err != nil {
+		return payment.Cashier{}, err
+	}
+	p := o.Payment()
+	if o.State != Paying || o.CancelAsked || p == nil || p.State != payment.Open || !s.clock.Now().Before(p.ExpiresAt) {
+		return payment.Cashier{}, ErrState
+	}
+	return s.parties[o.Institution].Gateway.Cashier(p.PrepayID)
+}
+
+// List gives the account's orders, newest first, before the given one (0: from the newest), at most limit.
+func (s *Service) List(ctx context.Context, account patient.AccountID, before ID, limit int) ([]*Order, error) {
+	return s.store.List(ctx, account, before, limit)
+}
+
+// Live is the account's order that is to be resumed. ErrNotFound when there is none.
+func (s *Service) Live(ctx context.Context, account patient.AccountID) (*Order, error) {
+	id, err := s.store.LiveOf(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	return s.Get(ctx, account, id)
+}
+
+// History gives an order's events, oldest first.
+func (s *Service) History(ctx context.Context, account patient.AccountID, id ID) ([]Event, error) {
+	if _, err := s.Get(ctx, account, id); err != nil {
+		return nil, err
+	}
+	return s.store.History(ctx, id)
+}

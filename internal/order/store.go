@@ -1,0 +1,36 @@
+package order
+
+import (
+	"context"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/patient"
+)
+
+// Store keeps orders.
+type Store interface {
+	// Create inserts a new order with its bills, first attempts and events, its job, and the idempotency record key (with rec), in one
+	// transaction, and returns the claim when the job was born held. ErrBillLive when one of the bills is in a live order; job.ErrBusy
+	// when the key is there already.
+	Create(ctx context.Context, o *Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error)
+	// Load reads an order with all attempts. ErrNotFound.
+	Load(ctx context.Context, id ID) (*Order, error)
+	// Save writes what changed of the order and its attempts (each by compare-and-set on its version), its new events, their ledger
+	// postings, and what becomes of the job, in one transaction. A state that is not Live gives up the live marks of the order's bills for
+	// good: a late payment is unwound while its bills may already be in another order. job.ErrLost when the claim or any row has
+	// moved on: then nothing was written. On success versions, the claim and o.Events are brought up to date.
+	Save(ctx context.Context, o *Order, claim *job.Claim, next job.Next) error
+	// Revive creates the job of an order that has none, due at that time; nothing happens when there is one.
+	Revive(ctx context.Context, id ID, at time.Time) error
+	// ByOutTradeNo finds the order of a cash payment. ErrNotFound.
+	ByOutTradeNo(ctx context.Context, institution, outTradeNo string) (ID, error)
+	// List gives an account's orders, newest first, before the given order (0: from the newest).
+	List(ctx context.Context, account patient.AccountID, before ID, limit int) ([]*Order, error)
+	// LiveOf gives an account's newest order that is neither final nor completed: the one to resume. ErrNotFound.
+	LiveOf(ctx context.Context, account patient.AccountID) (ID, error)
+	// History gives an order's events, oldest first.
+	History(ctx context.Context, id ID) ([]Event, error)
+	// VersionOf is the order's version, for waiting readers. ErrNotFound.
+	VersionOf(ctx context.Context, id ID) (int64, error)
+}

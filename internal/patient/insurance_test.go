@@ -1,0 +1,152 @@
+package patient
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+func identity(p Patient, life time.Duration) Identity {
+	return Identity{Name: p.Name, IDNumber: p.IDNumber, PayAuthNo: sensitive.NewToken("AUTH360000000001"), Location: "115.89,28.68", UsableFor: life}
+}
+
+func TestBind(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	p := h.addSelf(t)
+	h.wechat.people["auth-1"] = identity(p, 10*time.Minute)
+
+	_, err := h.Bind(ctx, h.who, p.ID, "auth-1")
+	wantErr(t, err, ErrNoConsent)
+	_, err = h.Jump(ctx, h.who)
+	wantErr(t, err, ErrNoConsent)
+	if h.wechat.asked != 0 {
+		t.Fatal("the insurer's side was asked before the consent")
+	}
+	if c, err := h.Coverage(ctx, h.who, p.ID); err != nil || c.Bound || c.Usable {
+		t.Errorf("Coverage = %+v, %v; want nothing", c, err)
+	}
+	h.agree(t, ConsentInsurance)
+	j, err := h.Jump(ctx, h.who)
+	if err != nil || j != h.wechat.jump {
+		t.Errorf("Jump = %+v, %v", j, err)
+	}
+	c, err := h.Bind(ctx, h.who, p.ID, "auth-1")
+	if err != nil || !c.Bound || !c.Usable || !c.UsableUntil.Equal(h.clock.Now().Add(10*time.Minute)) {
+		t.Fatalf("Bind = %+v, %v", c, err)
+	}
+	h.recorded(t, "insurance.bind", objectOf(p.ID), "ok")
+	if h.wechat.wantsOpen != "openid-1" {
+		t.Error("the authorisation was exchanged for another openid")
+	}
+	if a := h.store.auths[0]; a.Patient != p.ID || a.Location != "115.89,28.68" || !a.Number.Equal(sensitive.NewToken("AUTH360000000001")) || a.ID <= 0 {
+		t.Errorf("stored authorisation = %+v", a)
+	}
+	if got, err := h.Coverage(ctx, h.who, p.ID); err != nil || got != c {
+		t.Errorf("Coverage = %+v, %v; want %+v", got, err, c)
+	}
+	h.clock.Advance(10 * time.Minute)
+	if got, err := h.Coverage(ctx, h.who, p.ID); err != nil || !got.Bound || got.Usable {
+		t.Errorf("Coverage = %+v, %v; want bound and not usable", got, err)
+	}
+	_, err = h.Bind(ctx, h.who, p.ID, "auth-1")
+	wantErr(t, err, ErrAuthCode)
+	h.recorded(t, "insurance.bind", objectOf(p.ID), "AUTH_CODE_INVALID")
+
+	_, stranger := h.login(t, "code-2")
+	_, err = h.Coverage(ctx, stranger, p.ID)
+	wantErr(t, err, ErrNotFound)
+}
+
+func TestBindComparesThePerson(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	self := h.addSelf(t)
+	h.agree(t, ConsentInsurance)
+	motherID := withCheck(t, "36010219600101002")
+	h.archive(t, motherName, motherID, "P5")
+	mother, err := h.Add(ctx, h.who, typed(t, Parent, motherName, motherID, ""+"13812345679"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		for_ Patient
+		seen func() Identity
+		want *fault.Error
+	}{
+		{"the owner's authorisation for the mother", mother, func() Identity { return identity(self, time.Minute) }, ErrIdentity},
+		{"the mother's for the owner", self, func() Identity { return identity(mother, time.Minute) }, ErrIdentity},
+		{"same number, other name", self, func() Identity { i := identity(self, time.Minute); i.Name = mother.Name; return i }, ErrIdentity},
+		{"same name, other number", self, func() Identity { i := identity(self, time.Minute); i.IDNumber = mother.IDNumber; return i }, ErrIdentity},
+		{"no name", self, func() Identity { i := identity(self, time.Minute); i.Name = sensitive.Name{}; return i }, ErrIdentity},
+		{"no authorisation", self, func() Identity { i := identity(self, time.Minute); i.PayAuthNo = sensitive.Token{}; return i }, ErrAuthCode},
+		{"no life", self, func() Identity { return identity(self, 0) }, ErrAuthCode},
+	} {
+		h.wechat.people["auth"] = c.seen()
+		_, err := h.Bind(ctx, h.who, c.for_.ID, "auth")
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		h.recorded(t, "insurance.bind", objectOf(c.for_.ID), c.want.Code)
+	}
+	if len(h.store.bindings) != 0 || len(h.store.auths) != 0 {
+		t.Error("a refused identity was stored")
+	}
+	h.store.broken["Record"] = errDatabase
+	h.wechat.people["auth"] = identity(mother, time.Minute)
+	_, err = h.Bind(ctx, h.who, self.ID, "auth")
+	wantErr(t, err, errDatabase)
+	wantErr(t, err, ErrIdentity)
+}
+
+func TestNoInsuranceHere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	p := h.addSelf(t)
+	h.agree(t, ConsentInsurance)
+	h.wechat.jump = Jump{}
+	_, err := h.Jump(ctx, h.who)
+	wantErr(t, err, ErrNoInsurance)
+	inst := h.institutions["h1"]
+	inst.Insurance = false
+	h.institutions["h1"] = inst
+	_, err = h.Jump(ctx, h.who)
+	wantErr(t, err, ErrNoInsurance)
+	_, err = h.Bind(ctx, h.who, p.ID, "auth")
+	wantErr(t, err, ErrNoInsurance)
+}
+
+func TestBindAndABrokenStore(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Account", "Bind"} {
+		h := newHouse(t)
+		p := h.addSelf(t)
+		h.agree(t, ConsentInsurance)
+		h.wechat.people["auth"] = identity(p, time.Minute)
+		h.store.broken[method] = errDatabase
+		_, err := h.Bind(t.Context(), h.who, p.ID, "auth")
+		wantErr(t, err, errDatabase)
+	}
+	for _, method := range []string{"BindingOf", "NewestAuth"} {
+		h := newHouse(t)
+		p := h.addSelf(t)
+		h.store.bindings[p.ID] = Binding{Patient: p.ID}
+		if c, err := h.Coverage(t.Context(), h.who, p.ID); err != nil || !c.Bound || c.Usable {
+			t.Errorf("Coverage = %+v, %v; want bound without an authorisation", c, err)
+		}
+		h.store.broken[method] = errDatabase
+		_, err := h.Coverage(t.Context(), h.who, p.ID)
+		wantErr(t, err, errDatabase)
+	}
+	h := newHouse(t)
+	h.config.Log = nil // then refusals are not recorded
+	_, err := h.Bind(t.Context(), h.who, 1, "auth")
+	wantErr(t, err, ErrNoConsent)
+}

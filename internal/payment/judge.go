@@ -1,0 +1,99 @@
+package payment
+
+import "github.com/tuoka/tuoka/internal/sensitive"
+
+// Finding is what a verified answer of WeChat means for a payment or its refund.
+type Finding string
+
+// The findings.
+const (
+	FoundOpen       Finding = "open"       // not paid yet, may be paid any moment
+	FoundPaid       Finding = "paid"       // the money is here
+	FoundDead       Finding = "dead"       // never paid, and never will be
+	FoundGone       Finding = "gone"       // paid, and refunded by somebody else
+	FoundReturned   Finding = "returned"   // the refund is back with the patient
+	FoundUnderWay   Finding = "under_way"  // the refund is accepted
+	FoundNoRefund   Finding = "no_refund"  // the refund's number is dead, the money is still here
+	FoundAbnormal   Finding = "abnormal"   // the refund needs a person at the merchant's desk
+	FoundUnlikely   Finding = "unlikely"   // other numbers or amounts than ours, or a state we do not know
+	FoundUnbearable Finding = "unbearable" // the same, said again and again: a person must look
+)
+
+// maxDoubts is how many unlikely answers in a row are asked again before a person must look.
+const maxDoubts = 4
+
+func (p *Payment) doubt() Finding {
+	p.Doubts++
+	p.changed = true
+	if p.Doubts >= maxDoubts {
+		return FoundUnbearable
+	}
+	return FoundUnlikely
+}
+
+func (p *Payment) trust(f Finding) Finding {
+	if p.Doubts != 0 {
+		p.Doubts, p.changed = 0, true
+	}
+	return f
+}
+
+// Judge compares a verified answer with what was ordered. A payment is ours only when number, total, currency and, where told, payer are
+// equal to ours (wechat-pay.md §2.5). It keeps the transaction's number of a paid answer; it moves nothing.
+func (p *Payment) Judge(t Transaction, payer sensitive.OpenID) Finding {
+	if t.OutTradeNo != p.OutTradeNo || t.Total != p.Amount || t.Currency != "CNY" || (!t.OpenID.IsZero() && !t.OpenID.Equal(payer)) {
+		return p.doubt()
+	}
+	switch t.State {
+	case NotPay:
+		return p.trust(FoundOpen)
+	case TradeClosed:
+		return p.trust(FoundDead)
+	case Success, TradeRefunded:
+		if t.TransactionID == "" || t.PaidAt.IsZero() || (p.TransactionID != "" && p.TransactionID != t.TransactionID) {
+			return p.doubt()
+		}
+		p.TransactionID, p.PaidAt, p.changed = t.TransactionID, t.PaidAt, true
+		if t.State == TradeRefunded && p.OutRefundNo == "" {
+			return p.trust(FoundGone)
+		}
+		return p.trust(FoundPaid)
+	default:
+		return p.doubt()
+	}
+}
+
+// JudgeRefund compares a verified answer about the refund with what was asked. It keeps the refund's number; it moves nothing.
+func (p *Payment) JudgeRefund(r RefundStatus) Finding {
+	if r.OutRefundNo != p.OutRefundNo || (r.OutTradeNo != "" && r.OutTradeNo != p.OutTradeNo) || r.Refund != p.RefundReserved || r.Total != p.Amount {
+		return p.doubt()
+	}
+	if r.RefundID != "" && p.RefundID != r.RefundID {
+		p.RefundID, p.changed = r.RefundID, true
+	}
+	switch r.State {
+	case RefundProcessing:
+		return p.trust(FoundUnderWay)
+	case RefundSuccess:
+		if r.SucceededAt.IsZero() {
+			return p.doubt()
+		}
+		p.RefundedAt, p.changed = r.SucceededAt, true
+		return p.trust(FoundReturned)
+	case RefundClosed:
+		return p.trust(FoundNoRefund)
+	case RefundAbnormal:
+		return p.trust(FoundAbnormal)
+	default:
+		return p.doubt()
+	}
+}
+
+// AskRefund moves the payment to refunding under a number of its own. The request is exact and is sent byte for byte, first and again.
+func (p *Payment) AskRefund(outRefundNo string, request []byte) error {
+	if err := p.Apply(Refund); err != nil {
+		return err
+	}
+	p.OutRefundNo, p.RefundRequest, p.RefundID, p.RefundReserved, p.RefundAsked = outRefundNo, request, "", p.Amount, 0
+	return nil
+}
