@@ -1,0 +1,67 @@
+// Package callback receives what counterparts send us: verified, stored, acknowledged, and believed only later (design.md §4.7).
+package callback
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
+)
+
+// Source is one counterpart's way to sign, seal and be answered. Adapters are sources.
+type Source interface {
+	// Open verifies a message and tells what it is about. An error is a message that is not to be believed.
+	Open(header http.Header, body []byte) (job.Notice, error)
+	// Acknowledge answers: nil means stored.
+	Acknowledge(w http.ResponseWriter, err error)
+}
+
+// maxBody is the largest callback that is read.
+const maxBody = 256 << 10
+
+var errTooLarge = fault.New(fault.Invalid, "BODY_TOO_LARGE", "通知过大")
+
+// Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave
+// in the inbox. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
+func Handler(inbox job.Inbox, sources map[string]Source, stored func()) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /callbacks/{counterpart}/{institution}", func(w http.ResponseWriter, r *http.Request) {
+		key := r.PathValue("counterpart") + "/" + r.PathValue("institution")
+		source, ok := sources[key]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		err := receive(inbox, source, key, w, r)
+		if err != nil {
+			slog.WarnContext(r.Context(), "callback refused", "source", key, "kind", fault.KindOf(err).String(), "error", err)
+		} else {
+			stored()
+		}
+		source.Acknowledge(w, err)
+	})
+	return mux
+}
+
+func receive(inbox job.Inbox, source Source, key string, w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return errTooLarge
+	}
+	if err != nil {
+		return fmt.Errorf("callback cut short: %w", err)
+	}
+	notice, err := source.Open(r.Header, body)
+	if err != nil {
+		return err
+	}
+	notice.Source = key
+	if _, err := inbox.Put(r.Context(), notice); err != nil {
+		return fmt.Errorf("store notice: %w", err)
+	}
+	return nil
+}
