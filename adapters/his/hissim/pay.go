@@ -1,0 +1,285 @@
+package hissim
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+// orderNo is the form of the platform's order numbers.
+var orderNo = regexp.MustCompile(`^[0-9A-Za-z_-]{1,32}$`)
+
+// maxBills is how many bills one order may hold.
+const maxBills = 50
+
+func checkOrder(order string, billNos []string) error {
+	if !orderNo.MatchString(order) {
+		return fmt.Errorf("%w: order_no", errRequest)
+	}
+	if len(billNos) == 0 || len(billNos) > maxBills {
+		return fmt.Errorf("%w: one to %d bills", errRequest, maxBills)
+	}
+	for i, no := range billNos {
+		if err := text("bill_no", no, 64); err != nil {
+			return err
+		}
+		if slices.Contains(billNos[:i], no) {
+			return fmt.Errorf("%w: a bill is named twice", errRequest)
+		}
+	}
+	return nil
+}
+
+// payable finds the bills of one archive and refuses unless each is unpaid and no other order holds it. The caller holds the mutex.
+func (s *Sim) payable(order, patientID string, billNos []string, now time.Time) ([]Bill, *reply) {
+	bills := make([]Bill, 0, len(billNos))
+	for _, no := range billNos {
+		b, ok := s.state.bills[no]
+		switch l, locked := s.state.holder(no, order, now); {
+		case !ok || b.PatientID != patientID:
+			return nil, &reply{code: codeNotFound, message: "费用单不存在"}
+		case b.State == Paid:
+			return nil, &reply{code: codeAlreadyPaid, message: "费用单已缴费", data: paidAs(b)}
+		case b.State == Void:
+			return nil, &reply{code: codeBillVoid, message: "费用单已作废"}
+		case locked:
+			return nil, &reply{code: codeLocked, message: "费用单正在缴费", data: lockedInfo{BillNo: no, ExpiresAt: wireTime(l.ExpiresAt)}}
+		}
+		bills = append(bills, b)
+	}
+	return bills, nil
+}
+
+// acquire serves locks/acquire. The same order again prolongs nothing and is answered with the lock as it stands; a number whose lock
+// ran out or was released is spent.
+func (s *Sim) acquire(ctx context.Context, body []byte) (reply, error) {
+	var in acquireRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := checkOrder(in.OrderNo, in.BillNos); err != nil {
+		return reply{}, err
+	}
+	if in.TotalFen <= 0 || in.TotalFen > money.Max {
+		return reply{}, fmt.Errorf("%w: total_fen", errRequest)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Clock.Now()
+	if l, ok := s.state.locks[in.OrderNo]; ok {
+		return again(l, in, now), nil
+	}
+	if sandbox.Injected(ctx) == sandbox.Refuse {
+		return s.whim(in, now), nil
+	}
+	bills, refused := s.payable(in.OrderNo, in.PatientID, in.BillNos, now)
+	if refused != nil {
+		return *refused, nil
+	}
+	total := sumOf(bills)
+	if s.config.LockChecksTotal && total != in.TotalFen {
+		return reply{code: codeBillChanged, message: "费用单金额已变更"}, nil
+	}
+	l := Lock{OrderNo: in.OrderNo, PatientID: in.PatientID, BillNos: slices.Clone(in.BillNos), TotalFen: total,
+		LockedAt: now, ExpiresAt: now.Add(s.config.LockLife)}
+	if err := s.commit(entry{Lock: &l}); err != nil {
+		return reply{}, err
+	}
+	return reply{code: codeDone, message: "锁单成功", data: viewLock(l)}, nil
+}
+
+// whim is a refusal of the hospital's own: the bill is open at a window's screen, or it is night.
+func (s *Sim) whim(in acquireRequest, now time.Time) reply {
+	if in.OrderNo[len(in.OrderNo)-1]%2 == 0 {
+		return reply{code: codeLocked, message: "费用单正在窗口结算",
+			data: lockedInfo{BillNo: in.BillNos[0], ExpiresAt: wireTime(now.Add(5 * time.Minute))}}
+	}
+	return reply{code: codeMaintenance, message: "系统日结中，请稍后再试"}
+}
+
+func again(l Lock, in acquireRequest, now time.Time) reply {
+	switch {
+	case !sameSet(l.BillNos, in.BillNos) || l.PatientID != in.PatientID:
+		return reply{code: codeDuplicate, message: "订单号已用于其他费用单", data: viewLock(l)}
+	case !l.live(now):
+		return reply{code: codeLockExpired, message: "锁单已失效", data: viewLock(l)}
+	default:
+		return reply{code: codeDone, message: "锁单成功", data: viewLock(l)}
+	}
+}
+
+func viewLock(l Lock) lockView {
+	return lockView{OrderNo: l.OrderNo, BillNos: l.BillNos, TotalFen: l.TotalFen, LockedAt: wireTime(l.LockedAt),
+		ExpiresAt: wireTime(l.ExpiresAt)}
+}
+
+// sameSet compares two lists whose members differ among themselves, in any order.
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// release serves locks/release. Nothing to release is said by code 1.
+func (s *Sim) release(_ context.Context, body []byte) (reply, error) {
+	var in releaseRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if !orderNo.MatchString(in.OrderNo) {
+		return reply{}, fmt.Errorf("%w: order_no", errRequest)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.state.locks[in.OrderNo]
+	if !ok || !l.live(s.config.Clock.Now()) {
+		return reply{code: codeNone, message: "无有效锁单", data: releaseAnswer{OrderNo: in.OrderNo}}, nil
+	}
+	l.Released = true
+	if err := s.commit(entry{Lock: &l}); err != nil {
+		return reply{}, err
+	}
+	return reply{code: codeDone, message: "已解锁", data: releaseAnswer{OrderNo: in.OrderNo, Released: true}}, nil
+}
+
+// post serves postings/post. The same order number again is answered DUPLICATE with the record that stands.
+func (s *Sim) post(ctx context.Context, body []byte) (reply, error) {
+	var in postRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := in.check(); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Clock.Now()
+	if p, ok := s.state.postings[in.OrderNo]; ok {
+		if p.State == voided {
+			return reply{code: codeBillVoid, message: "该订单入账已冲销"}, nil
+		}
+		return reply{code: codeDuplicate, message: "重复提交", data: viewPosting(p)}, nil
+	}
+	if sandbox.Injected(ctx) == sandbox.Refuse {
+		return reply{code: codeMaintenance, message: "系统日结中，请稍后再试"}, nil
+	}
+	bills, refused := s.payable(in.OrderNo, in.PatientID, in.billNos(), now)
+	if refused != nil {
+		return *refused, nil
+	}
+	if l, ok := s.state.locks[in.OrderNo]; s.config.PostNeedsLock && (!ok || !l.live(now) || !sameSet(l.BillNos, in.billNos())) {
+		return reply{code: codeLockExpired, message: "锁单已失效"}, nil
+	}
+	if out, ok := in.amounts(bills); !ok {
+		return out, nil
+	}
+	p, err := s.book(in, bills, now)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{code: codeDone, message: "入账成功", data: viewPosting(p)}, nil
+}
+
+func (in *postRequest) billNos() []string {
+	nos := make([]string, len(in.Bills))
+	for i, b := range in.Bills {
+		nos[i] = b.BillNo
+	}
+	return nos
+}
+
+// check refuses a posting that is not well formed: an insured part goes with its settlement, a cash part with its payment.
+func (in *postRequest) check() error {
+	if err := checkOrder(in.OrderNo, in.billNos()); err != nil {
+		return err
+	}
+	for _, f := range in.Parts.list() {
+		if f < 0 || f > money.Max {
+			return fmt.Errorf("%w: parts", errRequest)
+		}
+	}
+	if insured := in.TotalFen > in.Parts.Uninsured; insured && (in.SetlID == "" || in.SettledAt == nil) {
+		return fmt.Errorf("%w: setl_id and settled_at go with an insured part", errRequest)
+	}
+	if cash := in.Parts.Cash+in.Parts.Uninsured > 0; cash && (in.OutTradeNo == "" || in.TransactionID == "" || in.PaidAt == nil) {
+		return fmt.Errorf("%w: out_trade_no, transaction_id and paid_at go with a cash part", errRequest)
+	}
+	if len(in.SetlID) > 30 || len(in.VisitID) > 30 || len(in.OutTradeNo) > 32 || len(in.TransactionID) > 32 {
+		return fmt.Errorf("%w: a number is too long", errRequest)
+	}
+	return nil
+}
+
+// amounts compares every figure with the bills.
+func (in *postRequest) amounts(bills []Bill) (reply, bool) {
+	for i, b := range bills {
+		if in.Bills[i].TotalFen != b.TotalFen {
+			return reply{code: codeBillChanged, message: "费用单金额已变更"}, false
+		}
+	}
+	sum, err := money.Add(in.Parts.list()...)
+	if err != nil || sum != in.TotalFen || sumOf(bills) != in.TotalFen {
+		return reply{code: codeAmountWrong, message: "金额不符"}, false
+	}
+	return reply{}, true
+}
+
+// book enters the posting, marks its bills as paid and ends its lock, as one effect.
+func (s *Sim) book(in postRequest, bills []Bill, now time.Time) (Posting, error) {
+	p := Posting{PostingNo: s.number("JZ", now), ReceiptNo: s.number("SJ", now), OrderNo: in.OrderNo, PatientID: in.PatientID,
+		BillNos: in.billNos(), TotalFen: in.TotalFen, Parts: in.Parts, SetlID: in.SetlID, VisitID: in.VisitID, SettledAt: in.SettledAt,
+		OutTradeNo: in.OutTradeNo, TransactionID: in.TransactionID, PaidAt: in.PaidAt, PostedAt: now, Guide: s.guide(bills), State: posted}
+	for i := range bills {
+		bills[i].State, bills[i].PaidWhere, bills[i].PaidBy, bills[i].PaidAt = Paid, atPlatform, in.OrderNo, now
+	}
+	e := entry{Posting: &p, Bills: bills}
+	if l, ok := s.state.locks[in.OrderNo]; ok {
+		l.Released = true
+		e.Lock = &l
+	}
+	return p, s.commit(e)
+}
+
+func viewPosting(p Posting) *postingView {
+	return &postingView{PostingNo: p.PostingNo, ReceiptNo: p.ReceiptNo, OrderNo: p.OrderNo, BillNos: p.BillNos, TotalFen: p.TotalFen,
+		Parts: p.Parts, PostedAt: wireTime(p.PostedAt), Guide: p.Guide}
+}
+
+// query serves postings/query: what became of an order number, and if nothing, whether its bills can still be posted.
+func (s *Sim) query(_ context.Context, body []byte) (reply, error) {
+	var in queryRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := checkOrder(in.OrderNo, in.BillNos); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := queryAnswer{OrderNo: in.OrderNo, State: "not_posted"}
+	if p, ok := s.state.postings[in.OrderNo]; ok {
+		out.State, out.Posting = p.State, viewPosting(p)
+		if p.State == voided {
+			out.Void = p.BillNos
+		}
+		return reply{code: codeDone, message: "成功", data: out}, nil
+	}
+	for _, no := range in.BillNos {
+		b, ok := s.state.bills[no]
+		switch {
+		case !ok:
+			return reply{code: codeNotFound, message: "费用单不存在"}, nil
+		case b.State == Paid:
+			out.State, out.Paid = "paid_elsewhere", append(out.Paid, paidAs(b))
+		case b.State == Void:
+			out.Void = append(out.Void, no)
+		}
+	}
+	if out.State == "not_posted" && len(out.Void) > 0 {
+		out.State = voided
+	}
+	return reply{code: codeDone, message: "成功", data: out}, nil
+}

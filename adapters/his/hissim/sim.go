@@ -1,0 +1,233 @@
+// Package hissim is a hospital information system that speaks the interface of docs/his-interface.md: it keeps archives, bills, locks,
+// postings and payments at the window, checks every message as a hospital would, and misbehaves on command.
+//
+// The control face (Control) plays the doctor, the window and the clerk; it has no signature and no faults.
+package hissim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/sandbox"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+// Config is what a hospital's information department sets.
+type Config struct {
+	Clock   clock.Clock
+	Source  *clock.Source
+	Journal string        // path of the journal; empty keeps nothing
+	Plan    *sandbox.Plan // nil: no faults
+	App     string        // the platform's name at this hospital
+	Secret  sensitive.Key // shared with the platform, at least 16 bytes
+
+	Institution string        // name on receipts and guides; empty: a made-up hospital
+	LockLife    time.Duration // how long a lock lives; zero: 15 minutes
+	// LockChecksTotal makes the hospital refuse a lock whose total is no longer the bills' (BILL_CHANGED); by default it locks, and the
+	// platform reads the bills again.
+	LockChecksTotal bool
+	// PostNeedsLock makes the hospital refuse a posting whose lock has run out (LOCK_EXPIRED), as some do; by default it posts what
+	// nobody else has paid or locked.
+	PostNeedsLock bool
+	// RegistersVisits makes the hospital register insured visits with the insurer itself, so that bills carry mdtrt_id.
+	RegistersVisits bool
+}
+
+// Sim is one hospital.
+type Sim struct {
+	config  Config
+	gate    *gate
+	journal *sandbox.Journal
+	items   []item
+	depts   map[string]Department
+
+	mu       sync.Mutex
+	state    state
+	oddities []Oddity
+}
+
+// maxRequest is the largest request that the interface allows.
+const maxRequest = 256 << 10
+
+// New opens the hospital and replays its journal.
+func New(c Config) (*Sim, error) {
+	if c.App == "" || len(c.Secret.Reveal()) < 16 {
+		return nil, errors.New("hissim: no app, or a secret of fewer than 16 bytes")
+	}
+	if c.LockLife == 0 {
+		c.LockLife = 15 * time.Minute
+	}
+	if c.Institution == "" {
+		c.Institution = "云岭市人民医院"
+	}
+	s := &Sim{config: c, items: catalogue(), depts: departments(), state: newState(),
+		gate: &gate{app: c.App, secret: []byte(c.Secret.Reveal()), seen: map[string]time.Time{}}}
+	journal, err := sandbox.OpenJournal(c.Journal, func(line []byte) error {
+		var e entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		s.state.apply(e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.journal = journal
+	return s, nil
+}
+
+// Close closes the journal.
+func (s *Sim) Close() error { return s.journal.Close() }
+
+// commit writes the entry to the disk and then makes it true. The caller holds the mutex.
+func (s *Sim) commit(e entry) error {
+	e.Seq = s.state.seq
+	if err := s.journal.Append(e); err != nil {
+		return fmt.Errorf("hissim: journal: %w", err)
+	}
+	s.state.apply(e)
+	return nil
+}
+
+// number makes the hospital's next number with that prefix, such as MZ20261123000042. The caller holds the mutex and commits.
+func (s *Sim) number(prefix string, now time.Time) string {
+	s.state.seq++
+	return fmt.Sprintf("%s%s%06d", prefix, now.In(clock.Shanghai).Format("20060102"), s.state.seq)
+}
+
+// operation is one path of the interface.
+type operation struct {
+	op      string // name in fault plans
+	handle  func(s *Sim, ctx context.Context, body []byte) (reply, error)
+	refuses bool // the plan may refuse it
+	priced  bool // the plan may change its amounts
+}
+
+// operations are the paths of docs/his-interface.md §3.
+func operations() map[string]operation {
+	return map[string]operation{
+		"/his/v1/patients/find":  {op: "patients.find", handle: (*Sim).find},
+		"/his/v1/bills/pending":  {op: "bills.pending", handle: (*Sim).pending},
+		"/his/v1/bills/detail":   {op: "bills.detail", handle: (*Sim).detail, priced: true},
+		"/his/v1/locks/acquire":  {op: "lock", handle: (*Sim).acquire, refuses: true},
+		"/his/v1/locks/release":  {op: "release", handle: (*Sim).release},
+		"/his/v1/postings/post":  {op: "post", handle: (*Sim).post, refuses: true},
+		"/his/v1/postings/query": {op: "posting.query", handle: (*Sim).query},
+	}
+}
+
+// Handler serves the interface to the platform, with the plan's faults in front of it.
+func (s *Sim) Handler() http.Handler {
+	table := operations()
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(table, w, r) })
+	if s.config.Plan == nil {
+		return serve
+	}
+	return s.config.Plan.Wrap(func(r *http.Request, body []byte) sandbox.Call {
+		o := table[r.URL.Path]
+		return sandbox.Call{Op: o.op, Key: keyOf(body), Refusable: o.refuses, Priced: o.priced}
+	}, serve)
+}
+
+// keyOf is the number that a request is about: the platform's order number, or the bill it wants to see.
+func keyOf(body []byte) string {
+	var k struct {
+		OrderNo string `json:"order_no"`
+		BillNo  string `json:"bill_no"`
+	}
+	_ = json.Unmarshal(body, &k) // a body that cannot be read is about nothing
+	if k.OrderNo != "" {
+		return k.OrderNo
+	}
+	return k.BillNo
+}
+
+func (s *Sim) serve(table map[string]operation, w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err != nil {
+		s.answer(w, r, http.StatusRequestEntityTooLarge, reply{code: codeInvalid, message: "request too large"}, nil)
+		return
+	}
+	o, ok := table[r.URL.Path]
+	switch {
+	case !ok:
+		s.answer(w, r, http.StatusNotFound, reply{code: codeInvalid, message: "no such operation"}, nil)
+		return
+	case r.Method != http.MethodPost:
+		s.answer(w, r, http.StatusMethodNotAllowed, reply{code: codeInvalid, message: "POST only"}, nil)
+		return
+	}
+	if err := s.gate.open(r, body, s.config.Clock.Now()); err != nil {
+		s.answer(w, r, http.StatusUnauthorized, reply{code: gateCode(err), message: "not admitted"}, nil)
+		return
+	}
+	out, err := o.handle(s, r.Context(), body)
+	switch {
+	case errors.Is(err, errRequest):
+		s.answer(w, r, http.StatusBadRequest, reply{code: codeInvalid, message: err.Error()}, nil)
+	case err != nil:
+		s.answer(w, r, http.StatusInternalServerError, reply{code: codeInternal, message: "internal error"}, nil)
+	default:
+		s.answer(w, r, http.StatusOK, out, s.odd(o.op, keyOf(body)))
+	}
+}
+
+func gateCode(err error) string {
+	switch {
+	case errors.Is(err, errApp):
+		return codeApp
+	case errors.Is(err, errTimestamp):
+		return codeTimestamp
+	case errors.Is(err, errNonce):
+		return codeNonce
+	case errors.Is(err, errReplay):
+		return codeReplay
+	default:
+		return codeSignature
+	}
+}
+
+// answer writes and signs one answer, distorted if an oddity says so. Without a known app there is no key that the caller could check
+// with; the answer is signed all the same and proves nothing to a stranger.
+func (s *Sim) answer(w http.ResponseWriter, r *http.Request, status int, out reply, odd *Oddity) {
+	body, err := marshal(envelope{Code: out.code, Message: out.message, Data: out.data})
+	if err != nil {
+		http.Error(w, "answer cannot be written", http.StatusInternalServerError)
+		return
+	}
+	now := s.config.Clock.Now()
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if odd != nil {
+		body = odd.distort(body)
+	}
+	s.gate.stamp(h, status, r.Header.Get(headerNonce), body, now)
+	if odd != nil {
+		body = odd.afterSigning(s.gate, h, status, body, now)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// marshal writes JSON without escaping <, > and &, as most writers outside Go do.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// wireTime is how the interface writes a moment: RFC 3339, seconds, China time.
+func wireTime(t time.Time) string { return t.In(clock.Shanghai).Format(time.RFC3339) }

@@ -1,0 +1,321 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+var update = flag.Bool("update", false, "renew the golden files")
+
+// TestGolden holds the bytes of every message, both ways, and the signature of each request as another library makes it.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{RegistersVisits: true})
+	calls := w.calls(t)
+	for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "post", "posting.query", "release"} {
+		if err := calls[op](); err != nil {
+			t.Fatalf("%s: %v", op, err)
+		}
+		r := w.wire.request
+		var text bytes.Buffer
+		fmt.Fprintf(&text, "%s %s\n", r.Method, r.URL.Path)
+		for _, name := range []string{"Content-Type", "X-His-App", "X-His-Timestamp", "X-His-Nonce", "X-His-Signature"} {
+			fmt.Fprintf(&text, "%s: %s\n", name, r.Header.Get(name))
+		}
+		fmt.Fprintf(&text, "\n%s\n\n%d\n%s\n", pretty(t, w.wire.sent), w.wire.status, pretty(t, w.wire.received))
+		golden(t, op+".txt", text.Bytes())
+		head := r.Method + "\n" + r.URL.Path + "\n" + r.Header.Get("X-His-Timestamp") + "\n" + r.Header.Get("X-His-Nonce") + "\n"
+		if want := macOf(head, w.wire.sent); r.Header.Get("X-His-Signature") != want {
+			t.Errorf("%s: signature %s, want %s", op, r.Header.Get("X-His-Signature"), want)
+		}
+	}
+}
+
+func pretty(t *testing.T, b []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, b, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path) //nolint:gosec // a file of this folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s: %s", name, diff)
+	}
+}
+
+// TestBasePath signs the path as the hospital sees it.
+func TestBasePath(t *testing.T) {
+	t.Parallel()
+	w, f := forged(t, `{"code":"MAINTENANCE"}`)
+	tap := &tap{next: f}
+	c := config(w.clock)
+	c.BaseURL = "https://his.example/front/"
+	client, err := New(c, tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Release(t.Context(), "7")
+	r := tap.request
+	head := "POST\n/front/his/v1/locks/release\n" + r.Header.Get("X-His-Timestamp") + "\n" + r.Header.Get("X-His-Nonce") + "\n"
+	if r.URL.Path != "/front/his/v1/locks/release" || r.Header.Get("X-His-Signature") != macOf(head, tap.sent) {
+		t.Errorf("path %s, signature %s", r.URL.Path, r.Header.Get("X-His-Signature"))
+	}
+}
+
+// TestDealtBills reads what the hospital deals: every bill is checked, whole, and the same to the fen.
+func TestDealtBills(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWard(t, hissim.Config{RegistersVisits: true})
+		dealt, err := w.sim.Deal("P1", rapid.Uint64().Draw(rt, "seed"), 2)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, d := range dealt {
+			b, err := w.client.Detail(t.Context(), "P1", d.No)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if b.Total != d.TotalFen || len(b.Lines) != len(d.Lines) || b.Visit.PersonNo == "" || b.Visit.InsurerVisitID == "" ||
+				len(b.Visit.Diagnoses) != len(d.Diagnoses) || b.Visit.Caty == "" {
+				rt.Errorf("Detail = %+v, the hospital has %+v", b, d)
+			}
+			for i, l := range b.Lines {
+				if l.Uninsured != (d.Lines[i].Class == "N") || l.Total != d.Lines[i].TotalFen || l.Price.String() == "0" {
+					rt.Errorf("line %+v, the hospital has %+v", l, d.Lines[i])
+				}
+			}
+		}
+	})
+}
+
+func TestAmount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{"0": 0, "1": 1, "1917": 1917, "1000000000000": 1_000_000_000_000, "1000000000001": -1,
+		"-1": -1, "-0": -1, "01": -1, "1.0": -1, "1e3": -1, `"19"`: -1, `""`: -1, "null": -1, "9999999999999999": -1, "true": -1} {
+		var got struct {
+			Fen amount `json:"fen"`
+		}
+		err := json.Unmarshal([]byte(`{"fen":`+text+`}`), &got)
+		if (want < 0) != (err != nil) || (want >= 0 && (int64(got.Fen.fen) != want || !got.Fen.present)) {
+			t.Errorf("amount %s = %+v, %v", text, got.Fen, err)
+		}
+	}
+}
+
+func TestFigure(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{`"24"`: true, `"0.7988"`: true, `"150.5"`: true, `"0"`: true, `24`: false, `"0.79881"`: false,
+		`"-1"`: false, `"+1"`: false, `"1e9"`: false, `"1e999999999"`: false, `"1,000"`: false, `"２４"`: false, `" 24"`: false, `"24."`: false,
+		`".5"`: false, `"007"`: false, `""`: false, `null`: false, `"1234567890123"`: false} {
+		var got figure
+		if err := json.Unmarshal([]byte(text), &got); (err == nil) != ok {
+			t.Errorf("figure %s = %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestMoment(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{`"2026-11-23T09:30:00+08:00"`: true, `"2026-11-23T01:30:00Z"`: true, `"2026-11-23 09:30:00"`: false,
+		`"0001-01-01T00:00:00Z"`: false, `"2126-01-01T00:00:00Z"`: false, `1795397400`: false, `""`: false} {
+		var got moment
+		if err := json.Unmarshal([]byte(text), &got); (err == nil) != ok {
+			t.Errorf("moment %s = %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestDistinct(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{
+		`{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}],"d":"a"}`: true,
+		`{"a":"a","b":["a","a"]}`:                           true,
+		`{"a":1,"a":1}`:                                     false,
+		`{"a":1,"A":2}`:                                     false,
+		`{"a":{},"b":[],"a":0}`:                             false,
+		`{"x":{"a":1,"b":2,"a":3}}`:                         false,
+		`{"x":[{"a":1,"a":3}]}`:                             false,
+		`{"a":1`:                                            false,
+		`{} x`:                                              false,
+		strings.Repeat("[", 17) + strings.Repeat("]", 17): false,
+		strings.Repeat("[", 16) + strings.Repeat("]", 16): true,
+	} {
+		if err := distinct([]byte(text)); (err == nil) != ok {
+			t.Errorf("distinct(%s) = %v", text, err)
+		}
+	}
+}
+
+func TestGuide(t *testing.T) {
+	t.Parallel()
+	lines := append([]string{"  请到西药房\n取药 ", "", "\x00"}, strings.Split(strings.Repeat("二楼,", 20), ",")...)
+	lines = append(lines, strings.Repeat("长", 200))
+	got := guide(lines)
+	if len(got) != 8 || got[0] != "请到西药房 取药" {
+		t.Errorf("guide = %q", got)
+	}
+	if long := guide([]string{strings.Repeat("长", 200)}); len([]rune(long[0])) != 120 {
+		t.Errorf("a long line has %d characters", len([]rune(long[0])))
+	}
+}
+
+// TestWholeBills spoils one thing of a good detail answer at a time.
+func TestWholeBills(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{})
+	no := w.bills[1].No
+	if _, err := w.client.Detail(t.Context(), "P1", no); err != nil {
+		t.Fatal(err)
+	}
+	good := string(w.wire.received)
+	fake, f := forged(t, good)
+	for name, change := range map[string][2]string{
+		"another bill":               {`"bill_no":"` + no + `"`, `"bill_no":"MZ9"`},
+		"state":                      {`"state":"unpaid"`, `"state":"refunded"`},
+		"no total":                   {`"total_fen":16280`, `"total":16280`},
+		"total one more":             {`"total_fen":16280`, `"total_fen":16281`},
+		"line one more":              {`"total_fen":6600`, `"total_fen":6601`},
+		"line without a total":       {`"total_fen":6600`, `"total":6600`},
+		"line count":                 {`"line_count":2`, `"line_count":3`},
+		"price":                      {`"price":"66.00"`, `"price":"66.01"`},
+		"price as a number":          {`"price":"66.00"`, `"price":66.00`},
+		"huge exponent":              {`"quantity":"1"`, `"quantity":"1e999999999"`},
+		"quantity":                   {`"quantity":"1"`, `"quantity":"0"`},
+		"class":                      {`"class":"N"`, `"class":"A"`},
+		"class that is none":         {`"class":"N"`, `"class":"D"`},
+		"insured unknown":            {`"insured":false`, `"assured":false`},
+		"no national code":           {`"med_list_codg":"002503010010000-250301001"`, `"med_list_codg":""`},
+		"line number twice":          {no + "002", no + "001"},
+		"line without a number":      {`"line_no":"` + no + `001"`, `"line_no":""`},
+		"approval":                   {`"hosp_appr_flag":"0"`, `"hosp_appr_flag":"3"`},
+		"line without a time":        {`"occurred_at"`, `"occurred"`},
+		"ordering doctor":            {`"dept":{"code":"0303","name":"内分泌科门诊","caty":"A03.07"},"doctor":{"code":"D360102000211","name":"顾怀民"},"exec_dept"`, `"exec_dept"`},
+		"visit number":               {`"visit_no":"GH20261123000004"`, `"visit_no":""`},
+		"visit time":                 {`"began_at"`, `"begun"`},
+		"caty":                       {`"caty":"A03.07"`, `"caty":""`},
+		"medical type":               {`"med_type":"11"`, `"med_type":""`},
+		"no diagnosis that is valid": {`"valid":true`, `"valid":false`},
+		"diagnosis without a code":   {`"code":"E11.900"`, `"code":""`},
+		"no lines":                   {`"lines":[`, `"rows":[`},
+		"no date":                    {`"created_at"`, `"made_at"`},
+		"visit of nobody":            {`"insutype":"310"`, `"mdtrt_id":"M1"`},
+		"no bill":                    {`"bill":{`, `"bills":{`},
+	} {
+		spoiled := strings.ReplaceAll(good, change[0], change[1])
+		if spoiled == good {
+			t.Errorf("%s: nothing to spoil in %s", name, good)
+			continue
+		}
+		f.body = spoiled
+		b, err := fake.client.Detail(t.Context(), "P1", no)
+		if b != nil {
+			t.Errorf("%s: a bill was read", name)
+		}
+		want(t, name, err, bill.ErrUnreadable)
+	}
+}
+
+// TestWholeLists spoils one thing of a good list at a time.
+func TestWholeLists(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{})
+	if _, err := w.client.Pending(t.Context(), "P1"); err != nil {
+		t.Fatal(err)
+	}
+	bills := string(w.wire.received)
+	if err := w.find(t); err != nil {
+		t.Fatal(err)
+	}
+	people := string(w.wire.received)
+	fake, f := forged(t, "")
+	for name, change := range map[string][2]string{
+		"another person":  {`"patient_id":"P1"`, `"patient_id":"P2"`},
+		"paid":            {`"state":"unpaid"`, `"state":"paid"`},
+		"total":           {`"total_fen":18197`, `"total_fen":18196`},
+		"no total":        {`"total_fen":18197`, `"sum":18197`},
+		"nothing to pay":  {`"total_fen":1917`, `"total_fen":0`},
+		"the same number": {w.bills[0].No, w.bills[1].No},
+		"a blank":         {`"bill_no":"MZ`, `"bill_no":"M Z`},
+		"no date":         {`"created_at"`, `"at"`},
+	} {
+		f.body = strings.ReplaceAll(bills, change[0], change[1])
+		if f.body == bills {
+			t.Errorf("%s: nothing to spoil in %s", name, bills)
+		}
+		_, err := fake.client.Pending(t.Context(), "P1")
+		want(t, "Pending: "+name, err, bill.ErrUnreadable)
+	}
+	for name, change := range map[string][2]string{
+		"another name":    {testName, "冯小棠"},
+		"another number":  {testID, "360102196009072180"},
+		"half a number":   {testID, "360102"},
+		"no archive":      {`"patient_id":"P1"`, `"patient_id":""`},
+		"count":           {`"count":1`, `"count":2`},
+		"no date":         {`"created_at"`, `"at"`},
+		"nobody, but one": {`"patients":[`, `"people":[`},
+	} {
+		f.body = strings.ReplaceAll(people, change[0], change[1])
+		if f.body == people {
+			t.Errorf("%s: nothing to spoil in %s", name, people)
+		}
+		records, err := fake.client.FindPatient(t.Context(), sensitive.NewName(testName), idNumber(t, testID))
+		if len(records) != 0 {
+			t.Errorf("%s: %v", name, records)
+		}
+		want(t, "FindPatient: "+name, err, bill.ErrUnreadable)
+	}
+}
+
+// TestOldNumber finds a person whose archive still carries the identity number of fifteen digits.
+func TestOldNumber(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{})
+	if err := w.find(t); err != nil {
+		t.Fatal(err)
+	}
+	fake, f := forged(t, strings.ReplaceAll(string(w.wire.received), testID, "360102850312304"))
+	if err := fake.find(t); err != nil {
+		t.Errorf("FindPatient with an old number: %v", err)
+	}
+	f.body = strings.ReplaceAll(f.body, "360102850312304", "360102850312305")
+	want(t, "FindPatient with another old number", fake.find(t), bill.ErrUnreadable)
+}
+
+func TestWireTime(t *testing.T) {
+	t.Parallel()
+	if got := wireTime(time.Time{}); got != nil {
+		t.Errorf("no time is written as %s", *got)
+	}
+}
