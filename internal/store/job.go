@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+
+	"github.com/tuoka/tuoka/internal/job"
+)
+
+// Jobs is the job queue on the database.
+type Jobs struct{ db *DB }
+
+var _ job.Queue = Jobs{}
+
+// Jobs gives the job queue.
+func (db *DB) Jobs() Jobs { return Jobs{db} }
+
+type jobRow struct {
+	ID          int64  `gorm:"primaryKey;autoIncrement:false"`
+	Institution string `gorm:"size:64"`
+	Kind        string `gorm:"size:32"`
+	Ref         string `gorm:"size:64"`
+	RunUS       int64
+	DueUS       int64 // run_us, or the end of the lease while somebody holds the job
+	Attempt     int64
+	Version     int64
+	Owner       string `gorm:"size:64"` // empty: nobody holds it
+	Note        string `gorm:"size:200"`
+	CreatedUS   int64
+}
+
+// TableName is the table's name.
+func (jobRow) TableName() string { return "job" }
+
+func (r jobRow) job() job.Job {
+	return job.Job{ID: r.ID, Kind: r.Kind, Ref: r.Ref, RunAt: moment(r.RunUS), Attempt: int(r.Attempt), Version: r.Version, Note: r.Note}
+}
+
+type finishedJobRow struct {
+	ID          int64  `gorm:"primaryKey;autoIncrement:false"`
+	Institution string `gorm:"size:64"`
+	Kind        string `gorm:"size:32"`
+	Ref         string `gorm:"size:64"`
+	Attempt     int64
+	Version     int64
+	Owner       string `gorm:"size:64"`
+	Note        string `gorm:"size:200"`
+	CreatedUS   int64
+	FinishedUS  int64
+}
+
+// TableName is the table's name.
+func (finishedJobRow) TableName() string { return "job_history" }
+
+// Due lists jobs of these kinds that may be claimed now, longest due first.
+func (q Jobs) Due(ctx context.Context, kinds []string, now time.Time, limit int) ([]job.Job, error) {
+	if len(kinds) == 0 || limit <= 0 {
+		return nil, nil
+	}
+	rows, err := find[jobRow](q.db, q.db.read(ctx).Where("due_us <= ? AND kind IN ?", micros(now), kinds).Order("due_us, id").Limit(limit))
+	if err != nil {
+		return nil, fmt.Errorf("due jobs: %w", err)
+	}
+	jobs := make([]job.Job, len(rows))
+	for i, r := range rows {
+		jobs[i] = r.job()
+	}
+	return jobs, nil
+}
+
+// Take claims a job as it was seen. job.ErrBusy when somebody was faster, or holds it and the lease is not over.
+func (q Jobs) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
+	if owner == "" || !until.After(now) {
+		return job.Claim{}, refuse("a claim needs an owner and a lease")
+	}
+	row := jobRow{ID: j.ID, Version: j.Version + 1, Owner: owner, DueUS: micros(until)}
+	err := q.db.write(ctx, func(tx *gorm.DB) error {
+		return move(q.db, tx, &row, []string{"version", "owner", "due_us"}, "id = ? AND version = ? AND (owner = '' OR due_us <= ?)",
+			j.ID, j.Version, micros(now))
+	})
+	if errors.Is(err, job.ErrLost) {
+		return job.Claim{}, fmt.Errorf("take %s %s: %w", j.Kind, j.Ref, job.ErrBusy)
+	}
+	if err != nil {
+		return job.Claim{}, fmt.Errorf("take %s %s: %w", j.Kind, j.Ref, err)
+	}
+	j.Version++
+	return job.Claim{Job: j, Owner: owner, LeaseUntil: until}, nil
+}
+
+// Find reads one job; false when there is none.
+func (q Jobs) Find(ctx context.Context, kind, ref string) (job.Job, bool, error) {
+	row, found, err := one[jobRow](q.db, q.db.read(ctx).Where("kind = ? AND ref = ?", kind, ref))
+	if err != nil {
+		return job.Job{}, false, fmt.Errorf("find job %s %s: %w", kind, ref, err)
+	}
+	return row.job(), found, nil
+}
+
+// Give returns a claim without an effect. job.ErrLost when it is no longer held.
+func (q Jobs) Give(ctx context.Context, c job.Claim, n job.Next) error {
+	err := q.db.write(ctx, func(tx *gorm.DB) error {
+		_, err := q.db.moveJob(tx, c, n)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give %s %s: %w", c.Kind, c.Ref, err)
+	}
+	return nil
+}
+
+// Wake makes a waiting job due now. It does not touch the version: that belongs to those who claim.
+func (q Jobs) Wake(ctx context.Context, kind, ref string, now time.Time) error {
+	err := q.db.write(ctx, func(tx *gorm.DB) error {
+		_, err := change(tx, "UPDATE job SET run_us = ?, due_us = ? WHERE kind = ? AND ref = ? AND owner = '' AND due_us > ?",
+			micros(now), micros(now), kind, ref, micros(now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wake %s %s: %w", kind, ref, err)
+	}
+	return nil
+}
+
+// Backlog tells how many jobs are due, those whose lease is over among them, and how long the oldest has been.
+func (q Jobs) Backlog(ctx context.Context, now time.Time) (int, time.Duration, error) {
+	var due struct{ Jobs, Oldest int64 }
+	err := q.db.read(ctx).Raw("SELECT COUNT(*) AS jobs, COALESCE(MIN(due_us), 0) AS oldest FROM job WHERE due_us <= ?", micros(now)).Scan(&due).Error
+	if err != nil {
+		return 0, 0, fmt.Errorf("backlog: %w", translated(err))
+	}
+	if due.Jobs == 0 {
+		return 0, 0, nil
+	}
+	return int(due.Jobs), now.Sub(time.UnixMicro(due.Oldest)), nil
+}
+
+// addJob inserts a job, held when it has an owner, and gives the claim then.
+func (db *DB) addJob(tx *gorm.DB, institution string, n job.New) (job.Claim, error) {
+	row := jobRow{ID: db.ids.ID(), Institution: institution, Kind: n.Kind, Ref: n.Ref, RunUS: micros(n.RunAt), DueUS: micros(n.RunAt),
+		Version: 1, Owner: n.Owner, CreatedUS: micros(db.clock.Now())}
+	if n.Owner != "" {
+		row.DueUS = micros(n.LeaseUntil)
+	}
+	if err := insert(db, tx, row); err != nil || n.Owner == "" {
+		return job.Claim{}, err
+	}
+	return job.Claim{Job: row.job(), Owner: n.Owner, LeaseUntil: n.LeaseUntil}, nil
+}
+
+// heldJob is the condition of every write that carries a claim: the fencing version, and who holds it.
+const heldJob = "id = ? AND version = ? AND owner = ?"
+
+// moveJob does with a held job what the step decided, and gives the claim as it then stands: with the new version and lease, or without an
+// owner when it was given back or finished. job.ErrLost when it is held no longer.
+func (db *DB) moveJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
+	if c.Owner == "" {
+		return c, job.ErrLost
+	}
+	if n.Done {
+		return db.finishJob(tx, c, n)
+	}
+	next := c
+	next.Version, next.Attempt = c.Version+1, n.Attempt
+	row := jobRow{ID: c.ID, Version: next.Version, Attempt: int64(n.Attempt)}
+	columns := []string{"version", "attempt", "owner", "due_us", "note"}
+	if !n.Hold.IsZero() {
+		if n.Note != "" {
+			next.Note = n.Note
+		}
+		next.LeaseUntil = n.Hold
+		row.Owner, row.DueUS = c.Owner, micros(n.Hold)
+	} else {
+		next.Owner, next.LeaseUntil, next.RunAt, next.Note = "", time.Time{}, n.RunAt, n.Note
+		row.RunUS, row.DueUS = micros(n.RunAt), micros(n.RunAt)
+		columns = append(columns, "run_us")
+	}
+	next.Note = clip(next.Note, 200)
+	row.Note = next.Note
+	return next, move(db, tx, &row, columns, heldJob, c.ID, c.Version, c.Owner)
+}
+
+func (db *DB) finishJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
+	row, found, err := one[jobRow](db, tx.Where(heldJob, c.ID, c.Version, c.Owner))
+	if err != nil {
+		return c, err
+	}
+	if !found {
+		return c, job.ErrLost
+	}
+	if n.Note != "" {
+		row.Note = clip(n.Note, 200)
+	}
+	// Taken away first: were the row read stale, the delete would find nothing and the history keep nothing.
+	if err := exactlyOne(tx.Exec("DELETE FROM job WHERE "+heldJob, c.ID, c.Version, c.Owner)); err != nil {
+		return c, err
+	}
+	err = insert(db, tx, finishedJobRow{ID: row.ID, Institution: row.Institution, Kind: row.Kind, Ref: row.Ref, Attempt: row.Attempt,
+		Version: row.Version, Owner: row.Owner, Note: row.Note, CreatedUS: row.CreatedUS, FinishedUS: micros(db.clock.Now())})
+	return job.Claim{Job: c.Job}, err
+}
+
+// clip shortens a note, which is for people only, to what its column holds.
+func clip(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}

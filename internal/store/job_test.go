@@ -1,0 +1,272 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"github.com/tuoka/tuoka/internal/job"
+)
+
+// put inserts a job that nobody holds.
+func put(t testing.TB, db *DB, kind, ref string, at time.Time) job.Job {
+	t.Helper()
+	check(t, db.write(t.Context(), func(tx *gorm.DB) error {
+		_, err := db.addJob(tx, hospital, job.New{Kind: kind, Ref: ref, RunAt: at})
+		return err
+	}))
+	j, found, err := db.Jobs().Find(t.Context(), kind, ref)
+	if err != nil || !found {
+		t.Fatalf("Find(%s %s) = %v, %v", kind, ref, found, err)
+	}
+	return j
+}
+
+func take(t testing.TB, db *DB, j job.Job, owner string, lease time.Duration) job.Claim {
+	t.Helper()
+	c, err := db.Jobs().Take(t.Context(), j, owner, now(db), now(db).Add(lease))
+	check(t, err)
+	return c
+}
+
+func refs(jobs []job.Job) string {
+	var out []string
+	for _, j := range jobs {
+		out = append(out, j.Ref)
+	}
+	return strings.Join(out, " ")
+}
+
+func due(t testing.TB, db *DB, limit int, kinds ...string) string {
+	t.Helper()
+	jobs, err := db.Jobs().Due(t.Context(), kinds, now(db), limit)
+	check(t, err)
+	return refs(jobs)
+}
+
+func suiteJobs(t *testing.T, open func(t *testing.T) *DB) {
+	t.Run("due in order, of the kinds asked, up to the limit", func(t *testing.T) { dueOrder(t, open(t)) })
+	t.Run("a lease keeps others out until it is over", func(t *testing.T) { leases(t, open(t)) })
+	t.Run("of many takers one wins", func(t *testing.T) { oneTaker(t, open(t)) })
+	t.Run("finished jobs go to history, and may come again", func(t *testing.T) { finishedJobs(t, open(t)) })
+	t.Run("wake", func(t *testing.T) { wakes(t, open(t)) })
+	t.Run("refused", func(t *testing.T) { refusedJobs(t, open(t)) })
+}
+
+func dueOrder(t *testing.T, db *DB) {
+	t.Helper()
+	put(t, db, "order", "second", now(db).Add(-time.Minute))
+	put(t, db, "order", "first", now(db).Add(-time.Hour))
+	put(t, db, "order", "third", now(db))
+	put(t, db, "order", "later", now(db).Add(time.Microsecond))
+	put(t, db, "refund", "other", now(db).Add(-2*time.Hour))
+	for _, c := range []struct {
+		name  string
+		limit int
+		kinds []string
+		want  string
+	}{
+		{"one kind", 9, []string{"order"}, "first second third"}, {"two kinds", 9, []string{"order", "refund"}, "other first second third"},
+		{"limit", 2, []string{"order"}, "first second"}, {"no kind", 9, nil, ""}, {"no room", 0, []string{"order"}, ""},
+	} {
+		if got := due(t, db, c.limit, c.kinds...); got != c.want {
+			t.Errorf("%s: Due() = %q, want %q", c.name, got, c.want)
+		}
+	}
+	n, oldest, err := db.Jobs().Backlog(t.Context(), now(db))
+	if err != nil || n != 4 || oldest != 2*time.Hour {
+		t.Errorf("Backlog() = %d, %s, %v, want 4, 2h", n, oldest, err)
+	}
+	if n, oldest, err := db.Jobs().Backlog(t.Context(), now(db).Add(-3*time.Hour)); n != 0 || oldest != 0 || err != nil {
+		t.Errorf("Backlog(before all) = %d, %s, %v, want nothing", n, oldest, err)
+	}
+}
+
+func leases(t *testing.T, db *DB) {
+	t.Helper()
+	j := put(t, db, "order", "1", now(db))
+	c := take(t, db, j, "a", time.Minute)
+	if c.Version != j.Version+1 || c.Owner != "a" || !c.LeaseUntil.Equal(now(db).Add(time.Minute)) {
+		t.Fatalf("claim = %+v", c)
+	}
+	_, err := db.Jobs().Take(t.Context(), j, "b", now(db), now(db).Add(time.Minute))
+	wantErr(t, "take with the version of before", err, job.ErrBusy)
+	seen, _, err := db.Jobs().Find(t.Context(), "order", "1")
+	check(t, err)
+	_, err = db.Jobs().Take(t.Context(), seen, "b", now(db), now(db).Add(time.Minute))
+	wantErr(t, "take while held", err, job.ErrBusy)
+	if got := due(t, db, 9, "order"); got != "" {
+		t.Fatalf("Due() = %q while held", got)
+	}
+	advance(t, db, time.Minute)
+	if got := due(t, db, 9, "order"); got != "1" {
+		t.Fatalf("Due() = %q after the lease", got)
+	}
+	b := take(t, db, seen, "b", time.Minute)
+	if b.Version <= c.Version {
+		t.Fatalf("version %d after %d: the fence does not rise", b.Version, c.Version)
+	}
+	wantErr(t, "give by the one who lost it", db.Jobs().Give(t.Context(), c, job.Finish()), job.ErrLost)
+	wantErr(t, "hold by the one who lost it", db.Jobs().Give(t.Context(), c, job.Hold(now(db).Add(time.Hour), 0)), job.ErrLost)
+	check(t, db.Jobs().Give(t.Context(), b, job.At(now(db).Add(time.Hour), 3, strings.Repeat("长", 500))))
+	back, _, err := db.Jobs().Find(t.Context(), "order", "1")
+	check(t, err)
+	if back.Attempt != 3 || !back.RunAt.Equal(now(db).Add(time.Hour)) || back.Version != b.Version+1 || len([]rune(back.Note)) != 200 {
+		t.Fatalf("given back: %+v", back)
+	}
+	wantErr(t, "give twice", db.Jobs().Give(t.Context(), b, job.Finish()), job.ErrLost)
+}
+
+func oneTaker(t *testing.T, db *DB) {
+	t.Helper()
+	j := put(t, db, "order", "1", now(db))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	won := 0
+	for range 8 {
+		wg.Go(func() {
+			_, err := db.Jobs().Take(t.Context(), j, "w", now(db), now(db).Add(time.Minute))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else if !errors.Is(err, job.ErrBusy) {
+				t.Errorf("Take() = %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if won != 1 {
+		t.Fatalf("%d takers won", won)
+	}
+}
+
+func finishedJobs(t *testing.T, db *DB) {
+	t.Helper()
+	for round := range 2 {
+		j := put(t, db, "order", "1", now(db))
+		check(t, db.Jobs().Give(t.Context(), take(t, db, j, "a", time.Minute), job.Next{Done: true, Note: "well"}))
+		if _, found, err := db.Jobs().Find(t.Context(), "order", "1"); found || err != nil {
+			t.Fatalf("finished job found: %v, %v", found, err)
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM job_history WHERE kind = 'order' AND ref = '1' AND note = 'well' AND owner = 'a'"); n != int64(round+1) {
+			t.Fatalf("%d rows of history, want %d", n, round+1)
+		}
+	}
+}
+
+func wakes(t *testing.T, db *DB) {
+	t.Helper()
+	put(t, db, "order", "waits", now(db).Add(time.Hour))
+	held := take(t, db, put(t, db, "order", "held", now(db)), "a", time.Hour)
+	for _, ref := range []string{"waits", "held", "absent"} {
+		check(t, db.Jobs().Wake(t.Context(), "order", ref, now(db)))
+	}
+	if got := due(t, db, 9, "order"); got != "waits" {
+		t.Fatalf("Due() = %q, want the one that waited", got)
+	}
+	check(t, db.Jobs().Give(t.Context(), held, job.Hold(now(db).Add(2*time.Hour), 1)))
+}
+
+func refusedJobs(t *testing.T, db *DB) {
+	t.Helper()
+	j := put(t, db, "order", "1", now(db))
+	_, err := db.Jobs().Take(t.Context(), j, "", now(db), now(db).Add(time.Minute))
+	wantErr(t, "no owner", err, ErrRow)
+	_, err = db.Jobs().Take(t.Context(), j, "a", now(db), now(db))
+	wantErr(t, "no lease", err, ErrRow)
+	wantErr(t, "a claim without an owner", db.Jobs().Give(t.Context(), job.Claim{Job: j}, job.Finish()), job.ErrLost)
+	err = db.write(t.Context(), func(tx *gorm.DB) error {
+		_, err := db.addJob(tx, hospital, job.New{Kind: "order", Ref: "1", RunAt: now(db)})
+		return err
+	})
+	wantErr(t, "a second job of one thing", err, ErrDuplicate)
+}
+
+func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
+	db := open(t)
+	n := job.Notice{Source: "wechatpay/h1", ID: "EV-1", Kind: "TRANSACTION.SUCCESS", Number: "T1", Body: []byte(`{"openid":"SECRET-OPENID"}`), ReceivedAt: now(db)}
+	older := job.Notice{Source: "his/h1", ID: "EV-1", Kind: "BILL.VOID", Number: "2", Body: nil, ReceivedAt: now(db).Add(-time.Hour)}
+	for _, c := range []struct {
+		name string
+		n    job.Notice
+		want bool
+	}{{"first", n, true}, {"again", n, false}, {"another source", older, true}} {
+		if fresh, err := db.Inbox().Put(t.Context(), c.n); fresh != c.want || err != nil {
+			t.Fatalf("%s: Put() = %v, %v, want %v", c.name, fresh, err, c.want)
+		}
+	}
+	unread := must(db.Inbox().Unread(t.Context(), 9))(t)
+	older.Body = []byte{}
+	if len(unread) != 2 {
+		t.Fatalf("%d unread", len(unread))
+	}
+	if diff := cmp.Diff([]job.Notice{older, n}, []job.Notice{unread[0].Notice, unread[1].Notice}); diff != "" {
+		t.Fatal(diff)
+	}
+	if got := must(db.Inbox().Unread(t.Context(), 1))(t); len(got) != 1 || got[0].ID != unread[0].ID {
+		t.Fatalf("Unread(1) = %v", got)
+	}
+	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db)))
+	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db).Add(time.Hour)))
+	if got := must(db.Inbox().Unread(t.Context(), 9))(t); len(got) != 1 || got[0].ID != unread[1].ID {
+		t.Fatalf("after Mark: %v", got)
+	}
+	if n := count(t, db, "SELECT COUNT(*) FROM inbox WHERE handled_us = ? AND institution = 'h1'", micros(now(db))); n != 1 {
+		t.Fatal("the first mark did not stay")
+	}
+	exec(t, db, "UPDATE inbox SET body_sealed = (SELECT o.body_sealed FROM inbox o WHERE o.id <> inbox.id) WHERE handled_us = 0")
+	_, err := db.Inbox().Unread(t.Context(), 9)
+	wantErr(t, "a body moved from another notice", err, ErrTampered)
+}
+
+func suiteReplays(t *testing.T, open func(t *testing.T) *DB) {
+	db := open(t)
+	account := enter(t, db, "o-replay")
+	p := db.Replays()
+	k := job.Key{Account: int64(account.ID), Route: "POST /api/v1/patients", Key: "k1"}
+	if _, found, err := p.FindReplay(t.Context(), k); found || err != nil {
+		t.Fatalf("FindReplay(absent) = %v, %v", found, err)
+	}
+	running := job.Replay{BodyDigest: "d1", Ref: "r1", CreatedAt: now(db)}
+	if fresh, err := p.PutReplay(t.Context(), k, running); !fresh || err != nil {
+		t.Fatalf("PutReplay() = %v, %v", fresh, err)
+	}
+	if fresh, err := p.PutReplay(t.Context(), k, job.Replay{BodyDigest: "d2"}); fresh || err != nil {
+		t.Fatalf("PutReplay(again) = %v, %v", fresh, err)
+	}
+	got, found, err := p.FindReplay(t.Context(), k)
+	if diff := cmp.Diff(running, got); diff != "" || !found || err != nil {
+		t.Fatalf("running: %v, %v %s", found, err, diff)
+	}
+	check(t, p.DropReplay(t.Context(), k))
+	if fresh, err := p.PutReplay(t.Context(), k, running); !fresh || err != nil {
+		t.Fatalf("PutReplay(after drop) = %v, %v", fresh, err)
+	}
+	wantErr(t, "no status", p.KeepAnswer(t.Context(), k, 0, nil), ErrRow)
+	check(t, p.KeepAnswer(t.Context(), k, 201, []byte("SECRET-ANSWER")))
+	check(t, p.KeepAnswer(t.Context(), k, 500, []byte("second"))) // the first stays
+	check(t, p.DropReplay(t.Context(), k))                        // and is not dropped
+	got, _, err = p.FindReplay(t.Context(), k)
+	if err != nil || got.Status != 201 || !bytes.Equal(got.Answer, []byte("SECRET-ANSWER")) {
+		t.Fatalf("answered: %+v, %v", got, err)
+	}
+	empty := job.Key{Account: k.Account, Route: k.Route, Key: "k2"}
+	if _, err := p.PutReplay(t.Context(), empty, job.Replay{}); err != nil {
+		t.Fatal(err)
+	}
+	check(t, p.KeepAnswer(t.Context(), empty, 204, nil))
+	if got, _, err := p.FindReplay(t.Context(), empty); err != nil || got.Answer == nil || len(got.Answer) != 0 || got.CreatedAt.IsZero() {
+		t.Fatalf("an empty answer: %+v, %v", got, err)
+	}
+	check(t, p.KeepAnswer(t.Context(), job.Key{Key: "absent"}, 204, nil))
+	if n := count(t, db, "SELECT COUNT(*) FROM idempotency WHERE institution = ?", hospital); n != 2 {
+		t.Fatalf("%d rows carry the account's institution", n)
+	}
+}

@@ -1,0 +1,195 @@
+// Package store keeps every row and speaks all SQL. It implements the Store interfaces of the domain packages, the job queue, the inbox,
+// the idempotency records, the audit log and the vault's data keys (design.md §4, §5, §10).
+//
+// What it promises: a move is a conditional update that must change exactly one row; what belongs together is one transaction; a
+// column that holds patient data is sealed for its row; a row that money depends on carries a MAC, written with every change and
+// checked with every reading. Rows are unexported and mapped by hand; gorm gives queries and transactions, nothing else.
+//
+// Times are BIGINT microseconds since 1970 in UTC, 0 for none. Every engine stores and compares such a number alike, whereas their time
+// types differ in precision, in zone and in what the driver makes of them; a fencing deadline must not depend on that.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/vault"
+)
+
+// Config says where the database is. All but DSN may be left zero.
+type Config struct {
+	// DSN is a path, "file:" and a path, or ":memory:" for a database that ends with the process. "postgres://" and "mysql://" are
+	// recognised and answered by ErrEngine.
+	DSN string
+	// Busy is how long a writer waits for the file; 10 s when zero.
+	Busy time.Duration
+	// Readers is how many connections read beside the one that writes; 4 when zero.
+	Readers int
+	// Log is told of statements slower than Slow (200 ms when zero), never of their values. Nil tells nobody.
+	Log  *slog.Logger
+	Slow time.Duration
+}
+
+// DB is an open database. It may be used by several goroutines at once. Without a vault it can migrate and keep data keys; everything
+// else answers ErrNoVault.
+type DB struct {
+	writer  *gorm.DB // one connection: SQLite has one writer
+	reader  *gorm.DB // the same handle as writer in memory
+	clock   clock.Clock
+	ids     *clock.Source
+	vault   *vault.Vault
+	lock    *os.File
+	schemas *sync.Map // how row structs are laid out, by type
+	naming  schema.Namer
+}
+
+// Open opens the database and, for a file, takes the lock that keeps a second process out (ErrInUse). It does not migrate.
+func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (*DB, error) {
+	file, err := parseDSN(cfg.DSN)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}}
+	if file != memory {
+		if db.lock, err = lockFile(file); err != nil {
+			return nil, fmt.Errorf("open %s: %w", file, err)
+		}
+	}
+	if err := db.connect(ctx, cfg, file); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), db.Close())
+	}
+	return db, nil
+}
+
+// WithVault is the same database with a vault, which was opened on it.
+func (db *DB) WithVault(v *vault.Vault) *DB {
+	with := *db
+	with.vault = v
+	return &with
+}
+
+// Close closes all connections and gives the lock back, for every handle of WithVault. Closing again does nothing.
+func (db *DB) Close() error {
+	var errs []error
+	if db.reader != nil && db.reader != db.writer {
+		errs = append(errs, closePool(db.reader))
+	}
+	if db.writer != nil {
+		errs = append(errs, closePool(db.writer))
+	}
+	if db.lock != nil {
+		if err := db.lock.Close(); !errors.Is(err, os.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func closePool(g *gorm.DB) error {
+	pool, err := g.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+// Ping asks the database whether it answers, for the readiness page.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	return translated(db.reader.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
+}
+
+// write runs work in one transaction. An error of work leaves nothing behind. ErrCommit when the commit itself had no clear answer.
+func (db *DB) write(ctx context.Context, work func(tx *gorm.DB) error) error {
+	if db.vault == nil {
+		return ErrNoVault
+	}
+	committing := false
+	err := db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := work(tx); err != nil {
+			return err
+		}
+		committing = true
+		return nil
+	})
+	if err != nil && committing {
+		return ErrCommit.Because(err)
+	}
+	return translated(err)
+}
+
+// snapshot runs reads in one transaction, so that rows of one order are of one moment.
+func (db *DB) snapshot(ctx context.Context, read func(tx *gorm.DB) error) error {
+	if db.vault == nil {
+		return ErrNoVault
+	}
+	return translated(db.reader.WithContext(ctx).Transaction(read))
+}
+
+// read is a single statement outside a transaction.
+func (db *DB) read(ctx context.Context) *gorm.DB { return db.reader.WithContext(ctx) }
+
+// opened runs a reading that verifies rows and opens sealed values. Where it meets a data key that another process has made since, the
+// vault is refreshed and the reading run once more. It is called outside transactions.
+func (db *DB) opened(ctx context.Context, reading func() error) error {
+	if db.vault == nil {
+		return ErrNoVault
+	}
+	err := reading()
+	if errors.Is(err, vault.ErrNoKey) {
+		if err := db.vault.Refresh(ctx); err != nil {
+			return fmt.Errorf("refresh data keys: %w", err)
+		}
+		err = reading()
+	}
+	return err
+}
+
+// micros is a moment as the columns hold it: 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// moment reads such a column, in UTC.
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// mark is the value of a column that is 1 while something lives, and NULL afterwards, so that a unique key counts the living only.
+func mark(living bool) *int64 {
+	if !living {
+		return nil
+	}
+	one := int64(1)
+	return &one
+}
+
+// orNull is the value of a column with an outside number: NULL while there is none, so that a unique key does not count it.
+func orNull(number string) *string {
+	if number == "" {
+		return nil
+	}
+	return &number
+}
+
+func orEmpty(number *string) string {
+	if number == nil {
+		return ""
+	}
+	return *number
+}
