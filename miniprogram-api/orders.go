@@ -1,0 +1,191 @@
+package miniprogramapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/web"
+)
+
+// QuoteOrder serves POST /orders: asks who would pay for the given bills; charges nothing.
+func (s *Server) QuoteOrder(c *gin.Context, params QuoteOrderParams) {
+	s.reply(c, func(ctx context.Context, who patient.Caller) (any, error) {
+		var in QuoteOrder
+		if err := read(c, &in); err != nil {
+			return nil, err
+		}
+		person, err := patientID(in.PatientId)
+		if err != nil {
+			return nil, err
+		}
+		key := keyOf(who, c, params.IdempotencyKey)
+		digest := digestOf(c)
+		return s.once(c, who, request{key: key, digest: digest, done: http.StatusCreated, moving: quoting,
+			allow: func(ctx context.Context) error {
+				_, err := s.patients.MayPay(ctx, who, person, in.Insurance)
+				return err
+			},
+			act: func(ctx context.Context) (*order.Order, error) {
+				return s.orders.Quote(ctx, order.QuoteRequest{Account: who.Account, Institution: who.Institution, Patient: person, BillNos: in.BillNos,
+					Insurance: in.Insurance, UseAccount: in.Insurance && in.UseAccount != nil && *in.UseAccount, Key: key, BodyDigest: digest})
+			}})
+	})
+}
+
+// ConfirmOrder serves POST /orders/{order_id}/confirm: the patient agrees to the amounts; the money is collected.
+func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderParams) {
+	s.reply(c, func(ctx context.Context, who patient.Caller) (any, error) {
+		in := ConfirmOrder{}
+		if len(bodyOf(c)) > 0 {
+			if err := read(c, &in); err != nil {
+				return nil, err
+			}
+		}
+		n, err := order.ParseID(id)
+		if err != nil {
+			return nil, err
+		}
+		o, err := s.orders.Get(ctx, who.Account, n)
+		if err != nil {
+			return nil, err
+		}
+		return s.once(c, who, request{key: keyOf(who, c, params.IdempotencyKey), digest: digestOf(c), done: http.StatusOK, ref: seenRef(o), moving: moving,
+			allow: func(ctx context.Context) error {
+				if in.Version != nil && *in.Version != o.Version {
+					return ErrOrderChanged
+				}
+				_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
+				return err
+			},
+			act: func(ctx context.Context) (*order.Order, error) { return s.orders.Confirm(ctx, who.Account, n) }})
+	})
+}
+
+// keyOf names a request by account, route and the client's key.
+func keyOf(who patient.Caller, c *gin.Context, key string) job.Key {
+	return job.Key{Account: int64(who.Account), Route: c.Request.Method + " " + c.FullPath(), Key: key}
+}
+
+// CancelOrder serves POST /orders/{order_id}/cancel.
+func (s *Server) CancelOrder(c *gin.Context, id OrderID) {
+	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
+		o, err := s.orders.Cancel(ctx, who.Account, n)
+		if err != nil {
+			return nil, err
+		}
+		return s.rendered(ctx, http.StatusOK, o, moving(o)), nil
+	})
+}
+
+// GetCashier serves GET /orders/{order_id}/cashier: the arguments of wx.requestPayment.
+func (s *Server) GetCashier(c *gin.Context, id OrderID) {
+	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
+		cashier, err := s.orders.Cashier(ctx, who.Account, n)
+		if err != nil {
+			return nil, err
+		}
+		return Cashier{AppId: cashier.AppID, TimeStamp: cashier.TimeStamp, NonceStr: cashier.NonceStr, Package: cashier.Package,
+			SignType: cashier.SignType, PaySign: cashier.PaySign}, nil
+	})
+}
+
+// GetOrder serves GET /orders/{order_id}: the order, or with wait its next version.
+func (s *Server) GetOrder(c *gin.Context, id OrderID, params GetOrderParams) {
+	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
+		var o *order.Order
+		var err error
+		if params.Wait == nil || *params.Wait == 0 {
+			o, err = s.orders.Get(ctx, who.Account, n)
+		} else {
+			seen := int64(0)
+			if params.Version != nil {
+				seen = *params.Version
+			}
+			o, err = s.orders.Wait(ctx, who.Account, n, seen, time.Duration(*params.Wait)*time.Second)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return orderView(o, s.clock.Now()), nil
+	})
+}
+
+// ListOrders serves GET /orders.
+func (s *Server) ListOrders(c *gin.Context, params ListOrdersParams) {
+	s.reply(c, func(ctx context.Context, who patient.Caller) (any, error) {
+		before, limit := order.ID(0), 20
+		if params.Limit != nil {
+			limit = *params.Limit
+		}
+		if params.Before != nil {
+			n, err := order.ParseID(*params.Before)
+			if err != nil {
+				return nil, err
+			}
+			before = n
+		}
+		list, err := s.orders.List(ctx, who.Account, before, limit)
+		if err != nil {
+			return nil, err
+		}
+		out, now := OrderList{Orders: make([]Order, len(list))}, s.clock.Now()
+		for i, o := range list {
+			out.Orders[i] = orderView(o, now)
+		}
+		return out, nil
+	})
+}
+
+// GetLiveOrder serves GET /orders/live: the order to resume.
+func (s *Server) GetLiveOrder(c *gin.Context) {
+	s.reply(c, func(ctx context.Context, who patient.Caller) (any, error) {
+		o, err := s.orders.Live(ctx, who.Account)
+		if err != nil {
+			return nil, err
+		}
+		return orderView(o, s.clock.Now()), nil
+	})
+}
+
+// onOrder answers a request about one order of the caller.
+func (s *Server) onOrder(c *gin.Context, id OrderID, h func(ctx context.Context, who patient.Caller, n order.ID) (any, error)) {
+	s.reply(c, func(ctx context.Context, who patient.Caller) (any, error) {
+		n, err := order.ParseID(id)
+		if err != nil {
+			return nil, err
+		}
+		return h(ctx, who, n)
+	})
+}
+
+// rendered is an order as an answer: 202 and a time to come again while what was asked has no outcome.
+func (s *Server) rendered(ctx context.Context, done int, o *order.Order, moving bool) web.Rendered {
+	if moving {
+		done = http.StatusAccepted
+	}
+	r := web.Render(web.Answer{Status: done, Body: orderView(o, s.clock.Now())}, nil, web.RequestID(ctx))
+	if moving {
+		r.RetryAfter = time.Second
+	}
+	return r
+}
+
+// quoting reports whether a quote has no outcome yet: the amounts are not known, or the order is being given up.
+func quoting(o *order.Order) bool { return o.State == order.Quoting || o.State == order.Closing }
+
+// moving reports whether a confirmed or cancelled order goes on by itself.
+func moving(o *order.Order) bool {
+	switch o.State {
+	case order.Quoting, order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
+		return true
+	case order.Paying: // until WeChat has the order there is nothing for the patient to do
+		return nextAction(o, time.Time{}) == NextActionWait
+	}
+	return false
+}

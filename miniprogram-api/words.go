@@ -1,0 +1,184 @@
+package miniprogramapi
+
+import (
+	"time"
+
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/settlement"
+)
+
+// reason is why an order ended, and what the patient may do then.
+type reason struct{ why, advice string }
+
+// reasons are the patient's words for every cause.
+var reasons = map[order.Cause]reason{
+	order.ByPatient:       {"您已取消", "需要时可重新选择费用单缴费"},
+	order.QuoteOld:        {"未在有效期内确认", "请重新发起缴费"},
+	order.NotPaid:         {"未在有效期内支付", "请重新发起缴费"},
+	order.InsurerSilent:   {"医保平台暂无应答", "请稍后重试，也可以选择自费缴费或到窗口结算"},
+	order.HISSilent:       {"医院系统暂无应答", "请稍后再试"},
+	order.HISMaintenance:  {"医院系统维护中", "请稍后再试或到窗口缴费"},
+	order.PaidElsewhere:   {"费用已在其他渠道缴纳", "无需重复缴费"},
+	order.BillVoid:        {"费用单已作废", "请咨询开单科室"},
+	order.BillBusy:        {"费用单正在其他渠道缴费", "请稍后再试；在窗口缴过的无需再缴"},
+	order.BillUnreadable:  {"医院返回的费用信息有误", "请到窗口处理"},
+	order.AuthTooOld:      {"医保授权已过期", "请重新授权后再发起缴费"},
+	order.CashRefused:     {"微信支付未受理", "请稍后再试"},
+	order.SettleRefused:   {"医保未受理本次结算", "可改为自费缴费，或到窗口结算"},
+	order.SettleUnproved:  {"医保结算没有成功", "请稍后重试，也可以选择自费缴费或到窗口结算"},
+	order.AmountsMoved:    {"医保结算金额与预结算不一致", "请重新发起缴费并核对新的金额"},
+	order.LatePayment:     {"订单关闭之后才收到付款", "需要缴费请重新发起"},
+	order.CashMismatch:    {"微信支付的金额或单号与订单不符", ""},
+	order.CashGone:        {"微信支付款项已在他处退回", ""},
+	order.InsurerUnproved: {"医保结算结果暂时无法核实", ""},
+	order.CancelRefused:   {"医保结算的撤销未被受理", ""},
+	order.CancelUnproved:  {"医保结算的撤销结果暂时无法核实", ""},
+	order.HISMismatch:     {"医院入账金额与订单不符", ""},
+	order.RefundStuck:     {"微信退款异常", ""},
+	order.TooLong:         {"超过时限仍没有结果", ""},
+}
+
+// stateText is what the patient reads: how it stands, honestly, and what to do next. Unknown is never called failed.
+func stateText(o *order.Order, now time.Time) string {
+	switch o.State {
+	case order.Quoting:
+		return quotingText(o)
+	case order.Quoted:
+		return quotedText(o)
+	case order.Paying:
+		return payingText(o, now)
+	case order.Settling:
+		return settlingText(o)
+	case order.BeingPosted:
+		return "已支付，医院正在入账，请稍候。请勿重复支付"
+	case order.Completed:
+		return completedText(o)
+	case order.Closing:
+		return because(o, "，") + "正在关闭订单，请稍候。如果刚刚完成了支付，以实际支付结果为准，请勿重复支付"
+	case order.Closed:
+		return because(o, "，") + "订单已关闭，未扣款" + advised(o)
+	case order.Unwinding:
+		return unwindingText(o)
+	case order.Unwound:
+		return unwoundText(o)
+	}
+	return "正在人工核实" + because(o, "") + "，您的资金安全，请勿重复支付。核实后会更新结果；需要帮助请凭订单号 " + o.ID.No() + " 联系医院"
+}
+
+// because gives the reason with what joins it to the sentence; in a review it stands in brackets.
+func because(o *order.Order, join string) string {
+	r, ok := reasons[o.Cause]
+	switch {
+	case !ok:
+		return ""
+	case o.State == order.InReview:
+		return "（" + r.why + "）"
+	}
+	return r.why + join
+}
+
+func advised(o *order.Order) string {
+	if r := reasons[o.Cause]; r.advice != "" {
+		return "。" + r.advice
+	}
+	return ""
+}
+
+func quotingText(o *order.Order) string {
+	switch {
+	case o.Lock != order.Unlocked: // it was confirmed once
+		return "费用或报价有变化，正在重新计算金额，尚未扣款，请稍候"
+	case o.Insured:
+		return "正在向医保平台预结算，不会扣款，请稍候"
+	}
+	return "正在读取费用，请稍候"
+}
+
+func quotedText(o *order.Order) string {
+	if o.Refusal != "" {
+		return "医保未受理，可以改为全部自费支付 " + yuan(o.Split.Charge()) + "，或到窗口用医保结算。请核对后决定是否确认"
+	}
+	changed := ""
+	if o.Lock != order.Unlocked {
+		changed = "费用或报价有变化，尚未扣款。"
+	}
+	if o.Split.Charge() == 0 {
+		return changed + "请核对金额，确认后由医保结算，您无需支付现金"
+	}
+	return changed + "请核对金额，确认后支付"
+}
+
+func payingText(o *order.Order, now time.Time) string {
+	p := o.Payment()
+	switch {
+	case payable(o, now):
+		text := "请完成微信支付"
+		if !p.ExpiresAt.IsZero() {
+			text = "请在 " + p.ExpiresAt.In(clock.Shanghai).Format("15:04") + " 前完成微信支付"
+		}
+		return text + "。已经支付的，正在确认结果，请勿重复支付"
+	case p == nil || p.State == payment.Preparing && !o.CancelAsked:
+		return "正在准备微信支付，请稍候"
+	}
+	return "正在确认支付结果，请勿重复支付"
+}
+
+func settlingText(o *order.Order) string {
+	paid := ""
+	if p := o.Payment(); p != nil && p.State == payment.Paid {
+		paid = "微信支付已收到，"
+	}
+	if st := o.Settlement(); st != nil {
+		switch st.State {
+		case settlement.Reversing, settlement.Resting:
+			return paid + "医保平台还没有明确结果，正在核实，请勿重复支付，也不要到窗口重复结算"
+		}
+	}
+	return paid + "正在进行医保结算，请稍候，请勿重复支付"
+}
+
+func completedText(o *order.Order) string {
+	if len(o.Posted.Guide) > 0 {
+		return "缴费完成，请按导诊提示取药、检查"
+	}
+	return "缴费完成"
+}
+
+func unwindingText(o *order.Order) string {
+	if received(o) == 0 {
+		return because(o, "，") + "正在撤销，请稍候，请勿重复缴费"
+	}
+	return because(o, "，") + "正在撤销，已支付的款项将原路退回，银行卡通常 1 至 3 个工作日到账，请勿重复支付"
+}
+
+func unwoundText(o *order.Order) string {
+	if back := returned(o); back > 0 {
+		return because(o, "，") + "订单已撤销，" + yuan(back) + " 已原路退回，银行卡通常 1 至 3 个工作日到账" + advised(o)
+	}
+	return because(o, "，") + "订单已撤销，未扣款" + advised(o)
+}
+
+// received is what WeChat took for the order and has not given back.
+func received(o *order.Order) money.Fen {
+	var sum money.Fen
+	for _, p := range o.Payments {
+		switch p.State {
+		case payment.Paid, payment.Refunding, payment.InReview:
+			sum += p.Amount
+		}
+	}
+	return sum
+}
+
+func returned(o *order.Order) money.Fen {
+	var sum money.Fen
+	for _, p := range o.Payments {
+		sum += refunded(p)
+	}
+	return sum
+}
+
+func yuan(f money.Fen) string { return "¥" + f.String() }
