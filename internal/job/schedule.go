@@ -19,9 +19,9 @@ var (
 	Polling = Schedule{"polling", []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second,
 		time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, time.Hour}, 24 * time.Hour}
 	// Quoting repeats a presettlement that had no answer, while the patient watches.
-	Quoting = Schedule{"quoting", []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second}, 65 * time.Second}
+	Quoting = Schedule{"quoting", []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute}, 10 * time.Minute}
 	// Locking repeats the lock and the second look at the bills, while the patient watches.
-	Locking = Schedule{"locking", []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}, 40 * time.Second}
+	Locking = Schedule{"locking", []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second}, 5 * time.Minute}
 	// Settling repeats a settlement that never left.
 	Settling = Schedule{"settling", []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}, 10 * time.Minute}
 	// Reversing repeats reversals, cancellations and refunds that had no answer.

@@ -57,8 +57,8 @@ var perMille = map[Level][]struct {
 		{LateEffect, 8}, {Repeat, 20}, {Refuse, 10}, {ChangeAmount, 6}},
 }
 
-// limit is how often one call (operation and key) may be disturbed, so that faults end and everything else can be judged.
-const limit = 3
+// usualMost is how often one operation on one thing may be disturbed, so that faults end and everything else can be judged.
+const usualMost = 3
 
 // Call names a request for the plan: which operation, about which thing. The simulator reads both from the request.
 type Call struct {
@@ -66,6 +66,8 @@ type Call struct {
 	Key string // the number that names the thing: an out_trade_no, a visit number
 	// Refusable and Priced tell whether the simulator has an answer for Refuse and ChangeAmount here; else they do not happen.
 	Refusable, Priced bool
+	// Most is how often this operation on this thing may be disturbed by a level; 0: three times. Scripts know no bound.
+	Most int
 }
 
 // Injection is a fault that happened.
@@ -171,7 +173,11 @@ func (p *Plan) decide(call Call) Fault {
 	id := call.Op + "|" + call.Key
 	p.counts[id]++
 	fault := p.scripted(call)
-	if fault == "" && p.met[id] < limit {
+	most := call.Most
+	if most == 0 {
+		most = usualMost
+	}
+	if fault == "" && p.met[id] < most {
 		fault = p.drawn(id)
 	}
 	if (fault == Refuse && !call.Refusable) || (fault == ChangeAmount && !call.Priced) {
@@ -268,12 +274,13 @@ func (p *Plan) misbehave(w http.ResponseWriter, r *http.Request, fault Fault, ru
 		_ = p.clock.Sleep(r.Context(), 300*time.Millisecond)
 		run(ctx).send(w)
 	case LateAnswer:
-		a := run(ctx)
+		run(ctx)
 		p.untilGone(r)
-		a.send(w)
+		panic(http.ErrAbortHandler)
 	case LateEffect:
 		p.untilGone(r)
-		run(ctx).send(w)
+		run(ctx)
+		panic(http.ErrAbortHandler)
 	case Repeat:
 		a := run(ctx)
 		run(ctx)
@@ -283,7 +290,8 @@ func (p *Plan) misbehave(w http.ResponseWriter, r *http.Request, fault Fault, ru
 	}
 }
 
-// untilGone waits until the caller has given up, or for as long as any caller may wait.
+// untilGone waits until the caller has given up, or for as long as any caller may wait. In virtual time nobody gives up: there the
+// connection breaks afterwards.
 func (p *Plan) untilGone(r *http.Request) { _ = p.clock.Sleep(r.Context(), 2*time.Minute) }
 
 // answer keeps a handler's answer back until the plan has decided what becomes of it.

@@ -18,6 +18,7 @@ import (
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File // nil: kept in memory only, for tests
+	size int64    // of the whole lines
 }
 
 // OpenJournal opens or creates the file and gives every whole line to replay, in order. A last line cut by a kill was never answered
@@ -34,13 +35,10 @@ func OpenJournal(path string, replay func(line []byte) error) (*Journal, error) 
 	if err == nil {
 		err = file.Truncate(whole)
 	}
-	if err == nil {
-		_, err = file.Seek(whole, io.SeekStart)
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), file.Close())
 	}
-	return &Journal{file: file}, nil
+	return &Journal{file: file, size: whole}, nil
 }
 
 func replayLines(file io.Reader, replay func([]byte) error) (whole int64, err error) {
@@ -68,9 +66,11 @@ func (j *Journal) Append(entry any) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return err
+	line = append(line, '\n')
+	if _, err := j.file.WriteAt(line, j.size); err != nil {
+		return err // what was cut off is written over by the next entry
 	}
+	j.size += int64(len(line))
 	return j.file.Sync()
 }
 

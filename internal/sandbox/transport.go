@@ -25,8 +25,13 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	in := r.Clone(ctx)
-	if in.Body == nil {
-		in.Body = http.NoBody
+	in.Body = http.NoBody
+	if r.Body != nil { // read here: a handler that goes on alone must not read from a caller who has left
+		body, err := io.ReadAll(r.Body)
+		if err := errors.Join(err, r.Body.Close()); err != nil {
+			return nil, err
+		}
+		in.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	in.RequestURI = r.URL.RequestURI()
 	in.RemoteAddr = "127.0.0.1:0"

@@ -157,8 +157,11 @@ func (s *Sim) nameCall(_ *http.Request, body []byte) sandbox.Call {
 	switch in.Infno {
 	case "1101", "2201":
 		call.Refusable = true
-	case "2206", "2207":
+	case "2206":
 		call.Refusable, call.Priced = true, true
+	case "2207":
+		call.Refusable, call.Priced = true, true
+		call.Most = 1 // an order whose fresh 2207 is lost too is given up by rule (design.md §3), which is no fault of the order's
 	}
 	return call
 }

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+// books are the counterparts' truth, as far as it is compared. All amounts in fen.
+type books struct {
+	wechat  map[string]wechatBook // by out_trade_no
+	insurer []insurerBook
+	his     []hisBook
+	faults  []sandbox.Injection
+}
+
+type wechatBook struct {
+	OutTradeNo   string    `json:"out_trade_no"`
+	PaidFen      money.Fen `json:"paid_fen"`
+	RefundedFen  money.Fen `json:"refunded_fen"`
+	RefundingFen money.Fen `json:"refunding_fen"`
+	Refunds      []struct {
+		OutRefundNo string `json:"out_refund_no"`
+	} `json:"refunds"`
+}
+
+func (b wechatBook) net() money.Fen { return b.PaidFen - b.RefundedFen - b.RefundingFen }
+
+type insurerBook struct {
+	SetlID      string    `json:"setl_id"`
+	VisitNo     string    `json:"ipt_otp_no"`
+	TotalFen    money.Fen `json:"medfee_fen"`
+	FundFen     money.Fen `json:"fund_fen"`
+	AccountFen  money.Fen `json:"account_fen"`
+	FamilyFen   money.Fen `json:"family_fen"`
+	CashFen     money.Fen `json:"cash_fen"`
+	HospitalFen money.Fen `json:"hospital_fen"`
+	State       string    `json:"state"`
+}
+
+type hisBook struct {
+	OrderNo  string    `json:"order_no"`
+	TotalFen money.Fen `json:"total_fen"`
+	State    string    `json:"state"`
+}
+
+// readBooks asks every simulator.
+func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
+	b := &books{wechat: map[string]wechatBook{}}
+	var pay struct {
+		Orders []wechatBook `json:"orders"`
+	}
+	var insurer struct {
+		Settlements []insurerBook `json:"settlements"`
+	}
+	var his struct {
+		Postings []hisBook `json:"postings"`
+	}
+	for name, into := range map[string]any{"wechatpay": &pay, "nhsa": &insurer, "his": &his} {
+		if err := c.sandbox(ctx, http.MethodGet, "/"+name+"/truth", nil, into); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range pay.Orders {
+		b.wechat[o.OutTradeNo] = o
+	}
+	b.insurer, b.his = insurer.Settlements, his.Postings
+	for _, name := range []string{"wechatpay", "nhsa", "his", "wechatmp"} {
+		var f struct {
+			Injected []sandbox.Injection `json:"injected"`
+		}
+		if err := c.sandbox(ctx, http.MethodGet, "/"+name+"/faults", nil, &f); err != nil {
+			return nil, err
+		}
+		b.faults = append(b.faults, f.Injected...)
+	}
+	return b, nil
+}
+
+// settleDown waits for the orders that are still under way when the last patient has gone.
+func (c *phoneClient) settleDown(ctx context.Context, players []*player, patience time.Duration) {
+	end := c.clock.Now().Add(patience)
+	for c.clock.Now().Before(end) && ctx.Err() == nil {
+		open := 0
+		for _, p := range players {
+			if p.order.ID == "" || p.order.over() {
+				continue
+			}
+			p.order.Version = 0 // any version is news
+			if err := p.look(ctx); err != nil || !p.order.over() {
+				open++
+			}
+		}
+		if open == 0 {
+			return
+		}
+		_ = c.clock.Sleep(ctx, 500*time.Millisecond)
+	}
+}
+
+// compare holds every order against the counterparts' books. What differs is a finding; so is money at a counterpart that no order of ours
+// knows of, and an order that was given up although it met lost, late or doubled messages only.
+func compare(players []*player, before, after *books) *result {
+	r := &result{Orders: len(players), causes: map[string]int{}}
+	known := ours{trades: map[string]bool{}, visits: map[string]bool{}, orders: map[string]bool{}}
+	var took []time.Duration
+	for _, p := range players {
+		r.take(p, after, &known)
+		took = append(took, p.took)
+	}
+	r.strangers(&known, before, after)
+	slices.Sort(took)
+	r.P50MS, r.P99MS = took[len(took)/2].Milliseconds(), took[min(len(took)-1, len(took)*99/100)].Milliseconds()
+	r.Mismatches = len(r.findings)
+	return r
+}
+
+// ours are the numbers that our orders know.
+type ours struct{ trades, visits, orders map[string]bool }
+
+// held is what the counterparts hold for one order.
+type held struct {
+	wechat          money.Fen
+	inForce         []insurerBook
+	posted          []hisBook
+	trades, refunds []string
+	visits          []string
+}
+
+func (r *result) take(p *player, after *books, known *ours) {
+	o := &p.order
+	if o.ID == "" || !o.over() {
+		r.Pending++
+		r.findings = append(r.findings, fmt.Sprintf("player %s: order %q is %q: %v", p.role.User, o.ID, o.State, p.trouble))
+		return
+	}
+	h := holdings(o, after)
+	known.orders[o.ID] = true
+	for _, t := range h.trades {
+		known.trades[t] = true
+	}
+	for _, v := range h.visits {
+		known.visits[v] = true
+	}
+	r.WechatNetFen += h.wechat
+	for _, s := range h.inForce {
+		r.InsurerNetFen += s.FundFen + s.AccountFen + s.FamilyFen
+	}
+	for _, posted := range h.posted {
+		r.HISPostedFen += posted.TotalFen
+	}
+	switch o.State {
+	case "completed":
+		r.Completed++
+		r.TotalFen += o.TotalFen
+		r.FundFen += o.Split.Pooled + o.Split.Other
+		r.AccountFen += o.Split.Account + o.Split.Family
+		r.CashFen += o.ChargeFen
+		r.completed(o, h)
+		return
+	case "closed":
+		r.Closed++
+		r.nothing(o, h)
+	case "unwound":
+		r.Unwound++
+		r.nothing(o, h)
+	case "review":
+		r.Review++
+		r.reviewed(o, h)
+	}
+	r.causes[o.State+": "+o.Cause]++
+	r.deserved(p, h, after.faults)
+}
+
+func holdings(o *orderView, b *books) held {
+	var h held
+	for _, p := range o.Payments {
+		w := b.wechat[p.OutTradeNo]
+		h.wechat += w.net()
+		h.trades = append(h.trades, p.OutTradeNo)
+		for _, refund := range w.Refunds {
+			h.refunds = append(h.refunds, refund.OutRefundNo)
+		}
+	}
+	for _, s := range o.Settlements {
+		h.visits = append(h.visits, s.VisitNo)
+	}
+	for _, s := range b.insurer {
+		if s.State == "in_force" && slices.Contains(h.visits, s.VisitNo) {
+			h.inForce = append(h.inForce, s)
+		}
+	}
+	for _, p := range b.his {
+		if p.OrderNo == o.ID && p.State == "posted" {
+			h.posted = append(h.posted, p)
+		}
+	}
+	return h
+}
+
+func (r *result) find(o *orderView, format string, args ...any) {
+	r.findings = append(r.findings, fmt.Sprintf("order %s %s %s: ", o.ID, o.State, o.Cause)+fmt.Sprintf(format, args...))
+}
+
+// completed: every side has exactly what our order says.
+func (r *result) completed(o *orderView, h held) {
+	if h.wechat != o.ChargeFen {
+		r.find(o, "WeChat holds %s, the patient was charged %s", h.wechat, o.ChargeFen)
+	}
+	s := o.Split
+	insured := o.TotalFen - s.Uninsured
+	switch {
+	case insured == 0 && len(h.inForce) != 0:
+		r.find(o, "the insurer has %d settlements of an order without insurance", len(h.inForce))
+	case insured != 0 && len(h.inForce) != 1:
+		r.find(o, "the insurer has %d settlements in force", len(h.inForce))
+	case insured != 0:
+		i := h.inForce[0]
+		if i.TotalFen != insured || i.FundFen != s.Pooled+s.Other || i.AccountFen != s.Account || i.FamilyFen != s.Family || i.CashFen != s.Cash ||
+			i.HospitalFen != s.Hospital {
+			r.find(o, "the insurer settled %+v, we hold %+v", i, s)
+		}
+	}
+	if len(h.posted) != 1 || h.posted[0].TotalFen != o.TotalFen {
+		r.find(o, "the HIS has booked %+v, the bill is %s", h.posted, o.TotalFen)
+	}
+}
+
+// nothing: no side holds anything.
+func (r *result) nothing(o *orderView, h held) {
+	if h.wechat != 0 || len(h.inForce) != 0 || len(h.posted) != 0 {
+		r.find(o, "WeChat holds %s, the insurer %d settlements, the HIS %d postings", h.wechat, len(h.inForce), len(h.posted))
+	}
+}
+
+// excused are the causes of a review whose very question is what that side holds.
+var excused = map[string][]string{
+	"wechat":  {"wechat_amounts", "wechat_refunded", "wechat_refund", "too_long"},
+	"insurer": {"insurer_unproved", "insurer_cancel_lost", "too_long"},
+	"his":     {"his_amounts", "too_long"},
+}
+
+// reviewed: each leg stands as it says, but for the one that the case is about.
+func (r *result) reviewed(o *orderView, h held) {
+	if !slices.Contains(excused["wechat"], o.Cause) {
+		var want money.Fen
+		for _, p := range o.Payments {
+			if p.State == "paid" {
+				want += p.AmountFen
+			}
+		}
+		if h.wechat != want {
+			r.find(o, "WeChat holds %s, our legs say %s", h.wechat, want)
+		}
+	}
+	if !slices.Contains(excused["insurer"], o.Cause) {
+		want := 0
+		for _, s := range o.Settlements {
+			if s.State == "settled" || (s.State == "in_review" && o.Cause == "insurer_cancel") {
+				want++
+			}
+		}
+		if len(h.inForce) != want {
+			r.find(o, "the insurer has %d settlements in force, our legs say %d", len(h.inForce), want)
+		}
+	}
+	if !slices.Contains(excused["his"], o.Cause) && len(h.posted) != 0 {
+		r.find(o, "the HIS has booked it")
+	}
+}
+
+// deserved: an order whose faults were only lost, late or doubled messages must have been completed.
+func (r *result) deserved(p *player, h held, faults []sandbox.Injection) {
+	o := &p.order
+	numbers := slices.Concat([]string{o.ID, p.role.PsnNo}, h.trades, h.refunds, h.visits, p.role.Bills)
+	for _, f := range faults {
+		if !f.Fault.OnlyTransport() && f.Key != "" && slices.Contains(numbers, f.Key) {
+			return
+		}
+	}
+	r.find(o, "it met lost, late or doubled messages only, and yet it is not completed")
+}
+
+// strangers are effects at a counterpart since the beginning that no order of ours knows of.
+func (r *result) strangers(known *ours, before, after *books) {
+	for no, w := range after.wechat {
+		if _, old := before.wechat[no]; !old && !known.trades[no] && w.PaidFen != 0 && r.Pending == 0 {
+			r.findings = append(r.findings, "WeChat has a paid order that we do not know: "+no)
+		}
+	}
+	old := map[string]bool{}
+	for _, s := range before.insurer {
+		old[s.SetlID] = true
+	}
+	for _, s := range after.insurer {
+		if !old[s.SetlID] && !known.visits[s.VisitNo] && s.State == "in_force" && r.Pending == 0 {
+			r.findings = append(r.findings, "the insurer has a settlement that we do not know: "+s.SetlID)
+		}
+	}
+	for _, p := range before.his {
+		old[p.OrderNo] = true
+	}
+	for _, p := range after.his {
+		if !old[p.OrderNo] && !known.orders[p.OrderNo] && p.State == "posted" && r.Pending == 0 {
+			r.findings = append(r.findings, "the HIS has a posting that we do not know: "+p.OrderNo)
+		}
+	}
+}

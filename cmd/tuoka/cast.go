@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/adapters/nhsa/nhsasim"
+	"github.com/tuoka/tuoka/adapters/wechatmp/wechatmpsim"
+	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+// role is one person of the sandbox as the phone page and the pay command need it. Everybody in it is made up.
+type role struct {
+	User      string   `json:"user"` // key at the mini-program simulator
+	OpenID    string   `json:"openid"`
+	Name      string   `json:"name"`
+	IDNumber  string   `json:"id_number"`
+	Phone     string   `json:"phone"`
+	Insurance string   `json:"insurance"` // employee, retired, resident, civil, none
+	Story     string   `json:"story,omitempty"`
+	HISID     string   `json:"his_patient"`
+	PsnNo     string   `json:"psn_no,omitempty"`
+	Bills     []string `json:"bills"`
+}
+
+// insurances are the kinds of cover a person of the sandbox may have.
+var insurances = map[string]nhsasim.Insurance{
+	"employee": {InsuType: "310", PsnType: "1101", Status: "1", Since: "2015-01-01", Employer: "示范机械厂"},
+	"retired":  {InsuType: "310", PsnType: "1201", Status: "1", Since: "2001-01-01", Employer: "示范机械厂"},
+	"civil":    {InsuType: "310", PsnType: "1102", Status: "1", Since: "2008-01-01", CivilServant: true, Employer: "示范局"},
+	"resident": {InsuType: "390", PsnType: "1501", Status: "1", Since: "2019-01-01"},
+}
+
+// seat gives the configuration's persons their places, at the first start.
+func (s *simulators) seat() error {
+	if s.config.Stage == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, u := range s.mp.Users() {
+		known[u.ID] = true
+	}
+	for _, p := range s.config.Stage.Persons {
+		if known[p.Key] {
+			continue
+		}
+		r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance}
+		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), p.Bills); err != nil {
+			return fmt.Errorf("sandbox.persons %s: %w", p.Key, err)
+		}
+	}
+	return nil
+}
+
+// enter makes all simulators know a person.
+func (s *simulators) enter(r *role, area string, balance money.Fen, bills []uint64) error {
+	id, err := sensitive.ParseIDNumber(r.IDNumber)
+	if err != nil {
+		return err
+	}
+	u, err := s.mp.AddUser(wechatmpsim.User{ID: r.User, Name: r.Name, IDNumber: r.IDNumber, Phone: r.Phone, Longitude: "115.892151", Latitude: "28.676493",
+		Unbound: r.Insurance == "none"})
+	if err != nil {
+		return err
+	}
+	r.OpenID = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
+	if cover, ok := insurances[r.Insurance]; ok {
+		cover.Area, cover.Balance = area, balance
+		r.PsnNo = "3601" + r.IDNumber[6:] + r.User
+		if err := s.nhsa.AddPerson(nhsasim.Person{PsnNo: r.PsnNo, Name: sensitive.NewName(r.Name), IDNumber: id,
+			Insurances: []nhsasim.Insurance{cover}}); err != nil {
+			return err
+		}
+	} else if r.Insurance != "none" {
+		return fmt.Errorf("insurance %q: employee, retired, civil, resident or none", r.Insurance)
+	}
+	p, err := s.his.AddPatient(hissim.Patient{Name: r.Name, IDNo: r.IDNumber})
+	if err != nil {
+		return err
+	}
+	r.HISID = p.ID
+	for _, seed := range bills {
+		dealt, err := s.his.Deal(p.ID, seed, 1)
+		if err != nil {
+			return err
+		}
+		r.Bills = append(r.Bills, dealt[0].No)
+	}
+	return nil
+}
+
+// roles lists the configuration's persons for the phone page.
+func (s *simulators) roles() []role {
+	openIDs, patients := map[string]string{}, map[string]string{}
+	for _, u := range s.mp.Users() {
+		openIDs[u.ID] = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
+	}
+	for _, p := range s.his.Patients() {
+		patients[p.IDNo] = p.ID
+	}
+	var list []role
+	for _, p := range s.persons() {
+		list = append(list, role{User: p.Key, OpenID: openIDs[p.Key], Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance,
+			Story: p.Story, HISID: patients[p.IDNumber], Bills: []string{}})
+	}
+	return list
+}
+
+func (s *simulators) persons() []config.Person {
+	if s.config.Stage == nil {
+		return nil
+	}
+	return s.config.Stage.Persons
+}
+
+// castMax is how many players one call may ask for.
+const castMax = 5000
+
+// cast makes count new players, each with one bill of their own: the mixture of a hospital's morning, the same for the same seed. Their
+// identities follow the number of people so far, so that two runs never share a person's yearly counters.
+func (s *simulators) cast(count int, seed uint64) ([]role, error) {
+	if count < 1 || count > castMax {
+		return nil, fmt.Errorf("count: 1 to %d", castMax)
+	}
+	first := len(s.mp.Users())
+	roles := make([]role, count)
+	for i := range roles {
+		n := first + i
+		draw := mix(seed, uint64(i)) //nolint:gosec // an index
+		kind, balance := coverOf(draw)
+		roles[i] = role{User: "p" + strconv.Itoa(n), Name: playerName(draw, n), IDNumber: playerID(n), Phone: fmt.Sprintf("139%08d", n%100_000_000),
+			Insurance: kind}
+		if err := s.enter(&roles[i], "360100", balance, []uint64{draw >> 8}); err != nil {
+			return nil, err
+		}
+	}
+	return roles, nil
+}
+
+// mix is splitmix64: well spread numbers from a seed and an index.
+func mix(seed, i uint64) uint64 {
+	z := seed*0x9e3779b97f4a7c15 + (i+1)*0xbf58476d1ce4e5b9
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// coverOf draws a kind of insurance, and an account balance that is empty, small or ample.
+func coverOf(draw uint64) (string, money.Fen) {
+	balances := []money.Fen{0, 5_000, 20_000, 1_000_000}
+	balance := balances[draw>>56%4]
+	switch k := draw % 20; {
+	case k < 9:
+		return "employee", balance
+	case k < 13:
+		return "retired", balance
+	case k < 15:
+		return "civil", balance
+	case k < 18:
+		return "resident", 0
+	default:
+		return "none", 0
+	}
+}
+
+func playerName(draw uint64, n int) string {
+	families, given := []rune("赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨"), []rune("明华芳秀英伟静敏磊洋艳勇军杰娟涛超霞平刚桂")
+	return string(families[draw>>16%uint64(len(families))]) + string(given[draw>>24%uint64(len(given))]) + string(given[n%len(given)])
+}
+
+// playerID is a made-up identity number with a right check digit: the n-th birthday and sequence in an area that Nanchang does not use
+// for births.
+func playerID(n int) string {
+	born := time.Date(1945, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n%20000)
+	first := fmt.Sprintf("360199%s%03d", born.Format("20060102"), n/20000)
+	for _, check := range "0123456789X" {
+		if id := first + string(check); valid(id) {
+			return id
+		}
+	}
+	return first + "0"
+}
+
+func valid(id string) bool {
+	_, err := sensitive.ParseIDNumber(id)
+	return err == nil
+}

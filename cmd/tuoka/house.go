@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tuoka/tuoka/adapters/his/rest"
+	"github.com/tuoka/tuoka/adapters/nhsa/core"
+	"github.com/tuoka/tuoka/adapters/wechatmp"
+	"github.com/tuoka/tuoka/adapters/wechatpay"
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/cache"
+	"github.com/tuoka/tuoka/internal/callback"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/gm"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/store"
+	"github.com/tuoka/tuoka/internal/vault"
+)
+
+// house is everything that runs, put together from the configuration. It knows no simulator.
+type house struct {
+	config   *config.Config
+	clock    clock.Clock
+	source   *clock.Source
+	log      *slog.Logger
+	db       *store.DB
+	cache    *cache.Cache
+	vault    *vault.Vault
+	people   *patient.Service
+	orders   *order.Service
+	bills    map[string]bill.Source
+	notices  map[string]callback.Source
+	wake     chan struct{} // a worker looks at once
+	finished sync.WaitGroup
+}
+
+// tokens lets the vault make session tokens for package patient.
+type tokens struct{}
+
+func (tokens) NewToken() (sensitive.Token, string, error) {
+	t := vault.RandomToken(32)
+	return t, vault.HashToken(t), nil
+}
+
+func (tokens) Digest(t sensitive.Token) string { return vault.HashToken(t) }
+
+// build opens the database, the vault and every counterpart. It reports all faults of the configuration's secrets at once.
+func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
+	h := &house{config: cfg, clock: clock.Real{}, log: log, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
+		wake: make(chan struct{}, 1)}
+	h.source = clock.NewSource(h.clock, cfg.Node)
+	parties, institutions, err := h.counterparts()
+	if err != nil {
+		return nil, err
+	}
+	dsn, err := dsnOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := store.Open(ctx, store.Config{DSN: dsn}, h.clock, h.source)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, bare.Close())
+		}
+	}()
+	if _, err := bare.Migrate(ctx); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	keys, err := vault.FileKeys(gm.PEM, cfg.Vault.MasterKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("vault.master_key_file: %w", err)
+	}
+	if h.vault, err = vault.Open(ctx, keys, bare, h.clock); err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	h.db = bare.WithVault(h.vault)
+	if h.people, err = patient.New(h.db.Patients(), institutions, tokens{}, h.clock, h.source,
+		patient.Config{SessionLife: cfg.SessionLife, MaxPatients: cfg.MaxPatients, Log: h.db.Audit()}); err != nil {
+		return nil, err
+	}
+	if h.cache, err = cache.Open(ctx, cache.Config{Addr: cfg.Redis.Addr}); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	host, _ := os.Hostname()
+	h.orders = order.New(h.db.Orders(), h.db.Jobs(), h.db.Inbox(), h.db.Patients(), parties, h.clock, h.source, order.Config{
+		Owner: fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid()), Pace: clock.Pace(max(cfg.TimeScale, 1)), CallLimit: cfg.CallLimit})
+	return h, nil
+}
+
+func (h *house) close() error {
+	h.finished.Wait()
+	return errors.Join(h.cache.Close(), h.db.Close())
+}
+
+// counterparts makes the adapters of every institution.
+func (h *house) counterparts() ([]*order.Party, map[string]patient.Institution, error) {
+	var parties []*order.Party
+	var faults []error
+	institutions := map[string]patient.Institution{}
+	for i := range h.config.Institutions {
+		in := &h.config.Institutions[i]
+		s := &secrets{at: fmt.Sprintf("institutions[%d]", i)}
+		party, inst, err := h.counterpartsOf(in, s)
+		if all := errors.Join(append(s.faults, err)...); all != nil {
+			faults = append(faults, fmt.Errorf("institution %s: %w", in.ID, all))
+			continue
+		}
+		parties, institutions[in.ID] = append(parties, party), inst
+	}
+	return parties, institutions, errors.Join(faults...)
+}
+
+// secrets reads an institution's secret files and remembers every fault.
+type secrets struct {
+	at     string
+	faults []error
+}
+
+func (s *secrets) read(key, path string) sensitive.Key {
+	if path == "" {
+		return sensitive.Key{}
+	}
+	k, err := config.Secret(s.at+"."+key, path)
+	if err != nil {
+		s.faults = append(s.faults, err)
+	}
+	return k
+}
+
+func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party, patient.Institution, error) {
+	wire := transport()
+	mp, err := wechatmp.New(wechatmp.Config{AppID: in.WechatMP.AppID, AppSecret: s.read("wechat_mp.app_secret_file", in.WechatMP.AppSecretFile),
+		Transport: wire, Clock: h.clock, Source: h.source, BaseURL: in.WechatMP.BaseURL, Timeout: h.config.CallTimeout,
+		Insurance: wechatmp.Insurance{QueryURL: in.WechatMP.QueryURL, PartnerID: in.WechatMP.PartnerID,
+			PartnerSecret: s.read("wechat_mp.partner_secret_file", in.WechatMP.PartnerSecret), EnvVersion: in.WechatMP.EnvVersion,
+			CityCode: in.WechatMP.CityCode, Channel: in.WechatMP.Channel, ChannelCert: in.WechatMP.ChannelCert, OrgCode: in.WechatMP.OrgCode,
+			OrgAppID: in.WechatMP.OrgAppID, UsableFor: in.WechatMP.AuthLife}})
+	faults := []error{err}
+	notify := strings.TrimRight(in.WechatPay.NotifyBase, "/") + "/callbacks/wechatpay/" + in.ID
+	pay, err := wechatpay.New(wechatpay.Config{MchID: in.WechatPay.MchID, AppID: in.WechatMP.AppID, MerchantSerial: in.WechatPay.MerchantSerial,
+		MerchantKey: s.read("wechat_pay.merchant_key_file", in.WechatPay.MerchantKeyFile), PublicKeyID: in.WechatPay.PublicKeyID,
+		PublicKey:   s.read("wechat_pay.public_key_file", in.WechatPay.PublicKeyFile).Reveal(),
+		APIv3Key:    s.read("wechat_pay.api_v3_key_file", in.WechatPay.APIv3KeyFile),
+		OldAPIv3Key: s.read("wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile), PayNotifyURL: notify, RefundNotifyURL: notify,
+		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire})
+	faults = append(faults, err)
+	t := h.config.CallTimeout
+	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
+		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, wire)
+	faults = append(faults, err)
+	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his}
+	if in.Insurer != nil {
+		insurer, err := h.insurer(in.Insurer, s, wire)
+		faults = append(faults, err)
+		party.Insurer, party.NeedsAuth = insurer, in.Insurer.Credential == "token"
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, patient.Institution{}, err
+	}
+	h.bills[in.ID], h.notices["wechatpay/"+in.ID] = his, pay
+	return party, patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insurer != nil}, nil
+}
+
+func (h *house) insurer(in *config.NHSACore, s *secrets, wire http.RoundTripper) (*core.Client, error) {
+	t := h.config.CallTimeout
+	credential := core.ByToken
+	if in.Credential == "id_card" {
+		credential = core.ByCard
+	}
+	return core.New(core.Config{Clock: h.clock, Source: h.source, BaseURL: in.BaseURL, URLStyle: core.URLStyle(in.URLStyle), PaasID: in.PaasID,
+		Secret: s.read("nhsa_core.secret_file", in.SecretFile), FixmedinsCode: in.FixmedinsCode, FixmedinsName: in.FixmedinsName,
+		MdtrtareaAdmvs: in.MdtrtareaAdmvs, RecerSysCode: in.RecerSysCode, Infver: in.Infver, Opter: in.Opter, OpterName: in.OpterName,
+		Timeouts: core.Timeouts{Query: t, Upload: t, Settle: t},
+		Profile: core.Profile{Credential: credential, FundContainsAccount: in.FundHasAccount, SettleWait: in.SettleWait,
+			SystemErrors: in.SystemErrors}}, wire)
+}
+
+// transport is the way out: connections are kept, dialling has a limit, redirects are the adapters' business.
+func transport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	own := t.Clone()
+	own.MaxIdleConnsPerHost = 64
+	own.ResponseHeaderTimeout = 2 * time.Minute
+	return own
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+type payFlags struct {
+	server      string
+	orders      int
+	concurrency int
+	route       string
+	seed        uint64
+	faults      string
+	patience    time.Duration
+	json        bool
+}
+
+func payCommand() *cobra.Command {
+	var f payFlags
+	cmd := &cobra.Command{Use: "pay", Short: "play patients against a running sandbox, then compare every side's books", Args: cobra.NoArgs,
+		Long: `Plays N patients who log in, consent, authorise, see who pays what, pay and wait, through the public API only. It rides over a restart of
+the server. Afterwards it compares every order with the truth in the simulators' books and prints a table. Exit code 1 when anything
+differs, or an order is still under way a minute after the last request.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return pay(cmd.Context(), cmd.OutOrStdout(), os.Stderr, f) }}
+	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8083", "address of the sandbox's phone")
+	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each")
+	cmd.Flags().IntVar(&f.concurrency, "concurrency", 8, "how many of them at once")
+	cmd.Flags().StringVar(&f.route, "route", "all", "the institution's route: core, or all")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
+	cmd.Flags().StringVar(&f.faults, "faults", "none", "none, mild or harsh")
+	cmd.Flags().DurationVar(&f.patience, "patience", time.Minute, "how long to wait for orders under way after the last request")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
+	return cmd
+}
+
+// result is what pay prints. Amounts are in fen; the net figures are the counterparts' own books, for these orders alone.
+type result struct {
+	Orders        int       `json:"orders"`
+	Completed     int       `json:"completed"`
+	Closed        int       `json:"closed"`
+	Unwound       int       `json:"unwound"`
+	Review        int       `json:"review"`
+	Pending       int       `json:"pending"`
+	TotalFen      money.Fen `json:"total_fen"`
+	FundFen       money.Fen `json:"fund_fen"`
+	AccountFen    money.Fen `json:"account_fen"`
+	CashFen       money.Fen `json:"cash_fen"`
+	WechatNetFen  money.Fen `json:"wechat_net_fen"`
+	InsurerNetFen money.Fen `json:"insurer_net_fen"`
+	HISPostedFen  money.Fen `json:"his_posted_fen"`
+	Mismatches    int       `json:"mismatches"`
+	DurationMS    int64     `json:"duration_ms"`
+	P50MS         int64     `json:"p50_ms"`
+	P99MS         int64     `json:"p99_ms"`
+
+	causes   map[string]int
+	findings []string
+}
+
+func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
+	if f.orders < 1 || f.concurrency < 1 {
+		return errors.New("--orders and --concurrency must be at least 1")
+	}
+	if f.route != "all" && f.route != "core" {
+		return fmt.Errorf("--route %s: core or all", f.route)
+	}
+	level := sandbox.Level(f.faults)
+	c := newPhoneClient(f.server)
+	if err := c.findOut(ctx); err != nil {
+		return fmt.Errorf("no sandbox answers at %s: %w", f.server, err)
+	}
+	if err := c.setFaults(ctx, sandbox.None, f.seed); err != nil {
+		return err
+	}
+	roles, err := c.cast(ctx, f.orders, f.seed)
+	if err != nil {
+		return err
+	}
+	if err := c.setFaults(ctx, level, f.seed); err != nil {
+		return err
+	}
+	before, err := c.readBooks(ctx)
+	if err != nil {
+		return err
+	}
+	begun := c.clock.Now()
+	played := playAll(ctx, progress, c, roles, f)
+	if err := c.setFaults(ctx, sandbox.None, f.seed); err != nil {
+		return err
+	}
+	c.settleDown(ctx, played, f.patience)
+	after, err := c.readBooks(ctx)
+	if err != nil {
+		return err
+	}
+	r := compare(played, before, after)
+	if err != nil {
+		return err
+	}
+	r.DurationMS = c.clock.Now().Sub(begun).Milliseconds()
+	if err := r.print(out, f.json); err != nil {
+		return err
+	}
+	if r.Mismatches > 0 || r.Pending > 0 {
+		return errSaid
+	}
+	return nil
+}
+
+// playAll lets every player pay, some at a time, and shows how far they are.
+func playAll(ctx context.Context, progress io.Writer, c *phoneClient, roles []role, f payFlags) []*player {
+	bar := progressbar.NewOptions(len(roles), progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("patients"),
+		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionThrottle(200*time.Millisecond),
+		progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(progress) }), progressbar.OptionSetVisibility(!f.json && term.IsTerminal(int(os.Stderr.Fd()))))
+	players := make([]*player, len(roles))
+	queue := make(chan int)
+	var wg sync.WaitGroup
+	for range f.concurrency {
+		wg.Go(func() {
+			for i := range queue {
+				players[i] = &player{client: c, role: roles[i], seed: mix(f.seed, uint64(i))} //nolint:gosec // an index
+				players[i].play(ctx)
+				_ = bar.Add(1)
+			}
+		})
+	}
+	for i := range roles {
+		queue <- i
+	}
+	close(queue)
+	wg.Wait()
+	return players
+}
+
+func (r *result) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	var b strings.Builder
+	row := func(name string, value any) { fmt.Fprintf(&b, "  %-30s %14v\n", name, value) }
+	fmt.Fprintln(&b, "Orders")
+	row("played", r.Orders)
+	row("completed 已完成", r.Completed)
+	row("closed 已关闭", r.Closed)
+	row("unwound 已撤销", r.Unwound)
+	row("review 人工核实中", r.Review)
+	row("pending", r.Pending)
+	for _, cause := range sortedKeys(r.causes) {
+		row("  · "+cause, r.causes[cause])
+	}
+	fmt.Fprintln(&b, "Completed orders, yuan")
+	row("total", r.TotalFen)
+	row("funds 基金", r.FundFen)
+	row("accounts 个人账户", r.AccountFen)
+	row("WeChat 微信支付", r.CashFen)
+	fmt.Fprintln(&b, "The counterparts' books, yuan")
+	row("WeChat net", r.WechatNetFen)
+	row("insurer net", r.InsurerNetFen)
+	row("HIS posted", r.HISPostedFen)
+	fmt.Fprintln(&b, "Time")
+	row("all", time.Duration(r.DurationMS)*time.Millisecond)
+	row("one patient, median", time.Duration(r.P50MS)*time.Millisecond)
+	row("one patient, 99 of 100", time.Duration(r.P99MS)*time.Millisecond)
+	row("Mismatches", r.Mismatches)
+	for _, f := range r.findings {
+		fmt.Fprintln(&b, "  ! "+f)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func sortedKeys(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// phoneClient is the way to the sandbox's phone. It repeats what may be repeated: the network of a patient is bad, and the server may
+// be restarting.
+type phoneClient struct {
+	base   string
+	about  about
+	http   *http.Client
+	clock  clock.Clock
+	chance *clock.Source
+}
+
+func newPhoneClient(base string) *phoneClient {
+	real := clock.Real{}
+	return &phoneClient{base: strings.TrimRight(base, "/"), clock: real, chance: clock.NewSource(real, clock.Nodes-2),
+		http: &http.Client{Timeout: 40 * time.Second, Transport: transport()}}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	body   []byte
+	wait   time.Duration // Retry-After
+}
+
+func (a answer) problem() string {
+	var p struct {
+		Code string `json:"code"`
+	}
+	_ = json.Unmarshal(a.body, &p)
+	return p.Code
+}
+
+// once sends one request.
+func (c *phoneClient) once(ctx context.Context, method, path, token, key string, body any) (answer, error) {
+	var reader io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, err
+		}
+		reader = strings.NewReader(string(b))
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
+	if err != nil {
+		return answer{}, err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return answer{}, err
+	}
+	seconds, _ := time.ParseDuration(res.Header.Get("Retry-After") + "s")
+	return answer{res.StatusCode, b, seconds}, nil
+}
+
+// restart is how long a request is repeated while nobody answers: long enough for a server that is being restarted.
+const restart = 90 * time.Second
+
+// ask repeats a request until somebody decides it. Only what the API declares repeatable goes through here.
+func (c *phoneClient) ask(ctx context.Context, method, path, token, key string, body any) (answer, error) {
+	end := c.clock.Now().Add(restart)
+	for {
+		a, err := c.once(ctx, method, path, token, key, body)
+		if err == nil && a.status < 500 && a.status != http.StatusTooManyRequests {
+			return a, nil
+		}
+		if ctx.Err() != nil || c.clock.Now().After(end) {
+			return a, errors.Join(err, fmt.Errorf("%s %s: status %d", method, path, a.status))
+		}
+		if err := c.clock.Sleep(ctx, c.chance.Spread(max(200*time.Millisecond, min(a.wait, time.Second)))); err != nil {
+			return a, err
+		}
+	}
+}
+
+// sandbox calls the sandbox's own door and reads its answer.
+func (c *phoneClient) sandbox(ctx context.Context, method, path string, body, into any) error {
+	a, err := c.ask(ctx, method, "/sandbox"+path, "", "", body)
+	if err != nil {
+		return err
+	}
+	if a.status >= 300 {
+		return fmt.Errorf("%s %s: %s", method, path, strings.TrimSpace(string(a.body)))
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(a.body, into)
+}
+
+func (c *phoneClient) findOut(ctx context.Context) error {
+	return c.sandbox(ctx, http.MethodGet, "/about", nil, &c.about)
+}
+
+func (c *phoneClient) setFaults(ctx context.Context, level sandbox.Level, seed uint64) error {
+	return c.sandbox(ctx, http.MethodPut, "/faults", map[string]any{"level": level, "seed": seed}, nil)
+}
+
+func (c *phoneClient) cast(ctx context.Context, count int, seed uint64) (roles []role, err error) {
+	for len(roles) < count {
+		var some []role
+		n := min(castMax, count-len(roles))
+		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil { //nolint:gosec // a length
+			return nil, err
+		}
+		roles = append(roles, some...)
+	}
+	return roles, nil
+}

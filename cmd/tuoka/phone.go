@@ -1,0 +1,103 @@
+package main
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+// phonePage plays the patient's phone in a browser. It exists in the sandbox only.
+//
+//go:embed phone
+var phonePage embed.FS
+
+// phone serves the page and the sandbox's own door:
+//
+//	GET  /                     the page
+//	*    /api/                 our API, as the phone reaches it
+//	GET  /sandbox/about        addresses, institution and appid
+//	GET  /sandbox/roles        the people of the configuration
+//	POST /sandbox/cast         {"count","seed"}: new players with one bill each
+//	PUT  /sandbox/faults       {"level","seed"}: of all counterparts at once
+//	*    /sandbox/{name}/      the Control of one simulator: wechatpay, wechatmp, nhsa, his
+func (s *simulators) phone() http.Handler {
+	mux := http.NewServeMux()
+	files, _ := fs.Sub(phonePage, "phone") // the folder is embedded
+	mux.Handle("/", http.FileServerFS(files))
+	api := &url.URL{Scheme: "http", Host: s.stage.addr(apiPort)}
+	mux.Handle("/api/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(api) }})
+	mux.HandleFunc("GET /sandbox/about", func(w http.ResponseWriter, _ *http.Request) { tell(w, s.about(), nil) })
+	mux.HandleFunc("GET /sandbox/roles", func(w http.ResponseWriter, _ *http.Request) { tell(w, s.roles(), nil) })
+	mux.HandleFunc("POST /sandbox/cast", func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			Count int    `json:"count"`
+			Seed  uint64 `json:"seed"`
+		}
+		if !hear(w, r, &in) {
+			return
+		}
+		roles, err := s.cast(in.Count, in.Seed)
+		tell(w, roles, err)
+	})
+	mux.HandleFunc("PUT /sandbox/faults", func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			Level sandbox.Level `json:"level"`
+			Seed  uint64        `json:"seed"`
+		}
+		if !hear(w, r, &in) {
+			return
+		}
+		var errs []error
+		for _, p := range s.plans {
+			errs = append(errs, p.SetLevel(in.Level, in.Seed))
+		}
+		tell(w, map[string]any{"level": in.Level, "seed": in.Seed}, errors.Join(errs...))
+	})
+	for name, h := range map[string]http.Handler{"wechatpay": s.pay.Control(), "wechatmp": s.mp.Control(), "nhsa": s.nhsa.Control(), "his": s.his.Control()} {
+		mux.Handle("/sandbox/"+name+"/", http.StripPrefix("/sandbox/"+name, h))
+	}
+	return mux
+}
+
+// about is where everything is.
+type about struct {
+	API         string `json:"api"`
+	Phone       string `json:"phone"`
+	Ops         string `json:"ops"`
+	Docs        string `json:"docs"`
+	Institution string `json:"institution"`
+	Hospital    string `json:"hospital"`
+	AppID       string `json:"app_id"`
+	TimeScale   int64  `json:"time_scale"`
+}
+
+func (s *simulators) about() about {
+	in := &s.config.Institutions[0]
+	return about{API: s.stage.url(apiPort), Phone: s.stage.url(phonePort), Ops: s.stage.url(opsPort), Docs: s.stage.url(apiPort) + "/docs/",
+		Institution: in.ID, Hospital: in.Name, AppID: in.WechatMP.AppID, TimeScale: s.config.TimeScale}
+}
+
+func hear(w http.ResponseWriter, r *http.Request, in any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
+	d.DisallowUnknownFields()
+	if err := d.Decode(in); err != nil {
+		tell(w, nil, err)
+		return false
+	}
+	return true
+}
+
+func tell(w http.ResponseWriter, out any, err error) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		out = map[string]string{"error": err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tuoka/tuoka/internal/callback"
+	"github.com/tuoka/tuoka/internal/config"
+)
+
+// grace is how long requests and steps under way may take when the process is told to stop.
+const grace = 20 * time.Second
+
+type serveFlags struct {
+	config  string
+	sandbox bool
+	data    string
+	base    int
+	json    bool
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{Use: "serve", Short: "run the service; with --sandbox, with a simulator of every counterpart", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), cmd.OutOrStdout(), f) }}
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (the sandbox has one built in)")
+	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "play every counterpart on this machine; never with mode: production")
+	stageFlags(cmd, &f)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the addresses as one line of JSON when ready")
+	return cmd
+}
+
+func stageFlags(cmd *cobra.Command, f *serveFlags) {
+	cmd.Flags().StringVar(&f.data, "data", "./var", "folder of the sandbox's database, keys and journals")
+	cmd.Flags().IntVar(&f.base, "port-base", 8080, "first port of the sandbox; the ones after it are taken too")
+}
+
+// serve runs until the context ends: opens everything, says where it is, and stops without breaking a request or a step.
+func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
+	cfg, st, err := f.load()
+	if err != nil {
+		return err
+	}
+	log := newLog(os.Stderr, cfg.Log.Level)
+	slog.SetDefault(log)
+	house, err := build(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, house.close()) }()
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	var sims *simulators
+	if f.sandbox {
+		if sims, err = openSimulators(st, cfg); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+		defer func() { stopWork(); err = errors.Join(err, sims.close()) }()
+		run, err := sims.serve(working, log)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = run.stop(time.Second) }() // after our own faces: their last calls still find a counterpart
+	}
+	handlers, err := house.faces()
+	if err != nil {
+		return err
+	}
+	run, err := newServers(ctx, log, handlers)
+	if err != nil {
+		return err
+	}
+	house.work(working)
+	if err := f.announce(out, cfg, sims); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stopWork()
+	err = run.stop(grace)
+	house.finished.Wait()
+	return err
+}
+
+// load reads and checks the configuration; every fault in it is reported at once.
+func (f serveFlags) load() (*config.Config, stage, error) {
+	st := stage{base: f.base}
+	if !f.sandbox {
+		if f.config == "" {
+			return nil, st, errors.New("--config is missing (or --sandbox, to try everything on this machine)")
+		}
+		text, err := os.ReadFile(f.config)
+		if err != nil {
+			return nil, st, err
+		}
+		cfg, err := config.Parse(text)
+		if err != nil {
+			return nil, st, err
+		}
+		return cfg, st, errors.Join(cfg.Check(), cfg.CheckSecrets())
+	}
+	dir, err := filepath.Abs(f.data)
+	if err != nil {
+		return nil, st, err
+	}
+	st.dir = dir
+	if f.base < 1 || f.base > 65000 {
+		return nil, st, fmt.Errorf("--port-base %d: 1 to 65000", f.base)
+	}
+	cfg, err := st.sandboxConfig(f.config)
+	if err != nil {
+		return nil, st, err
+	}
+	return cfg, st, cfg.Check()
+}
+
+func (f serveFlags) announce(out io.Writer, cfg *config.Config, sims *simulators) error {
+	at := map[string]string{"api": "http://" + cfg.Listen.API, "callback": "http://" + cfg.Listen.Callback, "ops": "http://" + cfg.Listen.Ops}
+	if sims != nil {
+		at["phone"] = sims.stage.url(phonePort)
+	}
+	if f.json {
+		return json.NewEncoder(out).Encode(at)
+	}
+	if sims == nil {
+		_, err := fmt.Fprintf(out, "Tuoka serves\n  API       %s\n  callbacks %s\n  ops       %s\n", at["api"], at["callback"], at["ops"])
+		return err
+	}
+	_, err := fmt.Fprintf(out, `Tuoka's sandbox is ready. Everybody and everything in it is made up.
+
+  The patient's phone   %s     <- open this
+  API                   %s
+  API documentation     %s/docs/
+  Operations            %s/readyz
+
+  Play 50 patients      tuoka pay --orders 50 --server %s
+  Stop                  Ctrl-C; the data stay in %s
+
+`, at["phone"], at["api"], at["api"], at["ops"], at["phone"], sims.stage.dir)
+	return err
+}
+
+// faces are the listeners of the service itself.
+func (h *house) faces() (map[string]http.Handler, error) {
+	api, err := h.api()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{
+		h.config.Listen.API:      api,
+		h.config.Listen.Callback: callback.Handler(h.db.Inbox(), h.notices, h.nudge),
+		h.config.Listen.Ops:      h.ops(),
+	}, nil
+}
+
+// ops tells whether the process lives and whether it can do its work.
+func (h *house) ops() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		tell(w, map[string]string{"status": "ok", "version": version()}, nil)
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := h.clock.WithDeadline(r.Context(), 5*time.Second)
+		defer cancel()
+		due, oldest, err := h.db.Jobs().Backlog(ctx, h.clock.Now())
+		if err != nil {
+			h.log.ErrorContext(ctx, "not ready", "error", err)
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"status":"database unreachable"}`+"\n")
+			return
+		}
+		tell(w, map[string]any{"status": "ready", "jobs_due": due, "oldest_due_ms": oldest.Milliseconds()}, nil)
+	})
+	return mux
+}
+
+func newLog(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+func sandboxCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{Use: "sandbox", Short: "run the simulators alone, for a service that is started elsewhere", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			f.sandbox = true
+			cfg, st, err := f.load()
+			if err != nil {
+				return err
+			}
+			log := newLog(os.Stderr, cfg.Log.Level)
+			sims, err := openSimulators(st, cfg)
+			if err != nil {
+				return err
+			}
+			run, err := sims.serve(cmd.Context(), log)
+			if err != nil {
+				return errors.Join(err, sims.close())
+			}
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "The simulators are ready; the phone is at %s and their keys are in %s.\n", st.url(phonePort),
+				st.key("")); err != nil {
+				return err
+			}
+			<-cmd.Context().Done()
+			return errors.Join(run.stop(time.Second), sims.close())
+		}}
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration file with mode: sandbox (one is built in)")
+	stageFlags(cmd, &f)
+	return cmd
+}
+
+func migrateCommand() *cobra.Command {
+	var path string
+	var down bool
+	cmd := &cobra.Command{Use: "migrate", Short: "bring the database's schema up to date, or take the last step back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return migrate(cmd.Context(), cmd.OutOrStdout(), path, down)
+		}}
+	cmd.Flags().StringVar(&path, "config", "", "configuration file")
+	cmd.Flags().BoolVar(&down, "down", false, "take the last migration back")
+	_ = cmd.MarkFlagRequired("config") // the flag exists
+	return cmd
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/clock"
+)
+
+// idle is how long a worker that found nothing to do waits before it looks again; a wake-up ends the wait.
+const idle = time.Second
+
+// topic is what wakes the workers of all nodes.
+const topic = "work"
+
+// nudge tells the workers of all nodes to look now. It may be lost: they look by themselves soon enough.
+func (h *house) nudge() { _ = h.cache.Wake(context.Background(), topic) }
+
+// listen passes wake-ups on to a worker of this process.
+func (h *house) listen(ctx context.Context) {
+	for range h.cache.Subscribe(ctx, topic) {
+		select {
+		case h.wake <- struct{}{}:
+		default: // one is about to look
+		}
+	}
+}
+
+// work starts the workers. They stop between two steps when the context ends; house.close waits for them.
+func (h *house) work(ctx context.Context) {
+	count := h.config.Workers
+	if count == 0 {
+		count = 4
+	}
+	for range count {
+		h.finished.Go(func() { h.repeat(ctx, "order", h.orders.Step) })
+	}
+	h.finished.Go(func() { h.repeat(ctx, "inbox", h.orders.StepInbox) })
+	h.finished.Go(func() { h.repeat(ctx, "keys", h.refreshKeys()) })
+	h.finished.Go(func() { h.listen(ctx) })
+}
+
+// repeat runs a step until the context ends: at once again after work, after a pause otherwise. An error is said once and the pause is
+// kept, so that a broken database is not hammered.
+func (h *house) repeat(ctx context.Context, name string, step func(context.Context) (bool, error)) {
+	pause := max(clock.Pace(h.config.TimeScale).Wait(idle), 20*time.Millisecond)
+	for ctx.Err() == nil {
+		worked, err := step(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.log.ErrorContext(ctx, "step failed", "worker", name, "error", err)
+		}
+		if worked && err == nil {
+			continue
+		}
+		rest, cancel := h.clock.WithDeadline(ctx, pause)
+		select {
+		case <-h.wake:
+		case <-rest.Done():
+		}
+		cancel()
+	}
+}
+
+// refreshKeys lets the vault hear of keys that another process made.
+func (h *house) refreshKeys() func(context.Context) (bool, error) {
+	next := h.clock.Now().Add(time.Minute)
+	return func(ctx context.Context) (bool, error) {
+		if h.clock.Now().Before(next) {
+			return false, nil
+		}
+		next = h.clock.Now().Add(time.Minute)
+		return false, h.vault.Refresh(ctx)
+	}
+}

@@ -1,0 +1,206 @@
+// Package config reads configs/*.yaml: once, strictly, and with every fault reported together. Secrets are named by file.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+)
+
+// Mode tells production from everything else.
+type Mode string
+
+// The modes. Sandbox alone may start simulators and scale time.
+const (
+	Production Mode = "production"
+	Sandbox    Mode = "sandbox"
+)
+
+// Config is the whole file.
+type Config struct {
+	Mode         Mode          `koanf:"mode"`
+	TimeScale    int64         `koanf:"time_scale"` // divides waits between polls and retries; sandbox only
+	Node         int           `koanf:"node"`       // 0 to 1023, unique among the processes on one database
+	Listen       Listen        `koanf:"listen"`
+	Database     Database      `koanf:"database"`
+	Redis        Redis         `koanf:"redis"`
+	Vault        Vault         `koanf:"vault"`
+	Workers      int           `koanf:"workers"`      // how many orders are worked on at once
+	CallLimit    time.Duration `koanf:"call_limit"`   // the longest one step with a counterpart may take, a chain of calls included
+	CallTimeout  time.Duration `koanf:"call_timeout"` // of one call; empty: what suits each counterpart
+	SessionLife  time.Duration `koanf:"session_life"`
+	MaxPatients  int           `koanf:"max_patients"` // per WeChat account
+	Limits       Limits        `koanf:"limits"`
+	Log          Log           `koanf:"log"`
+	Institutions []Institution `koanf:"institutions"`
+	Stage        *Stage        `koanf:"sandbox"` // persons, bills and oddities of the simulators
+}
+
+// Listen are the addresses of the faces, each on its own so that networks can be kept apart.
+type Listen struct {
+	API      string `koanf:"api"`
+	Callback string `koanf:"callback"`
+	Ops      string `koanf:"ops"`
+}
+
+// Database names the store.
+type Database struct {
+	DSN     string `koanf:"dsn"`      // a path or file: DSN is SQLite
+	DSNFile string `koanf:"dsn_file"` // the same, from a file that only we can read
+}
+
+// Redis names the cache; without an address an embedded one is used, on one node only.
+type Redis struct {
+	Addr string `koanf:"addr"`
+}
+
+// Vault names the master key of patient data.
+type Vault struct {
+	MasterKeyFile string `koanf:"master_key_file"` // SM2 private key, PEM
+}
+
+// Limits bound what one address may ask per minute.
+type Limits struct {
+	PerMinute      int `koanf:"per_minute"`
+	LoginPerMinute int `koanf:"login_per_minute"`
+}
+
+// Log is how much is written.
+type Log struct {
+	Level string `koanf:"level"` // debug, info, warn, error
+}
+
+// Institution is one hospital with its counterparts.
+type Institution struct {
+	ID        string        `koanf:"id"`      // ours, in addresses and rows
+	Name      string        `koanf:"name"`    // what patients read
+	Contact   string        `koanf:"contact"` // where a patient asks about personal data
+	Route     string        `koanf:"route"`
+	QuoteLife time.Duration `koanf:"quote_life"`
+	PayWindow time.Duration `koanf:"pay_window"`
+	WechatMP  WechatMP      `koanf:"wechat_mp"`
+	WechatPay WechatPay     `koanf:"wechat_pay"`
+	Insurer   *NHSACore     `koanf:"nhsa_core"`
+	HIS       HISRest       `koanf:"his_rest"`
+}
+
+// WechatMP is the mini program and the national authorisation.
+type WechatMP struct {
+	AppID         string        `koanf:"app_id"`
+	AppSecretFile string        `koanf:"app_secret_file"`
+	BaseURL       string        `koanf:"base_url"`
+	QueryURL      string        `koanf:"insurance_query_url"` // base of userQuery
+	PartnerID     string        `koanf:"partner_id"`
+	PartnerSecret string        `koanf:"partner_secret_file"`
+	EnvVersion    string        `koanf:"env_version"`
+	CityCode      string        `koanf:"city_code"`
+	Channel       string        `koanf:"channel"`
+	ChannelCert   string        `koanf:"org_chnl_crtf_codg"`
+	OrgCode       string        `koanf:"org_codg"`
+	OrgAppID      string        `koanf:"org_app_id"`
+	AuthLife      time.Duration `koanf:"auth_life"` // of a pay_auth_no
+}
+
+// WechatPay is the merchant.
+type WechatPay struct {
+	MchID           string `koanf:"mch_id"`
+	MerchantSerial  string `koanf:"merchant_serial"`
+	MerchantKeyFile string `koanf:"merchant_key_file"`
+	PublicKeyID     string `koanf:"public_key_id"`
+	PublicKeyFile   string `koanf:"public_key_file"`
+	APIv3KeyFile    string `koanf:"api_v3_key_file"`
+	OldAPIv3KeyFile string `koanf:"old_api_v3_key_file"`
+	NotifyBase      string `koanf:"notify_base"` // https address of our callback face, without path
+	BaseURL         string `koanf:"base_url"`    // sandbox only
+}
+
+// NHSACore is the insurer's core platform.
+type NHSACore struct {
+	BaseURL        string        `koanf:"base_url"`
+	URLStyle       string        `koanf:"url_style"` // one, appended or services
+	PaasID         string        `koanf:"paas_id"`
+	SecretFile     string        `koanf:"secret_file"`
+	FixmedinsCode  string        `koanf:"fixmedins_code"`
+	FixmedinsName  string        `koanf:"fixmedins_name"`
+	MdtrtareaAdmvs string        `koanf:"mdtrtarea_admvs"`
+	RecerSysCode   string        `koanf:"recer_sys_code"`
+	Infver         string        `koanf:"infver"`
+	Opter          string        `koanf:"opter"`
+	OpterName      string        `koanf:"opter_name"`
+	Credential     string        `koanf:"credential"` // token or id_card
+	SettleWait     time.Duration `koanf:"settle_wait"`
+	SystemErrors   []string      `koanf:"system_errors"`
+	FundHasAccount bool          `koanf:"fund_contains_account"`
+}
+
+// HISRest is the hospital's HIS by docs/his-interface.md.
+type HISRest struct {
+	BaseURL    string `koanf:"base_url"`
+	App        string `koanf:"app"`
+	SecretFile string `koanf:"secret_file"`
+}
+
+// Stage is what the simulators start with.
+type Stage struct {
+	Persons []Person `koanf:"persons"`
+}
+
+// Person is one of the sandbox's made-up people.
+type Person struct {
+	Key        string   `koanf:"key"` // how the phone page and scripts call the person
+	Name       string   `koanf:"name"`
+	IDNumber   string   `koanf:"id_number"`
+	Phone      string   `koanf:"phone"`
+	Insurance  string   `koanf:"insurance"` // employee, retired, resident, civil, none
+	Area       string   `koanf:"area"`
+	BalanceFen int64    `koanf:"balance_fen"`
+	Story      string   `koanf:"story"` // what the person is good to try out
+	Bills      []uint64 `koanf:"bills"` // one seed for each bill the HIS simulator deals
+}
+
+// Parse reads a file's text. Unknown keys and values of the wrong type are faults, all of them named.
+func Parse(text []byte) (*Config, error) {
+	k := koanf.New(".")
+	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
+		return nil, fmt.Errorf("configuration is not YAML: %w", err)
+	}
+	c := &Config{}
+	err := k.UnmarshalWithConf("", c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
+		Result: c, ErrorUnused: true, TagName: "koanf",
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), refuseNumbersAsDurations),
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+// refuseNumbersAsDurations: durations are written "10s"; a bare 10 would be ten nanoseconds.
+func refuseNumbersAsDurations(from, to reflect.Type, v any) (any, error) {
+	if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && from != to {
+		return nil, fmt.Errorf("duration %v has no unit: write \"10s\"", v)
+	}
+	return v, nil
+}
+
+// faults collects what is wrong, each with the key it is about.
+type faults []error
+
+func (f *faults) add(key, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+}
+
+func (f *faults) need(key, value string) {
+	if strings.TrimSpace(value) == "" {
+		f.add(key, "is missing")
+	}
+}
+
+func (f *faults) join() error { return errors.Join(*f...) }

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/configs"
+)
+
+func load(t *testing.T, name string) string {
+	t.Helper()
+	text, err := configs.FS.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func parse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestExampleIsWhole: the example names every key, and is wrong only where a hospital must fill it in.
+func TestExampleIsWhole(t *testing.T) {
+	c := parse(t, load(t, "example.yaml"))
+	err := c.Check()
+	if err == nil {
+		t.Fatal("the example needs no filling in")
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if !strings.HasSuffix(line, "is missing") {
+			t.Errorf("the example is wrong beyond what is left open: %s", line)
+		}
+	}
+	if c.CallLimit != time.Minute || c.Institutions[0].Insurer.SettleWait != 2*time.Minute {
+		t.Errorf("durations: %v, %v", c.CallLimit, c.Institutions[0].Insurer.SettleWait)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	good := load(t, "sandbox.yaml")
+	tests := []struct{ name, text, want string }{
+		{"unknown key", good + "\nsurprise: 1\n", "surprise"},
+		{"unknown key deep inside", strings.Replace(good, "app: tuoka", "app: tuoka\n      colour: red", 1), "colour"},
+		{"wrong type", strings.Replace(good, "workers: 8", "workers: many", 1), "workers"},
+		{"duration without unit", strings.Replace(good, "call_limit: 8s", "call_limit: 8", 1), "unit"},
+		{"not YAML", "\t{", "not YAML"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Parse([]byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Parse: %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestCheckReportsAllAtOnce breaks many things and expects every one named.
+func TestCheckReportsAllAtOnce(t *testing.T) {
+	c := parse(t, load(t, "sandbox.yaml"))
+	c.Mode, c.Node, c.Workers = Production, 4000, -1
+	c.Listen = Listen{API: "nonsense", Callback: "127.0.0.1:1", Ops: "127.0.0.1:1"}
+	in := &c.Institutions[0]
+	in.ID, in.Name, in.Route = "H 1", " ", "mixed"
+	in.WechatMP.BaseURL = "https://elsewhere.invalid"
+	in.WechatPay.PublicKeyID = "5157F09E"
+	in.WechatPay.NotifyBase = "http://pay.invalid?x=1"
+	in.Insurer.FixmedinsCode, in.Insurer.MdtrtareaAdmvs, in.Insurer.Credential, in.Insurer.URLStyle = "H1", "36", "card", "x"
+	err := c.Check()
+	if err == nil {
+		t.Fatal("Check found nothing")
+	}
+	for _, want := range []string{"time_scale: is not allowed in production", "sandbox: is not allowed in production", "node:", "workers:",
+		"listen.api:", "is the same address as", "database.dsn", "vault.master_key_file", "institutions[0].id", "institutions[0].name",
+		"institutions[0].route", "base_url are not allowed in production", "PUB_KEY_ID_", "notify_base", "fixmedins_code", "mdtrtarea_admvs",
+		"credential", "url_style", "his_rest.base_url", "app_secret_file", "merchant_key_file"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Check does not report %q in:\n%v", want, err)
+		}
+	}
+}
+
+func TestCheckOtherFaults(t *testing.T) {
+	c := &Config{Mode: "test", TimeScale: 5000}
+	err := c.Check()
+	for _, want := range []string{"mode: must be production or sandbox", "time_scale: must be 1 to 3600", "institutions: none"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Check = %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	k, err := Secret("key", write("good", " s3cret\n", 0o600))
+	if err != nil || k.Reveal() != "s3cret" {
+		t.Errorf("Secret = %q, %v", k.Reveal(), err)
+	}
+	for name, path := range map[string]string{
+		"readable by the group": write("group", "s3cret", 0o640),
+		"readable by others":    write("world", "s3cret", 0o604),
+		"empty":                 write("empty", " \n", 0o600),
+		"too large":             write("large", strings.Repeat("x", 70_000), 0o600),
+		"a folder":              dir,
+		"missing":               filepath.Join(dir, "missing"),
+	} {
+		if _, err := Secret("some.key_file", path); err == nil || !strings.Contains(err.Error(), "some.key_file") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: err = %v, want one that names the key and not the secret", name, err)
+		}
+	}
+}
+
+func TestCheckSecretsReportsAllAtOnce(t *testing.T) {
+	c := parse(t, load(t, "example.yaml"))
+	err := c.CheckSecrets()
+	for _, want := range []string{"vault.master_key_file", "app_secret_file", "partner_secret_file", "merchant_key_file", "public_key_file",
+		"api_v3_key_file", "his_rest.secret_file", "nhsa_core.secret_file"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("CheckSecrets = %v, want %q in it", err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	text, err := configs.FS.ReadFile("sandbox.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte("mode: production\nlisten: [1]"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if c, err := Parse(b); err == nil {
+			_ = c.Check()
+		}
+	})
+}
