@@ -29,7 +29,7 @@ var phonePage embed.FS
 func (s *simulators) phone() http.Handler {
 	mux := http.NewServeMux()
 	files, _ := fs.Sub(phonePage, "phone") // the folder is embedded
-	mux.Handle("/", http.FileServerFS(files))
+	mux.Handle("/", policed(http.FileServerFS(files)))
 	api := &url.URL{Scheme: "http", Host: s.stage.addr(apiPort)}
 	mux.Handle("/api/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(api) }})
 	mux.HandleFunc("GET /sandbox/about", func(w http.ResponseWriter, _ *http.Request) { tell(w, s.about(), nil) })
@@ -63,6 +63,16 @@ func (s *simulators) phone() http.Handler {
 		mux.Handle("/sandbox/"+name+"/", http.StripPrefix("/sandbox/"+name, h))
 	}
 	return mux
+}
+
+// policed lets the page load nothing but its own files.
+func policed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // about is where everything is.
