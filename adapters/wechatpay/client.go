@@ -98,9 +98,9 @@ func New(cfg Config) (*Client, error) {
 func checkConfig(cfg Config) error {
 	switch {
 	case cfg.MchID == "" || cfg.AppID == "":
-		return errors.New("MchID and AppID are required")
+		return errors.New("config: MchID and AppID are required")
 	case cfg.Clock == nil || cfg.Source == nil:
-		return errors.New("Clock and Source are required")
+		return errors.New("config: Clock and Source are required")
 	case !strings.HasPrefix(cfg.PublicKeyID, keyIDPrefix):
 		return errors.New("PublicKeyID must begin with PUB_KEY_ID_; a certificate serial does not belong here")
 	case len(cfg.APIv3Key.Reveal()) != apiV3KeyLength:

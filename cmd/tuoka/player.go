@@ -97,8 +97,8 @@ func (p *player) persist(ctx context.Context, step func(context.Context) error) 
 }
 
 // call asks our API and reads what it gives. Anything that a patient would try again is errAgain.
-func (p *player) call(ctx context.Context, method, path, key string, body, into any) error {
-	a, err := p.client.ask(ctx, method, "/api/v1"+path, p.token, key, body)
+func (p *player) call(ctx context.Context, method, path string, body, into any) error {
+	a, err := p.client.ask(ctx, method, "/api/v1"+path, p.token, "", body)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (p *player) login(ctx context.Context) error {
 		Token string `json:"token"`
 	}
 	p.token = ""
-	err := p.call(ctx, http.MethodPost, "/sessions", "", map[string]string{"institution": p.client.about.Institution, "code": code.Code}, &session)
+	err := p.call(ctx, http.MethodPost, "/sessions", map[string]string{"institution": p.client.about.Institution, "code": code.Code}, &session)
 	p.token = session.Token
 	return err
 }
@@ -142,14 +142,14 @@ func (p *player) consent(ctx context.Context) error {
 			Current bool `json:"current"`
 		} `json:"consents"`
 	}
-	if err := p.call(ctx, http.MethodGet, "/consents", "", nil, &all); err != nil {
+	if err := p.call(ctx, http.MethodGet, "/consents", nil, &all); err != nil {
 		return err
 	}
 	for _, c := range all.Consents {
 		if c.Current || c.Text.Kind == "guardian" {
 			continue
 		}
-		if err := p.call(ctx, http.MethodPost, "/consents", "", map[string]string{"kind": c.Text.Kind, "version": c.Text.Version}, nil); err != nil {
+		if err := p.call(ctx, http.MethodPost, "/consents", map[string]string{"kind": c.Text.Kind, "version": c.Text.Version}, nil); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (p *player) enrol(ctx context.Context) error {
 			ID string `json:"id"`
 		} `json:"patients"`
 	}
-	if err := p.call(ctx, http.MethodGet, "/patients", "", nil, &known); err != nil {
+	if err := p.call(ctx, http.MethodGet, "/patients", nil, &known); err != nil {
 		return err
 	}
 	if len(known.Patients) > 0 { // an earlier try got through, its answer did not
@@ -172,7 +172,7 @@ func (p *player) enrol(ctx context.Context) error {
 	var made struct {
 		ID string `json:"id"`
 	}
-	err := p.call(ctx, http.MethodPost, "/patients", "", map[string]any{"relation": "self", "name": p.role.Name, "id_number": p.role.IDNumber,
+	err := p.call(ctx, http.MethodPost, "/patients", map[string]any{"relation": "self", "name": p.role.Name, "id_number": p.role.IDNumber,
 		"phone": p.role.Phone}, &made)
 	p.patient = made.ID
 	return err
@@ -187,7 +187,7 @@ func (p *player) authorise(ctx context.Context) error {
 	var jump struct {
 		Path string `json:"path"`
 	}
-	if err := p.call(ctx, http.MethodGet, "/insurance/jump", "", nil, &jump); err != nil {
+	if err := p.call(ctx, http.MethodGet, "/insurance/jump", nil, &jump); err != nil {
 		return err
 	}
 	_, query, _ := strings.Cut(jump.Path, "?")
@@ -197,7 +197,7 @@ func (p *player) authorise(ctx context.Context) error {
 	if err := p.client.sandbox(ctx, http.MethodPost, "/wechatmp/authorise", map[string]string{"user": p.role.User, "query": query}, &code); err != nil {
 		return err
 	}
-	return p.call(ctx, http.MethodPost, "/patients/"+p.patient+"/insurance-binding", "", map[string]string{"auth_code": code.AuthCode}, nil)
+	return p.call(ctx, http.MethodPost, "/patients/"+p.patient+"/insurance-binding", map[string]string{"auth_code": code.AuthCode}, nil)
 }
 
 // payBill is one order, from the list of bills to its end.
@@ -237,7 +237,7 @@ func (p *player) seeBill(ctx context.Context) error {
 			No string `json:"bill_no"`
 		} `json:"bills"`
 	}
-	if err := p.call(ctx, http.MethodGet, "/patients/"+p.patient+"/bills", "", nil, &list); err != nil {
+	if err := p.call(ctx, http.MethodGet, "/patients/"+p.patient+"/bills", nil, &list); err != nil {
 		return err
 	}
 	for _, b := range list.Bills {
@@ -276,7 +276,7 @@ func (p *player) quote(ctx context.Context) error {
 }
 
 func (p *player) resume(ctx context.Context) error {
-	return p.call(ctx, http.MethodGet, "/orders/live", "", nil, &p.order)
+	return p.call(ctx, http.MethodGet, "/orders/live", nil, &p.order)
 }
 
 // confirm repeats under one key until it is decided; the order's state tells what became of it.

@@ -76,7 +76,7 @@ func TestBindComparesThePerson(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		for_ Patient
+		whom Patient
 		seen func() Identity
 		want *fault.Error
 	}{
@@ -89,11 +89,11 @@ func TestBindComparesThePerson(t *testing.T) {
 		{"no life", self, func() Identity { return identity(self, 0) }, ErrAuthCode},
 	} {
 		h.wechat.people["auth"] = c.seen()
-		_, err := h.Bind(ctx, h.who, c.for_.ID, "auth")
+		_, err := h.Bind(ctx, h.who, c.whom.ID, "auth")
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		h.recorded(t, "insurance.bind", objectOf(c.for_.ID), c.want.Code)
+		h.recorded(t, "insurance.bind", objectOf(c.whom.ID), c.want.Code)
 	}
 	if len(h.store.bindings) != 0 || len(h.store.auths) != 0 {
 		t.Error("a refused identity was stored")

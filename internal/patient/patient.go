@@ -8,11 +8,11 @@ import (
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
-// AccountID names a WeChat account at one institution; ID names a patient. Ours, opaque to others.
-type (
-	AccountID int64
-	ID        int64
-)
+// AccountID names a WeChat account at one institution. Ours, opaque to others.
+type AccountID int64
+
+// ID names a patient. Ours, opaque to others.
+type ID int64
 
 // What can be wrong with a caller or a patient.
 var (

@@ -172,7 +172,7 @@ func TestRetryAfter(t *testing.T) {
 	if w := newFace(t).returning(nil, RetryAfter(errPaid, 1500*time.Millisecond)); w.Code != 409 || w.Header().Get("Retry-After") != "2" {
 		t.Errorf("%d, Retry-After %q, want 409, 2", w.Code, w.Header().Get("Retry-After"))
 	}
-	if got := RetryAfter(errPaid, 0); got != error(errPaid) {
+	if got := RetryAfter(errPaid, 0); !errors.Is(got, errPaid) {
 		t.Errorf("RetryAfter(0) = %v", got)
 	}
 	if got := RetryAfter(nil, time.Second); got != nil {

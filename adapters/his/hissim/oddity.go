@@ -137,7 +137,7 @@ func (o *Oddity) rewrite(body []byte) []byte {
 	walk(doc, func(m map[string]any, key string) {
 		n, isNumber := m[key].(json.Number)
 		if isNumber && strings.HasSuffix(key, "_fen") {
-			m[key] = o.amount(n, key, first)
+			m[key] = o.amount(n, first)
 			first = false
 		}
 		if o.Kind == WrongPerson {
@@ -178,7 +178,7 @@ func swapPerson(m map[string]any, key string) {
 }
 
 // amount is one amount as this hospital would write it.
-func (o *Oddity) amount(n json.Number, key string, first bool) any {
+func (o *Oddity) amount(n json.Number, first bool) any {
 	text := n.String()
 	switch {
 	case o.Kind == Negative && text != "0":

@@ -208,8 +208,8 @@ func TestLostMessages(t *testing.T) {
 		{sandbox.Garbage, bill.ErrUnreadable, true},
 		{sandbox.Slow, nil, true},
 		{sandbox.Repeat, nil, true},
-		{sandbox.LateAnswer, nil, true}, // nobody's deadline passes on a fake clock
-		{sandbox.LateEffect, nil, true},
+		{sandbox.LateAnswer, bill.ErrNoAnswer, true},
+		{sandbox.LateEffect, bill.ErrNoAnswer, true},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.fault), func(t *testing.T) {

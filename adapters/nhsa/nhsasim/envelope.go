@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +153,7 @@ func (s *Sim) readCall(path string, body []byte) (call, error) {
 		return c, refuse("就医地医保区划[mdtrtarea_admvs]与机构不符")
 	case c.insuplc != "" && len(c.insuplc) != 6:
 		return c, refuse("参保地医保区划[insuplc_admdvs]长度应为6位")
-	case !strings.Contains("|1|2|3|", "|"+head["opter_type"]+"|"):
+	case !slices.Contains([]string{"1", "2", "3"}, head["opter_type"]):
 		return c, refuse("经办人类别[opter_type]值域错误")
 	case json.Unmarshal(all["input"], &c.input) != nil || c.input == nil:
 		return c, refuse("交易输入[input]不能为空")

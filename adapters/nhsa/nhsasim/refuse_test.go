@@ -348,7 +348,7 @@ func TestCallNames(t *testing.T) {
 		{"2203A", in2203("P1", fromHIS, "11", ""), sandbox.Call{Key: fromHIS}},
 		{"2204", node{"feedetail": []any{inRow("P1", ours, "B1", "1", drugA, "1")}}, sandbox.Call{Key: "V1"}},
 		{"2206", data(b.in2206("P1", fromHIS, "B1", "1", "11")), sandbox.Call{Key: fromHIS, Refusable: true, Priced: true}},
-		{"2207", data(b.in2206("P1", ours, "B1", "1", "11")), sandbox.Call{Key: "V1", Refusable: true, Priced: true}},
+		{"2207", data(b.in2206("P1", ours, "B1", "1", "11")), sandbox.Call{Key: "V1", Refusable: true, Priced: true, Most: 1}},
 		{"2208", in2208("P1", ours, setlID), sandbox.Call{Key: "V1"}},
 		{"2601", in2601("P1", "2207", msgID), sandbox.Call{Key: "V1"}},
 		{"2601", in2601("P1", "2208", cancelMsg), sandbox.Call{Key: "V1"}},

@@ -2,8 +2,8 @@ package nhsasim
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/money"
@@ -102,7 +102,7 @@ func (s *Sim) insured(c call, psnNo string) (*person, error) {
 
 // credential finds whom a credential stands for.
 func (s *Sim) credential(kind, no, cardSN string) (*person, error) {
-	match := func(p *person) bool { return false }
+	var match func(p *person) bool
 	switch kind {
 	case "01":
 		if s.authorisations == nil {
@@ -303,7 +303,7 @@ func (s *Sim) visitInfo(c call) (reply, error) {
 		return reply{}, refuse("该就诊存在已结算费用,不能变更医疗类别")
 	}
 	for _, d := range diagnoses {
-		if !strings.Contains("|1|2|3|", "|"+d["diag_type"]+"|") || !strings.Contains("|0|1|", "|"+d["vali_flag"]+"|") {
+		if !slices.Contains([]string{"1", "2", "3"}, d["diag_type"]) || !slices.Contains([]string{"0", "1"}, d["vali_flag"]) {
 			return reply{}, refuse("诊断类别[diag_type]或有效标志[vali_flag]值域错误")
 		}
 	}

@@ -40,8 +40,8 @@ func (r *refusal) numbered(n int) *refusal {
 	return r
 }
 
-func paramError(format string, args ...any) *refusal {
-	return refuse(http.StatusBadRequest, "PARAM_ERROR", fmt.Sprintf(format, args...))
+func paramError(message string) *refusal {
+	return refuse(http.StatusBadRequest, "PARAM_ERROR", message)
 }
 
 func signError(message string) *refusal {
