@@ -182,13 +182,19 @@ func (l *Line) check() error {
 	if l.Quantity.Sign() <= 0 || l.Price.Sign() < 0 || l.Total < 0 || l.Total > money.Max {
 		return errors.New("quantity, price or amount is not positive")
 	}
-	if -l.Quantity.Exponent() > 4 || -l.Price.Exponent() > 6 {
+	if !within(l.Quantity, 4) || !within(l.Price, 6) {
 		return errors.New("too many decimals")
 	}
 	if product := l.Quantity.Mul(l.Price).Shift(2).Round(0); !product.Equal(decimal.NewFromInt(int64(l.Total))) {
 		return fmt.Errorf("price × quantity is not %s", l.Total)
 	}
 	return nil
+}
+
+// within reports whether a number has at most so many decimals; zeros behind them do not count. The size is looked at first: arithmetic on
+// 1e1000000000 would fill the memory.
+func within(d decimal.Decimal, places int32) bool {
+	return d.Exponent() >= -18 && d.Exponent() <= 12 && d.Equal(d.Truncate(places))
 }
 
 // Canonical is the bill as bytes for a digest: equal bytes, equal bill.

@@ -61,9 +61,9 @@ func (r *run) collect(ctx context.Context) (turn, error) {
 // openCash makes the cash order. Its request is exact from here on, and stored before it is sent.
 func (r *run) openCash(ctx context.Context) (turn, error) {
 	o := r.order
-	expires := r.payUntil()
+	expires, cause := r.payUntil()
 	if expires.Sub(r.clock.Now()) < leastTime {
-		return r.abandon(ctx, AuthTooOld)
+		return r.abandon(ctx, cause)
 	}
 	account, err := r.payer(ctx)
 	if err != nil {
@@ -90,19 +90,19 @@ func (r *run) askCash() turn {
 }
 
 // payUntil is the cash order's time_expire: before the HIS lock ends, before the authorisation ends, and within the pay window. It
-// goes out in whole seconds, and is fixed here for good.
-func (r *run) payUntil() time.Time {
+// goes out in whole seconds, and is fixed here for good. The cause says why it may be too soon.
+func (r *run) payUntil() (time.Time, Cause) {
 	o := r.order
-	until := r.clock.Now().Add(r.config.PayWindow)
+	until, cause := r.clock.Now().Add(r.config.PayWindow), NotPaid
 	if lock := o.LockedUntil.Add(-time.Minute); lock.Before(until) {
 		until = lock
 	}
 	if s := o.Settlement(); s != nil && s.State == settlement.Presettled && !o.AuthUntil.IsZero() {
 		if auth := o.AuthUntil.Add(-r.config.AuthMargin); auth.Before(until) {
-			until = auth
+			until, cause = auth, AuthTooOld
 		}
 	}
-	return until.Truncate(time.Second)
+	return until.Truncate(time.Second), cause
 }
 
 // prepay sends the stored cash order, first or again.

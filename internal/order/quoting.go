@@ -147,17 +147,13 @@ func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
 	return c, nil
 }
 
-// lateStart is how long after its end a quote that was confirmed in time may still be begun: as long as a lock is tried. Later, after an
-// outage, the patient is asked anew.
-const lateStart = time.Minute
-
 // quoted waits for the patient; once confirmed it locks the bills, looks at them again and begins to collect.
 func (r *run) quoted(ctx context.Context) (turn, error) {
 	o := r.order
 	switch {
 	case o.CancelAsked:
 		return r.abandon(ctx, ByPatient)
-	case !o.ConfirmedAt.IsZero() && r.clock.Now().After(o.QuotedUntil.Add(lateStart)):
+	case !o.ConfirmedAt.IsZero() && r.clock.Now().After(o.QuotedUntil.Add(job.Locking.Limit)): // after an outage: asked anew
 		r.requote("quote_expired")
 		return r.turn(ctx)
 	case !o.ConfirmedAt.IsZero() && o.Lock == Locked:

@@ -30,12 +30,12 @@ type Party struct {
 
 // Config are the engine's limits and waits. The zero value is production's.
 type Config struct {
-	Owner      string        // this process, as the owner of claims
-	Pace       clock.Pace    // divides polls, retries and settling times; 1 in production
-	CallLimit  time.Duration // the longest a call may take; default 60 s, as long as an insurer may think
-	QuoteLife  time.Duration // how long a quote may be confirmed; default 15 min
-	PayWindow  time.Duration // how long the patient may take to pay; default 30 min
-	AuthMargin time.Duration // how much of the authorisation's life must be left when cash is paid; default 2 min
+	Owner      string          // this process, as the owner of claims
+	Pace       clock.Pace      // divides polls, retries and settling times; 1 in production
+	CallLimit  time.Duration   // the longest a call may take; default 60 s, as long as an insurer may think
+	QuoteLife  time.Duration   // how long a quote may be confirmed; default 15 min
+	PayWindow  time.Duration   // how long the patient may take to pay; default 30 min
+	AuthMargin time.Duration   // how much of the authorisation's life must be left when cash is paid; default 2 min
 	Routes     map[Route][]Leg // leg orders beyond, or instead of, the standard ones
 }
 
@@ -279,8 +279,6 @@ func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) 
 	case o.State == Closing || (o.CancelAsked && o.State == Paying):
 		return o, s.queue.Give(ctx, claim, job.At(s.clock.Now(), claim.Attempt, claim.Note)) // asked already
 	case o.State != Quoting && o.State != Quoted && o.State != Paying:
-		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
-	case o.Payment() != nil && o.Payment().State == payment.Paid:
 		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
 	}
 	o.CancelAsked = true

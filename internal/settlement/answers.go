@@ -29,8 +29,11 @@ func (s *Settlement) Learn(v Visit) { s.Visit, s.changed = v, true }
 
 // Decline notes the refusal of the presettlement, with the insurer's words.
 func (s *Settlement) Decline(words string) error {
+	if err := s.Apply(Decline); err != nil {
+		return err
+	}
 	s.Refusal = words
-	return s.Apply(Decline)
+	return nil
 }
 
 // Send moves to settling under a fresh message number. Nobody asks again before until.
@@ -55,20 +58,34 @@ func (s *Settlement) Answered(out Outcome, err error) error {
 	}
 	switch fault.InMoneyStep(err) {
 	case fault.Rejected:
-		s.Refusal = words(err)
-		return s.Apply(Refuse)
+		return s.refused(err)
 	case fault.Unavailable:
+		if err := s.Apply(Unsent); err != nil {
+			return err
+		}
 		s.Settles--
-		return s.Apply(Unsent)
+		return nil
 	default:
 		return s.Lose()
 	}
 }
 
+// refused notes the insurer's no to a 2207 or 2208, with its words.
+func (s *Settlement) refused(err error) error {
+	if moved := s.Apply(Refuse); moved != nil {
+		return moved
+	}
+	s.Refusal = words(err)
+	return nil
+}
+
 // Lose notes that the answer of the 2207 or 2208 asked last is lost.
 func (s *Settlement) Lose() error {
+	if err := s.Apply(NoAnswer); err != nil {
+		return err
+	}
 	s.LostMsgID = s.MsgID
-	return s.Apply(NoAnswer)
+	return nil
 }
 
 // AsForeseen reports whether the settlement is what the patient agreed to.
@@ -84,8 +101,11 @@ func (s *Settlement) NotSettled() error {
 
 // Rest notes a refused 2601: 2206 is believed only after until.
 func (s *Settlement) Rest(until time.Time) error {
+	if err := s.Apply(Refuse); err != nil {
+		return err
+	}
 	s.AskedUntil = until
-	return s.Apply(Refuse)
+	return nil
 }
 
 // AskCancel moves to cancelling under a fresh message number. Nobody asks again before until.
@@ -104,8 +124,7 @@ func (s *Settlement) CancelAnswered(err error) error {
 	}
 	switch fault.InMoneyStep(err) {
 	case fault.Rejected:
-		s.Refusal = words(err)
-		return s.Apply(Refuse)
+		return s.refused(err)
 	case fault.Unavailable:
 		return s.Apply(Unsent)
 	default:
@@ -115,11 +134,15 @@ func (s *Settlement) CancelAnswered(err error) error {
 
 // RestoreRefused notes a refused 2601 of a 2208: it is asked again how the settlement stands, some rounds long.
 func (s *Settlement) RestoreRefused() error {
-	s.Restores++
-	if s.Restores >= maxRestores {
-		return s.Apply(Escalate)
+	on := Refuse
+	if s.Restores+1 >= maxRestores {
+		on = Escalate
 	}
-	return s.Apply(Refuse)
+	if err := s.Apply(on); err != nil {
+		return err
+	}
+	s.Restores++
+	return nil
 }
 
 // Message numbers the next call that is not the lost one.

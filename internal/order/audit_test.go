@@ -1,0 +1,143 @@
+package order
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/payment"
+)
+
+// facts is how an order stands with everybody outside.
+type facts struct {
+	charged  money.Fen // net of refunds
+	refunded money.Fen
+	payable  bool // a cash order could still be paid
+	inForce  int
+	insured  money.Fen // what the settlements in force take over
+	posted   bool
+}
+
+func (w *world) factsOf(o *Order) facts {
+	var f facts
+	for _, p := range o.Payments {
+		if c := w.wechat.orders[p.OutTradeNo]; c != nil {
+			if c.number != "" {
+				f.charged += c.total - c.refunded
+				f.refunded += c.refunded
+			}
+			f.payable = f.payable || (c.state == payment.NotPay && w.fake.Now().Before(c.expires))
+		}
+	}
+	for _, s := range o.Settlements {
+		if b := w.insurer.batches[s.BatchNo]; b != nil && b.standing != nil {
+			f.inForce++
+			f.insured += b.standing.split.Total() - b.standing.split.Cash
+		}
+	}
+	_, f.posted = w.his.postings[o.ID.No()]
+	return f
+}
+
+// audit holds after every step: no fen is made or lost, and nothing is given back in the wrong order.
+func (w *world) audit() {
+	w.t.Helper()
+	for _, id := range w.store.ids() {
+		o := w.order(id)
+		f := w.factsOf(o)
+		fail := func(format string, args ...any) {
+			w.t.Helper()
+			w.t.Errorf("order %s in %s (%s): %s\n%s", o.ID.No(), o.State, o.Cause, fmt.Sprintf(format, args...), strings.Join(w.log, "\n"))
+		}
+		var sum int64
+		for _, amount := range w.store.books[id] {
+			sum += amount
+		}
+		if sum != 0 {
+			fail("the ledger sums to %d", sum)
+		}
+		switch {
+		case f.inForce > 1:
+			fail("%d settlements stand", f.inForce)
+		case f.charged < 0 || f.charged > o.Total:
+			fail("the patient was charged %s of %s", f.charged, o.Total)
+		case f.refunded > 0 && f.inForce > 0:
+			fail("cash was given back while the settlement stands")
+		case f.refunded > 0 && f.posted:
+			fail("cash of a posted order was given back")
+		case f.posted && f.charged+f.insured != o.Total:
+			fail("posted %s, received %s and %s", o.Total, f.charged, f.insured)
+		}
+		switch o.State {
+		case Completed:
+			if !f.posted {
+				fail("the HIS has not booked it")
+			}
+			w.auditBooks(o, fail)
+		case Closed, Unwound:
+			if f.inForce > 0 || f.posted || (f.charged != 0 && o.State == Unwound) {
+				fail("is over, but %+v", f)
+			}
+			if f.charged == 0 {
+				w.auditBooks(o, fail)
+			}
+		}
+		if w.t.Failed() {
+			return
+		}
+	}
+}
+
+// auditBooks compares a final order's ledger with its split.
+func (w *world) auditBooks(o *Order, fail func(string, ...any)) {
+	want := map[ledger.Account]int64{}
+	if o.State == Completed {
+		s := o.Split
+		want = map[ledger.Account]int64{ledger.WechatCash: int64(s.Charge()), ledger.PooledFund: int64(s.PooledFund), ledger.OtherFund: int64(s.OtherFund),
+			ledger.PersonAccount: int64(s.Account), ledger.FamilyAccount: int64(s.FamilyAccount), ledger.HospitalBorne: int64(s.HospitalBorne),
+			ledger.Revenue: -int64(o.Total)}
+	}
+	for _, account := range []ledger.Account{ledger.WechatCash, ledger.PooledFund, ledger.OtherFund, ledger.PersonAccount, ledger.FamilyAccount,
+		ledger.HospitalBorne, ledger.Revenue, ledger.Suspense} {
+		if got := w.store.books[o.ID][account]; got != want[account] {
+			fail("ledger %s is %d, want %d", account, got, want[account])
+		}
+	}
+}
+
+// auditEnd holds when nothing is left to be done: every order is final or with people, and no counterpart holds anything of a dead one.
+func (w *world) auditEnd() {
+	w.t.Helper()
+	for _, id := range w.store.ids() {
+		o := w.order(id)
+		f := w.factsOf(o)
+		switch {
+		case o.State == InReview:
+			if !knownCause(o.Cause) {
+				w.t.Errorf("order %s is in review for %q, which is no cause", id.No(), o.Cause)
+			}
+		case !o.State.Final():
+			w.t.Errorf("order %s is still %s\n%s", id.No(), o.State, strings.Join(w.log, "\n"))
+		case o.State != Completed && (f.charged != 0 || f.payable):
+			w.t.Errorf("order %s is %s, but %+v\n%s", id.No(), o.State, f, strings.Join(w.log, "\n"))
+		}
+		if o.State.Final() {
+			if _, job := w.store.jobs[id.No()]; job {
+				w.t.Errorf("order %s is %s and has a job", id.No(), o.State)
+			}
+			if l := w.his.locks[id.No()]; l != nil && w.fake.Now().Before(l.until) && len(w.met) == 0 {
+				w.t.Errorf("order %s is %s and keeps the bills locked", id.No(), o.State)
+			}
+		}
+	}
+}
+
+func knownCause(c Cause) bool {
+	for _, known := range causes {
+		if c == known {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/payment"
+)
+
+// phone is a patient who wants the bill paid, whatever the page says: asks again after an error, confirms what is quoted, pays when the
+// cashier opens, and gives up when the plan says so.
+type phone struct {
+	insurance bool
+	cancelAt  State         // gives up when the order stands there; "" never
+	delay     time.Duration // thinks so long before each act
+	noticed   bool          // WeChat's notice follows the payment, twice
+	orders    int           // how many orders at most, when one ends unpaid
+	id        ID
+	since     time.Time
+	seen      State
+	gaveUp    bool
+}
+
+// act does the next thing on the page, if there is one.
+func (p *phone) act(w *world) bool {
+	ctx := context.Background()
+	if p.id == 0 {
+		if p.orders == 0 {
+			return false
+		}
+		err := w.try(func() error {
+			o, err := w.quote(p.insurance, testBill)
+			if err == nil {
+				p.id = o.ID
+			}
+			return err
+		})
+		if errors.Is(err, errKilled) || errors.Is(err, ErrBillLive) || errors.Is(err, job.ErrLost) {
+			if id, err := w.store.LiveOf(ctx, testAccount); err == nil { // the page resumes the live order
+				p.id = id
+			}
+		} else if errors.Is(err, bill.ErrPaid) {
+			p.orders = 0
+		} else if err != nil {
+			w.advance(time.Second)
+		}
+		w.audit()
+		return true
+	}
+	o := w.order(p.id)
+	if o.State != p.seen {
+		p.seen, p.since = o.State, w.fake.Now()
+		w.later(p.since.Add(p.delay), func() {}) // the clock stops here, too
+	}
+	if w.fake.Now().Before(p.since.Add(p.delay)) {
+		return false
+	}
+	if !p.gaveUp && p.cancelAt == o.State {
+		err := w.try(func() error { _, err := w.service.Cancel(ctx, testAccount, p.id); return err })
+		p.gaveUp = err == nil || !(errors.Is(err, errKilled) || errors.Is(err, job.ErrBusy) || errors.Is(err, job.ErrLost))
+		w.audit()
+		return p.gaveUp
+	}
+	switch {
+	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:
+		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id); return err })
+		w.audit()
+		return err == nil
+	case o.State == Paying && !p.gaveUp:
+		if !w.pay(p.id) {
+			return false
+		}
+		if p.noticed {
+			w.notify("e1", o.Payment().OutTradeNo)
+			w.notify("e2", o.Payment().OutTradeNo)
+		}
+		return true
+	case (o.State == Closed || o.State == Unwound) && p.orders > 1:
+		p.orders, p.id, p.gaveUp = p.orders-1, 0, false
+		return true
+	}
+	return false
+}
+
+// live lets phone and process work until nothing more happens.
+func (w *world) live(p *phone) {
+	w.t.Helper()
+	end := w.fake.Now().Add(tenDays)
+	for range 3000 {
+		if w.t.Failed() {
+			return
+		}
+		if p.act(w) || w.step() {
+			continue
+		}
+		next, ok := w.nextDue()
+		if !ok {
+			return
+		}
+		if next.After(end) {
+			break
+		}
+		w.advance(max(next.Sub(w.fake.Now()), time.Millisecond))
+	}
+	w.t.Errorf("the work does not end\n%v", w.log)
+}
+
+// matrix is a story that is run once for every place at which the process may be killed.
+type matrix struct {
+	name  string
+	set   func(w *world)
+	phone phone
+	want  State
+}
+
+var matrices = []matrix{
+	{"core", func(*world) {}, phone{insurance: true, orders: 1}, Completed},
+	{"core, with notices", func(*world) {}, phone{insurance: true, orders: 1, noticed: true}, Completed},
+	{"core, no cash", func(w *world) { w.addBill(testBill, 8000, 0); w.insurer.ratio = 100 }, phone{insurance: true, orders: 1}, Completed},
+	{"cash alone", func(*world) {}, phone{orders: 1}, Completed},
+	{"refused by the insurer, then cash", func(w *world) { w.once("presettle", 1, refuse, refuse, refuse) }, phone{insurance: true, orders: 1}, Completed},
+	{"insurance first", settleFirst, phone{insurance: true, orders: 1}, Completed},
+	{"bill changed at confirm", func(w *world) {
+		w.mishaps = func(op, _ string) mishap {
+			if op == "lock" && w.his.bills[testBill].Total == 10000 {
+				w.addBill(testBill, 6000, 500)
+			}
+			return fine
+		}
+	}, phone{insurance: true, orders: 1}, Completed},
+	{"cancelled at the cashier", func(*world) {}, phone{insurance: true, orders: 1, cancelAt: Paying, delay: 5 * time.Second}, Closed},
+	{"cancelled at the quote", func(*world) {}, phone{insurance: true, orders: 1, cancelAt: Quoted}, Closed},
+	{"cancelled at the cashier, insurance first", settleFirst, phone{insurance: true, orders: 1, cancelAt: Paying, delay: 5 * time.Second}, Unwound},
+	{"settlement refused", func(w *world) { w.mishaps = always("settle", refuse) }, phone{insurance: true, orders: 1}, Unwound},
+	{"other amounts", func(w *world) { w.mishaps = always("settle", amounts) }, phone{insurance: true, orders: 1}, Unwound},
+	{"paid at the window before posting", func(w *world) { w.his.onPost = func() { w.his.paidBy[testBill] = "window" } }, phone{insurance: true, orders: 1}, Unwound},
+	{"refund under way", func(w *world) {
+		w.mishaps = always("settle", refuse)
+		w.wechat.cards = []payment.RefundState{payment.RefundClosed, payment.RefundProcessing}
+	}, phone{insurance: true, orders: 1}, Unwound},
+	{"posting deaf at first", func(w *world) { w.once("post", 1, loseAfter, unsent) }, phone{insurance: true, orders: 1}, Completed},
+}
+
+// TestCrashMatrix kills the process at every durable write and every outside call, before and after its effect, and starts it again.
+func TestCrashMatrix(t *testing.T) {
+	t.Parallel()
+	for _, m := range matrices {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			play := func(t *testing.T, killAt int) (*world, *phone) {
+				w := newWorld(t, 1)
+				m.set(w)
+				w.killAt = killAt
+				p := m.phone
+				w.live(&p)
+				return w, &p
+			}
+			whole, _ := play(t, 0)
+			if len(whole.points) < 12 {
+				t.Fatalf("only %d places to be killed at", len(whole.points))
+			}
+			want := whole.end()
+			for k := 1; k <= len(whole.points); k++ {
+				t.Run(fmt.Sprintf("%d %s", k, whole.points[k-1]), func(t *testing.T) {
+					w, p := play(t, k)
+					if w.kills != 1 {
+						t.Fatalf("the process was killed %d times, want once", w.kills)
+					}
+					w.wantState(p.id, m.want, "")
+					w.auditEnd()
+					if got := w.end(); got != want {
+						t.Errorf("the end is %+v, without the kill %+v\n%v", got, want, w.log)
+					}
+				})
+			}
+		})
+	}
+}
+
+// end is what everybody outside holds of all orders together.
+func (w *world) end() facts {
+	var sum facts
+	for _, id := range w.store.ids() {
+		f := w.factsOf(w.order(id))
+		sum.charged += f.charged
+		sum.insured += f.insured
+		sum.inForce += f.inForce
+		sum.posted = sum.posted || f.posted
+		sum.payable = sum.payable || f.payable
+	}
+	return sum
+}

@@ -1,0 +1,166 @@
+package order
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/money"
+)
+
+// hospital is the HIS: bills, locks, postings, and a window where people pay, too.
+type hospital struct {
+	w        *world
+	bills    map[string]*bill.Bill
+	locks    map[string]*hisLock // by order number
+	postings map[string]Posting
+	paidBy   map[string]string // bill number: an order number, or "window"
+	lockFor  time.Duration
+	refusal  error     // what the next lock answers
+	wrong    money.Fen // added to what PostingOf says was booked
+	onPost   func()    // something that happens just before a posting arrives
+	guide    []string
+}
+
+type hisLock struct {
+	bills []string
+	until time.Time
+}
+
+func newHospital(w *world) *hospital {
+	return &hospital{w: w, bills: map[string]*bill.Bill{}, locks: map[string]*hisLock{}, postings: map[string]Posting{}, paidBy: map[string]string{},
+		lockFor: 40 * time.Minute, guide: []string{"一楼西药房"}}
+}
+
+func (h *hospital) Pending(context.Context, string) ([]bill.Summary, error) { return nil, nil }
+
+func (h *hospital) Detail(_ context.Context, hisPatient, no string) (*bill.Bill, error) {
+	return call(h.w, "detail", no, func(m mishap) (*bill.Bill, error) {
+		b := h.bills[no]
+		if b == nil || b.HISPatient != hisPatient {
+			return nil, bill.ErrNotFound
+		}
+		c := *b
+		c.Lines = slices.Clone(b.Lines)
+		if h.paidBy[no] != "" {
+			c.State = bill.Paid
+		}
+		return &c, nil
+	})
+}
+
+func (h *hospital) lockOf(no string) (string, bool) {
+	for order, l := range h.locks {
+		if slices.Contains(l.bills, no) && h.w.clock.Now().Before(l.until) {
+			return order, true
+		}
+	}
+	return "", false
+}
+
+func (h *hospital) Lock(_ context.Context, l LockRequest) (time.Time, error) {
+	return call(h.w, "lock", l.OrderNo, func(m mishap) (time.Time, error) {
+		if err := h.refusal; err != nil {
+			h.refusal = nil
+			return time.Time{}, err
+		}
+		for _, no := range l.Bills {
+			holder, locked := h.lockOf(no)
+			switch {
+			case h.bills[no].State == bill.Void:
+				return time.Time{}, bill.ErrVoid
+			case h.paidBy[no] != "":
+				return time.Time{}, bill.ErrPaid
+			case m == refuse || (locked && holder != l.OrderNo):
+				return time.Time{}, bill.ErrLocked
+			}
+		}
+		if own := h.locks[l.OrderNo]; own != nil && h.w.clock.Now().Before(own.until) {
+			return own.until, nil
+		}
+		h.locks[l.OrderNo] = &hisLock{bills: slices.Clone(l.Bills), until: h.w.clock.Now().Add(h.lockFor)}
+		return h.locks[l.OrderNo].until, nil
+	})
+}
+
+func (h *hospital) Release(_ context.Context, orderNo string) error {
+	_, err := call(h.w, "release", orderNo, func(m mishap) (struct{}, error) {
+		if m == refuse {
+			return struct{}{}, bill.ErrUnreadable
+		}
+		delete(h.locks, orderNo)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// payAtWindow is another channel taking the bill. It reports whether the HIS let it.
+func (h *hospital) payAtWindow(no string) bool {
+	if _, locked := h.lockOf(no); locked || h.paidBy[no] != "" {
+		return false
+	}
+	h.paidBy[no] = "window"
+	return true
+}
+
+func (h *hospital) Post(_ context.Context, p Posting) (Posted, error) {
+	return call(h.w, "post", p.OrderNo, func(m mishap) (Posted, error) {
+		if h.onPost != nil {
+			h.onPost()
+			h.onPost = nil
+		}
+		if old, done := h.postings[p.OrderNo]; done {
+			if old.Total != p.Total {
+				h.w.t.Errorf("posting %s came with another total", p.OrderNo)
+			}
+			return h.posted(p.OrderNo), nil
+		}
+		if m == refuse {
+			return Posted{}, fault.New(fault.Rejected, "HIS_REFUSED", "医院拒绝入账")
+		}
+		for _, b := range p.Bills {
+			switch {
+			case h.paidBy[b.No] != "":
+				return Posted{}, bill.ErrPaid
+			case h.bills[b.No].State == bill.Void:
+				return Posted{}, bill.ErrVoid
+			}
+		}
+		for _, b := range p.Bills {
+			h.paidBy[b.No] = p.OrderNo
+		}
+		h.postings[p.OrderNo] = p
+		delete(h.locks, p.OrderNo)
+		return h.posted(p.OrderNo), nil
+	})
+}
+
+func (h *hospital) posted(orderNo string) Posted {
+	return Posted{PostingNo: "P" + orderNo, ReceiptNo: "R" + orderNo, Guide: h.guide, PostedAt: h.w.clock.Now()}
+}
+
+func (h *hospital) PostingOf(_ context.Context, orderNo string, bills []string) (PostingStatus, error) {
+	return call(h.w, "posting of", orderNo, func(m mishap) (PostingStatus, error) {
+		if m == refuse {
+			return PostingStatus{}, bill.ErrUnreadable
+		}
+		if p, done := h.postings[orderNo]; done {
+			total := p.Total + h.wrong
+			if m == amounts {
+				total++
+			}
+			return PostingStatus{State: PostingDone, Posted: h.posted(orderNo), Total: total}, nil
+		}
+		for _, no := range bills {
+			switch {
+			case h.paidBy[no] != "":
+				return PostingStatus{State: PostingElsewhere}, nil
+			case h.bills[no].State == bill.Void:
+				return PostingStatus{State: PostingVoid}, nil
+			}
+		}
+		return PostingStatus{State: PostingNone}, nil
+	})
+}

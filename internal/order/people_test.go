@@ -1,0 +1,62 @@
+package order
+
+import (
+	"context"
+
+	"github.com/tuoka/tuoka/internal/patient"
+)
+
+// people is the little of patient.Store that an order reads.
+type people struct {
+	patient.Store // nil: everything else is not to be called
+
+	account  patient.Account
+	patient  patient.Patient
+	consents []patient.Consent
+	bound    bool
+	auth     *patient.PayAuth
+	down     error // what every look-up answers, if not nil
+}
+
+func (p *people) Account(_ context.Context, id patient.AccountID) (patient.Account, error) {
+	if p.down != nil || id != p.account.ID {
+		return patient.Account{}, orElseErr(p.down, patient.ErrNotFound)
+	}
+	return p.account, nil
+}
+
+func (p *people) Patient(_ context.Context, account patient.AccountID, id patient.ID) (patient.Patient, error) {
+	if p.down != nil || account != p.account.ID || id != p.patient.ID {
+		return patient.Patient{}, orElseErr(p.down, patient.ErrNotFound)
+	}
+	return p.patient, nil
+}
+
+func (p *people) Consents(context.Context, patient.AccountID) ([]patient.Consent, error) {
+	return p.consents, p.down
+}
+
+func (p *people) BindingOf(context.Context, patient.ID) (patient.Binding, bool, error) {
+	return patient.Binding{Patient: p.patient.ID}, p.bound, p.down
+}
+
+func (p *people) PayAuth(_ context.Context, _ patient.ID, id int64) (patient.PayAuth, error) {
+	if p.auth == nil || p.auth.ID != id {
+		return patient.PayAuth{}, patient.ErrNotBound
+	}
+	return *p.auth, nil
+}
+
+func (p *people) NewestAuth(context.Context, patient.ID) (patient.PayAuth, error) {
+	if p.auth == nil {
+		return patient.PayAuth{}, patient.ErrNotBound
+	}
+	return *p.auth, nil
+}
+
+func orElseErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}

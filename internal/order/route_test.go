@@ -1,0 +1,133 @@
+package order
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/settlement"
+)
+
+// city is a fourth route, known to this file alone: the insurance is settled before the patient pays.
+const city Route = "city"
+
+// settleFirst puts the hospital on the fourth route.
+func settleFirst(w *world) {
+	w.party.Route = city
+	w.config.Routes = map[Route][]Leg{city: {InsuranceLeg, CashLeg}}
+	w.boot()
+}
+
+func TestFourthRoute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	settleFirst(w)
+	id := w.mustQuote(true, testBill)
+	o := w.mustConfirm(id)
+	if o.State != Paying || o.Settlement().State != settlement.Settled || o.Payment().State != payment.Open {
+		t.Fatalf("after Confirm: %s, settlement %s, payment %+v", o.State, o.Settlement().State, o.Payment())
+	}
+	w.mustPay(id)
+	w.settle(time.Minute)
+	o = w.wantState(id, Completed, "")
+	if f := w.factsOf(o); f != (facts{charged: 5000, inForce: 1, insured: 5000, posted: true}) {
+		t.Errorf("facts = %+v", f)
+	}
+	if !o.Settlement().SettledAt.Before(o.Payment().PaidAt) && !o.Settlement().SettledAt.Equal(o.Payment().PaidAt) {
+		t.Error("the cash came first")
+	}
+	w.auditEnd()
+}
+
+func TestFourthRouteGoesBack(t *testing.T) {
+	t.Parallel()
+	first := func(play func(w *world) ID) func(w *world) ID {
+		return func(w *world) ID { settleFirst(w); return play(w) }
+	}
+	for _, s := range []story{
+		{"nobody pays: the settlement is cancelled", first(confirmed), Unwound, NotPaid},
+		{"cancelled at the cashier", first(func(w *world) ID {
+			id := confirmed(w)
+			mustCancel(w, id, Unwound)
+			return id
+		}), Unwound, ByPatient},
+		{"cancelled while the settlement is lost", first(func(w *world) ID {
+			w.once("settle", 1, loseAfter)
+			id := w.mustQuote(true, testBill)
+			w.mustConfirm(id)
+			mustCancel(w, id, Paying)
+			mustCancel(w, id, Paying)
+			return id
+		}), Unwound, ByPatient},
+		{"refused: nothing was taken", first(with("settle", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.mustConfirm(id)
+			return id
+		}, refuse)), Closed, SettleRefused},
+		{"other amounts: no cash is asked", first(with("settle", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.mustConfirm(id)
+			if len(w.wechat.orders) != 0 {
+				w.t.Error("cash was asked for")
+			}
+			return id
+		}, amounts)), Unwound, AmountsMoved},
+		{"WeChat refuses: the settlement is cancelled", first(with("prepay", confirmed, refuse)), Unwound, CashRefused},
+		{"2207 lost once", first(with("settle", func(w *world) ID {
+			id := confirmed(w)
+			w.settle(10 * time.Minute)
+			w.mustPay(id)
+			return id
+		}, loseAfter)), Completed, ""},
+		{"paid elsewhere at posting", first(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			return paid(w)
+		}), Unwound, PaidElsewhere},
+		{"no cash", first(func(w *world) ID {
+			w.addBill(testBill, 8000, 0)
+			w.insurer.ratio = 100
+			id := w.mustQuote(true, testBill)
+			w.mustConfirm(id)
+			return id
+		}), Completed, ""},
+		{"cash alone", first(func(w *world) ID {
+			id := w.mustQuote(false, testBill)
+			w.mustConfirm(id)
+			w.mustPay(id)
+			return id
+		}), Completed, ""},
+		{"too little time left after the settlement", first(func(w *world) ID {
+			w.his.lockFor = 3 * time.Minute
+			w.once("settle", 1, loseAfter)
+			w.once("lock", 1, slow)
+			id := w.mustQuote(true, testBill)
+			w.mustConfirm(id)
+			return id
+		}), Unwound, NotPaid},
+	} {
+		s.run(t)
+	}
+}
+
+func TestUnknownRoute(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.party.Route = Mixed
+	if _, err := w.quote(true, testBill); !errors.Is(err, ErrRoute) {
+		t.Errorf("Quote on a route without legs: %v, want ErrRoute", err)
+	}
+	w.config.Routes = map[Route][]Leg{city: {CashLeg}}
+	w.party.Route = city
+	w.boot()
+	id := w.mustQuote(true, testBill)
+	w.mustConfirm(id)
+	w.mustPay(id)
+	w.advance(time.Minute)
+	if _, err := w.service.Step(t.Context()); err == nil {
+		t.Error("a route without an insurance leg settles an insured order")
+	}
+	if o := w.order(id); o.State == Completed || o.State.Final() {
+		t.Errorf("order is %s", o.State)
+	}
+}

@@ -1,0 +1,167 @@
+package payment
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+var (
+	now   = time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)
+	payer = sensitive.NewOpenID("o-1")
+)
+
+func fresh() *Payment {
+	p := New(1, 1, "t1", 5000, []byte("{}"), now.Add(time.Hour))
+	p.Stored(1)
+	return p
+}
+
+func paidAnswer() Transaction {
+	return Transaction{OutTradeNo: "t1", TransactionID: "4200", State: Success, Total: 5000, Currency: "CNY", OpenID: payer, PaidAt: now}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*Payment, *Transaction)
+		want   Finding
+	}{
+		{"paid", func(*Payment, *Transaction) {}, FoundPaid},
+		{"paid, the payer is not told", func(_ *Payment, t *Transaction) { t.OpenID = sensitive.OpenID{} }, FoundPaid},
+		{"not paid", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt = NotPay, "", time.Time{} }, FoundOpen},
+		{"closed", func(_ *Payment, t *Transaction) { t.State = TradeClosed }, FoundDead},
+		{"refunded, not by us", func(_ *Payment, t *Transaction) { t.State = TradeRefunded }, FoundGone},
+		{"refunded by us", func(p *Payment, t *Transaction) { p.OutRefundNo, t.State = "R1", TradeRefunded }, FoundPaid},
+		{"the same transaction again", func(p *Payment, _ *Transaction) { p.TransactionID = "4200" }, FoundPaid},
+		{"another number", func(_ *Payment, t *Transaction) { t.OutTradeNo = "t2" }, FoundUnlikely},
+		{"one fen less", func(_ *Payment, t *Transaction) { t.Total-- }, FoundUnlikely},
+		{"one fen more", func(_ *Payment, t *Transaction) { t.Total++ }, FoundUnlikely},
+		{"another currency", func(_ *Payment, t *Transaction) { t.Currency = "HKD" }, FoundUnlikely},
+		{"another payer", func(_ *Payment, t *Transaction) { t.OpenID = sensitive.NewOpenID("o-2") }, FoundUnlikely},
+		{"another transaction", func(p *Payment, _ *Transaction) { p.TransactionID = "4201" }, FoundUnlikely},
+		{"paid without a transaction", func(_ *Payment, t *Transaction) { t.TransactionID = "" }, FoundUnlikely},
+		{"paid without a time", func(_ *Payment, t *Transaction) { t.PaidAt = time.Time{} }, FoundUnlikely},
+		{"a state nobody knows", func(_ *Payment, t *Transaction) { t.State = "USERPAYING" }, FoundUnlikely},
+	} {
+		p, answer := fresh(), paidAnswer()
+		p.State = Open
+		tt.change(p, &answer)
+		had := p.TransactionID
+		if got := p.Judge(answer, payer); got != tt.want || p.State != Open {
+			t.Errorf("%s: Judge = %s, and the payment is %s, want %s", tt.name, got, p.State, tt.want)
+		}
+		kept := tt.want == FoundPaid || tt.want == FoundGone
+		if kept && (p.TransactionID != "4200" || !p.PaidAt.Equal(now) || !p.Changed()) || !kept && p.TransactionID != had {
+			t.Errorf("%s: transaction %q, paid at %v", tt.name, p.TransactionID, p.PaidAt)
+		}
+	}
+}
+
+func TestDoubtsEnd(t *testing.T) {
+	t.Parallel()
+	p, wrong := fresh(), paidAnswer()
+	wrong.Total++
+	for i := 1; i < maxDoubts; i++ {
+		if got := p.Judge(wrong, payer); got != FoundUnlikely || p.Doubts != i {
+			t.Fatalf("doubt %d: %s", i, got)
+		}
+	}
+	if got := p.Judge(wrong, payer); got != FoundUnbearable || !p.Changed() {
+		t.Errorf("the last doubt: %s", got)
+	}
+	if got := p.Judge(paidAnswer(), payer); got != FoundPaid || p.Doubts != 0 {
+		t.Errorf("a good answer ends the doubts: %s, %d", got, p.Doubts)
+	}
+}
+
+func refunding(t *testing.T) *Payment {
+	t.Helper()
+	p := fresh()
+	p.State = Paid
+	if err := p.AskRefund("R1", []byte("refund")); err != nil {
+		t.Fatal(err)
+	}
+	p.Stored(2)
+	return p
+}
+
+func refundAnswer() RefundStatus {
+	return RefundStatus{OutRefundNo: "R1", OutTradeNo: "t1", RefundID: "5000", State: RefundSuccess, Refund: 5000, Total: 5000, SucceededAt: now}
+}
+
+func TestJudgeRefund(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*RefundStatus)
+		want   Finding
+	}{
+		{"back", func(*RefundStatus) {}, FoundReturned},
+		{"back, our cash order is not told", func(r *RefundStatus) { r.OutTradeNo = "" }, FoundReturned},
+		{"under way", func(r *RefundStatus) { r.State, r.SucceededAt = RefundProcessing, time.Time{} }, FoundUnderWay},
+		{"closed", func(r *RefundStatus) { r.State = RefundClosed }, FoundNoRefund},
+		{"abnormal", func(r *RefundStatus) { r.State = RefundAbnormal }, FoundAbnormal},
+		{"another number", func(r *RefundStatus) { r.OutRefundNo = "R2" }, FoundUnlikely},
+		{"another cash order", func(r *RefundStatus) { r.OutTradeNo = "t2" }, FoundUnlikely},
+		{"one fen less", func(r *RefundStatus) { r.Refund-- }, FoundUnlikely},
+		{"another total", func(r *RefundStatus) { r.Total++ }, FoundUnlikely},
+		{"back without a time", func(r *RefundStatus) { r.SucceededAt = time.Time{} }, FoundUnlikely},
+		{"a state nobody knows", func(r *RefundStatus) { r.State = "FROZEN" }, FoundUnlikely},
+	} {
+		p, answer := refunding(t), refundAnswer()
+		tt.change(&answer)
+		if got := p.JudgeRefund(answer); got != tt.want || p.State != Refunding {
+			t.Errorf("%s: JudgeRefund = %s, and the payment is %s, want %s", tt.name, got, p.State, tt.want)
+		}
+		if trusted := tt.want != FoundUnlikely; trusted && p.RefundID != "5000" || (tt.want == FoundReturned) != p.RefundedAt.Equal(now) {
+			t.Errorf("%s: refund %q at %v", tt.name, p.RefundID, p.RefundedAt)
+		}
+	}
+}
+
+func TestAskRefund(t *testing.T) {
+	t.Parallel()
+	p := refunding(t)
+	if p.State != Refunding || p.OutRefundNo != "R1" || string(p.RefundRequest) != "refund" || p.RefundReserved != p.Amount {
+		t.Errorf("AskRefund: %+v", p)
+	}
+	if err := p.AskRefund("R2", nil); !errors.Is(err, ErrMove) || p.OutRefundNo != "R1" {
+		t.Errorf("a second refund while the first is undecided: %v, number %s", err, p.OutRefundNo)
+	}
+	p.RefundID, p.RefundAsked = "5000", 3
+	if err := errors.Join(p.Apply(RefundDead), p.AskRefund("R2", []byte("new"))); err != nil || p.OutRefundNo != "R2" || p.RefundID != "" || p.RefundAsked != 0 {
+		t.Errorf("after a dead number: %v, %+v", err, p)
+	}
+}
+
+func TestSentAndUnsent(t *testing.T) {
+	t.Parallel()
+	p := fresh()
+	if p.Changed() {
+		t.Error("a stored payment is changed")
+	}
+	p.Sent()
+	p.Sent()
+	if p.Unsent(); p.Asked != 1 || !p.Changed() {
+		t.Errorf("asked %d times, changed %v", p.Asked, p.Changed())
+	}
+	p.Stored(5)
+	if p.Touch(); !p.Changed() || p.Version != 5 {
+		t.Errorf("Touch: %+v", p)
+	}
+}
+
+func TestReceived(t *testing.T) {
+	t.Parallel()
+	want := ledger.Posting{{Account: ledger.WechatCash, Amount: 5000}, {Account: ledger.Suspense, Amount: -5000}}
+	if diff := cmp.Diff(want, fresh().Received()); diff != "" {
+		t.Errorf("Received (-want +got):\n%s", diff)
+	}
+}
