@@ -8,6 +8,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/adapters/nhsa/nhsasim"
 	"github.com/tuoka/tuoka/adapters/wechatmp/wechatmpsim"
+	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sensitive"
@@ -49,7 +50,7 @@ func (s *simulators) seat() error {
 			continue
 		}
 		r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance}
-		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), p.Bills); err != nil {
+		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), p.Bills); err != nil {
 			return fmt.Errorf("sandbox.persons %s: %w", p.Key, err)
 		}
 	}
@@ -57,7 +58,7 @@ func (s *simulators) seat() error {
 }
 
 // enter makes all simulators know a person.
-func (s *simulators) enter(r *role, area string, balance money.Fen, bills []uint64) error {
+func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills []uint64) error {
 	id, err := sensitive.ParseIDNumber(r.IDNumber)
 	if err != nil {
 		return err
@@ -72,7 +73,8 @@ func (s *simulators) enter(r *role, area string, balance money.Fen, bills []uint
 		cover.Area, cover.Balance = area, balance
 		r.PsnNo = "3601" + r.IDNumber[6:] + r.User
 		if err := s.nhsa.AddPerson(nhsasim.Person{PsnNo: r.PsnNo, Name: sensitive.NewName(r.Name), IDNumber: id,
-			Insurances: []nhsasim.Insurance{cover}}); err != nil {
+			Insurances: []nhsasim.Insurance{cover},
+			Used:       []nhsasim.Used{{Year: s.clock.Now().In(clock.Shanghai).Year(), InsuType: cover.InsuType, MedType: "11", Deductible: used}}}); err != nil {
 			return err
 		}
 	} else if r.Insurance != "none" {
@@ -131,10 +133,10 @@ func (s *simulators) cast(count int, seed uint64) ([]role, error) {
 	for i := range roles {
 		n := first + i
 		draw := mix(seed, uint64(i)) //nolint:gosec // an index
-		kind, balance := coverOf(draw)
+		kind, balance, used := coverOf(draw)
 		roles[i] = role{User: "p" + strconv.Itoa(n), Name: playerName(draw, n), IDNumber: playerID(n), Phone: fmt.Sprintf("139%08d", n%100_000_000),
 			Insurance: kind}
-		if err := s.enter(&roles[i], "360100", balance, []uint64{draw >> 8}); err != nil {
+		if err := s.enter(&roles[i], "360100", balance, used, []uint64{draw >> 8}); err != nil {
 			return nil, err
 		}
 	}
@@ -149,21 +151,21 @@ func mix(seed, i uint64) uint64 {
 	return z ^ z>>31
 }
 
-// coverOf draws a kind of insurance, and an account balance that is empty, small or ample.
-func coverOf(draw uint64) (string, money.Fen) {
-	balances := []money.Fen{0, 5_000, 20_000, 1_000_000}
-	balance := balances[draw>>56%4]
+// coverOf draws a kind of insurance, an account balance that is empty, small or ample, and how much of the year's deductible is used.
+func coverOf(draw uint64) (kind string, balance, used money.Fen) {
+	balance = []money.Fen{0, 2_000, 10_000, 1_000_000}[draw>>56%4]
+	used = []money.Fen{0, 15_000, 30_000, 30_000}[draw>>52%4]
 	switch k := draw % 20; {
 	case k < 9:
-		return "employee", balance
+		return "employee", balance, used
 	case k < 13:
-		return "retired", balance
+		return "retired", balance, used
 	case k < 15:
-		return "civil", balance
+		return "civil", balance, used
 	case k < 18:
-		return "resident", 0
+		return "resident", 0, 0
 	default:
-		return "none", 0
+		return "none", 0, 0
 	}
 }
 

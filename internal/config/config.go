@@ -160,9 +160,10 @@ type Person struct {
 	Phone      string   `koanf:"phone"`
 	Insurance  string   `koanf:"insurance"` // employee, retired, resident, civil, none
 	Area       string   `koanf:"area"`
-	BalanceFen int64    `koanf:"balance_fen"`
-	Story      string   `koanf:"story"` // what the person is good to try out
-	Bills      []uint64 `koanf:"bills"` // one seed for each bill the HIS simulator deals
+	BalanceFen int64    `koanf:"balance_fen"`         // 个人账户余额
+	UsedFen    int64    `koanf:"deductible_used_fen"` // of this year's deductible (起付线)
+	Story      string   `koanf:"story"`               // what the person is good to try out
+	Bills      []uint64 `koanf:"bills"`               // one seed for each bill the HIS simulator deals
 }
 
 // Parse reads a file's text. Unknown keys and values of the wrong type are faults, all of them named.
