@@ -274,7 +274,10 @@ func (s *orders) change(id order.ID, account patient.AccountID, how func(*order.
 	return o, nil
 }
 
-func (s *orders) Confirm(_ context.Context, a patient.AccountID, id order.ID) (*order.Order, error) {
+func (s *orders) Confirm(_ context.Context, a patient.AccountID, id order.ID, seen int64) (*order.Order, error) {
+	if o, ok := s.list[id]; ok && o.Account == a && o.Version != seen {
+		return nil, order.ErrChanged
+	}
 	return s.change(id, a, s.confirm)
 }
 

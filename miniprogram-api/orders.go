@@ -58,12 +58,14 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 		return s.once(c, who, request{key: keyOf(who, c, params.IdempotencyKey), digest: digestOf(c), done: http.StatusOK, ref: seenRef(o), moving: moving,
 			allow: func(ctx context.Context) error {
 				if in.Version != nil && *in.Version != o.Version {
-					return ErrOrderChanged
+					return order.ErrChanged
 				}
 				_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
 				return err
 			},
-			act: func(ctx context.Context) (*order.Order, error) { return s.orders.Confirm(ctx, who.Account, n) }})
+			act: func(ctx context.Context) (*order.Order, error) {
+				return s.orders.Confirm(ctx, who.Account, n, o.Version)
+			}})
 	})
 }
 

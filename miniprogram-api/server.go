@@ -27,14 +27,12 @@ import (
 var (
 	// ErrKeyReused is an Idempotency-Key that came with another request before.
 	ErrKeyReused = fault.New(fault.Rejected, "IDEMPOTENCY_KEY_REUSED", "请求编号重复，请返回后重新操作")
-	// ErrOrderChanged is a confirmation of a version that is no longer the order's.
-	ErrOrderChanged = fault.New(fault.Conflict, "ORDER_CHANGED", "金额已更新，请重新核对后确认")
 )
 
 // Orders is what the API asks of package order; *order.Service serves it.
 type Orders interface {
 	Quote(ctx context.Context, r order.QuoteRequest) (*order.Order, error)
-	Confirm(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
+	Confirm(ctx context.Context, account patient.AccountID, id order.ID, seen int64) (*order.Order, error)
 	Cancel(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Cashier(ctx context.Context, account patient.AccountID, id order.ID) (payment.Cashier, error)
 	OrderReader

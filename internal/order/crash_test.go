@@ -68,7 +68,7 @@ func (p *phone) act(w *world) bool {
 	}
 	switch {
 	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:
-		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id); return err })
+		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id, 0); return err })
 		w.audit()
 		return err == nil
 	case o.State == Paying && !p.gaveUp:

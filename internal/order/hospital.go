@@ -70,9 +70,10 @@ const (
 	PostingVoid      PostingState = "void"           // 费用单已作废
 )
 
-// PostingStatus answers PostingOf. Total is what the HIS booked, for comparison.
+// PostingStatus answers PostingOf. Total and Split are what the HIS booked, for comparison.
 type PostingStatus struct {
 	State  PostingState
 	Posted Posted
 	Total  money.Fen
+	Split  split.Split
 }

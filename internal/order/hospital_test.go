@@ -20,7 +20,8 @@ type hospital struct {
 	lockFor  time.Duration
 	refusal  error     // what the next lock answers
 	wrong    money.Fen // added to what PostingOf says was booked
-	onPost   func()    // something that happens just before a posting arrives
+	onQuery  func(*PostingStatus)
+	onPost   func() // something that happens just before a posting arrives
 	guide    []string
 }
 
@@ -151,7 +152,11 @@ func (h *hospital) PostingOf(_ context.Context, orderNo string, bills []string) 
 			if m == amounts {
 				total++
 			}
-			return PostingStatus{State: PostingDone, Posted: h.posted(orderNo), Total: total}, nil
+			status := PostingStatus{State: PostingDone, Posted: h.posted(orderNo), Total: total, Split: p.Split}
+			if h.onQuery != nil {
+				h.onQuery(&status)
+			}
+			return status, nil
 		}
 		for _, no := range bills {
 			switch {

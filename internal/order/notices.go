@@ -50,12 +50,37 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	id := o.ID
-	now := s.clock.Now()
-	if o.State == Closed {
-		return true, s.store.Revive(ctx, id, now)
+	if o.State == Closed { // money may have come after all
+		if err := s.store.Revive(ctx, o.ID, s.clock.Now()); err != nil {
+			return false, err
+		}
 	}
-	return true, s.queue.Wake(ctx, JobKind, id.No(), now)
+	return s.seize(ctx, o.ID, nil)
+}
+
+// seize claims an order's job for a notice and runs its step at once; false while somebody else works on it, so that a notice is not
+// taken for handled by a step that began before it. An order without a job is final or in review: nothing happens by itself.
+func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error) {
+	j, found, err := s.queue.Find(ctx, JobKind, id.No())
+	if err != nil || !found {
+		return err == nil, err
+	}
+	claim, err := s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
+	if errors.Is(err, job.ErrBusy) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if learnt != nil {
+		o.Events = append(o.Events, *learnt)
+	}
+	_, err = s.drive(ctx, o, claim, "system")
+	return err == nil, err
 }
 
 // about finds the order of a notice: WeChat names a cash order, a HIS names the order itself.
@@ -85,23 +110,5 @@ func (s *Service) learnLate(ctx context.Context, n job.Stored) (bool, error) {
 	if err := s.store.Revive(ctx, id, now); err != nil {
 		return false, err
 	}
-	j, found, err := s.queue.Find(ctx, JobKind, id.No())
-	if err != nil || !found {
-		return false, err
-	}
-	claim, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
-	if errors.Is(err, job.ErrBusy) {
-		return false, nil // its holder works; later
-	}
-	if err != nil {
-		return false, err
-	}
-	o, err := s.store.Load(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	o.Events = append(o.Events, Event{At: now, Actor: "system", Subject: "order", Verb: "late_answer", From: string(o.State), To: string(o.State),
-		Number: n.Notice.ID, Detail: "inbox"})
-	_, err = s.drive(ctx, o, claim, "system")
-	return true, err
+	return s.seize(ctx, id, &Event{At: now, Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
 }

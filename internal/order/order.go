@@ -22,6 +22,7 @@ var (
 	ErrBillLive  = fault.New(fault.Conflict, "BILL_IN_ORDER", "该费用单已有缴费订单，请继续原订单")
 	ErrState     = fault.New(fault.Conflict, "ORDER_STATE", "订单当前状态不允许该操作")
 	ErrConfirmed = fault.New(fault.Conflict, "ORDER_CONFIRMED", "订单已确认，请勿重复提交")
+	ErrChanged   = fault.New(fault.Conflict, "ORDER_CHANGED", "金额已更新，请重新核对后确认")
 	ErrExpired   = fault.New(fault.Conflict, "QUOTE_EXPIRED", "预结算结果已过期，请重新发起")
 	ErrNoBills   = fault.New(fault.Invalid, "BILLS_MISSING", "请选择要缴费的费用单")
 	ErrRoute     = fault.New(fault.Internal, "ROUTE_UNKNOWN", "系统繁忙，请稍后再试")

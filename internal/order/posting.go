@@ -93,7 +93,7 @@ func (r *run) askPosting(ctx context.Context) again {
 	}
 	switch status.State {
 	case PostingDone:
-		if status.Total != o.Total {
+		if status.Total != o.Total || status.Split != o.Split {
 			r.review(HISMismatch)
 			return again{}
 		}

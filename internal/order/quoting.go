@@ -175,10 +175,15 @@ func (r *run) quoted(ctx context.Context) (turn, error) {
 func (r *run) lock(ctx context.Context) again {
 	o := r.order
 	until, err := r.party.Hospital.Lock(ctx, LockRequest{OrderNo: o.ID.No(), HISPatient: o.HISPatient, Bills: o.BillNos(), Total: o.Total})
-	if err != nil {
+	refused := errors.Is(err, bill.ErrChanged) // the hospital compares totals itself
+	if err != nil && !refused {
 		return r.lockFailed("lock", err)
 	}
-	changed, err := r.reread(ctx)
+	changed, rereadErr := r.reread(ctx)
+	if refused && (rereadErr != nil || !changed) {
+		return r.lockFailed("lock", err)
+	}
+	err = rereadErr
 	if err != nil {
 		return r.lockFailed("read bills again", err)
 	}
@@ -215,6 +220,10 @@ func (r *run) lockFailed(what string, err error) again {
 		r.giveUp(BillBusy)
 	case errors.Is(err, bill.ErrMaintenance):
 		r.giveUp(HISMaintenance)
+	case errors.Is(err, bill.ErrChanged):
+		return a // looked at again: what is read then decides
+	case fault.InMoneyStep(err) == fault.Conflict: // any other no of the hospital's is final
+		r.giveUp(BillBusy)
 	case errors.Is(err, bill.ErrUnreadable):
 		a.over = func() { r.giveUp(BillUnreadable) }
 		return a

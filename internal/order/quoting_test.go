@@ -135,6 +135,37 @@ func TestBillChangedAtConfirm(t *testing.T) {
 	w.auditEnd()
 }
 
+// TestHospitalComparesTotals: a hospital that finds the change itself refuses the lock; the patient is asked anew.
+func TestHospitalComparesTotals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := w.mustQuote(true, testBill)
+	w.addBill(testBill, 6000, 0)
+	w.his.refusal = bill.ErrChanged
+	if o := w.mustConfirm(id); o.State != Quoted || !o.ConfirmedAt.IsZero() || o.Total != 6000 {
+		t.Fatalf("after Confirm: %s, total %s", o.State, o.Total)
+	}
+	w.mustConfirm(id)
+	w.mustPay(id)
+	w.settle(time.Minute)
+	w.wantState(id, Completed, "")
+	w.auditEnd()
+}
+
+// TestConfirmOfAnotherVersion charges nothing that the patient has not seen.
+func TestConfirmOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := w.mustQuote(true, testBill)
+	o := w.wantState(id, Quoted, "")
+	if _, err := w.service.Confirm(t.Context(), testAccount, id, o.Version+1); !errors.Is(err, ErrChanged) {
+		t.Errorf("Confirm of another version: %v, want ErrChanged", err)
+	}
+	if o, err := w.service.Confirm(t.Context(), testAccount, id, o.Version); err != nil || o.State != Paying {
+		t.Errorf("Confirm of this version: %v", err)
+	}
+}
+
 func TestBillChangedThenCancelledWhileQuoting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -157,7 +188,7 @@ func TestConfirmedQuoteGrewOld(t *testing.T) {
 	w.insurer.ratio = 100
 	id := w.mustQuote(true, testBill)
 	w.killAt = len(w.points) + 2 // the intent of the lock is stored, and the process is gone
-	if err := w.try(func() error { _, err := w.service.Confirm(t.Context(), testAccount, id); return err }); !errors.Is(err, errKilled) {
+	if err := w.try(func() error { _, err := w.service.Confirm(t.Context(), testAccount, id, 0); return err }); !errors.Is(err, errKilled) {
 		t.Fatalf("Confirm: %v, want a kill", err)
 	}
 	w.advance(3 * time.Hour)
@@ -176,10 +207,10 @@ func TestConfirmRefuses(t *testing.T) {
 	ctx := t.Context()
 	w := newWorld(t, 1)
 	id := w.mustQuote(true, testBill)
-	if _, err := w.service.Confirm(ctx, testAccount+1, id); !errors.Is(err, ErrNotFound) {
+	if _, err := w.service.Confirm(ctx, testAccount+1, id, 0); !errors.Is(err, ErrNotFound) {
 		t.Errorf("another account: %v, want ErrNotFound", err)
 	}
-	if _, err := w.service.Confirm(ctx, testAccount, id+1); !errors.Is(err, ErrNotFound) {
+	if _, err := w.service.Confirm(ctx, testAccount, id+1, 0); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown order: %v, want ErrNotFound", err)
 	}
 	w.people.auth.UsableUntil = start.Add(2 * time.Minute)
@@ -187,29 +218,29 @@ func TestConfirmRefuses(t *testing.T) {
 	short.people.auth.UsableUntil = start.Add(10 * time.Minute)
 	shortID := short.mustQuote(true, testBill)
 	short.advance(8 * time.Minute)
-	if _, err := short.service.Confirm(ctx, testAccount, shortID); !errors.Is(err, patient.ErrAuthExpired) {
+	if _, err := short.service.Confirm(ctx, testAccount, shortID, 0); !errors.Is(err, patient.ErrAuthExpired) {
 		t.Errorf("less than a minute of the authorisation left: %v, want ErrAuthExpired", err)
 	}
 	w.mustConfirm(id)
-	if _, err := w.service.Confirm(ctx, testAccount, id); !errors.Is(err, ErrConfirmed) {
+	if _, err := w.service.Confirm(ctx, testAccount, id, 0); !errors.Is(err, ErrConfirmed) {
 		t.Errorf("second confirm: %v, want ErrConfirmed", err)
 	}
 	w.mustPay(id)
 	w.settle(time.Minute)
 	w.wantState(id, Completed, "")
-	if _, err := w.service.Confirm(ctx, testAccount, id); !errors.Is(err, ErrState) {
+	if _, err := w.service.Confirm(ctx, testAccount, id, 0); !errors.Is(err, ErrState) {
 		t.Errorf("confirm of a completed order: %v, want ErrState", err)
 	}
 	old := newWorld(t, 3)
 	oldID := old.mustQuote(true, testBill)
 	old.advance(15 * time.Minute)
-	if _, err := old.service.Confirm(ctx, testAccount, oldID); !errors.Is(err, ErrExpired) {
+	if _, err := old.service.Confirm(ctx, testAccount, oldID, 0); !errors.Is(err, ErrExpired) {
 		t.Errorf("old quote: %v, want ErrExpired", err)
 	}
 	quoting := newWorld(t, 4)
 	quoting.once("presettle", 1, loseAfter)
 	quotingID := quoting.mustQuote(true, testBill)
-	if _, err := quoting.service.Confirm(ctx, testAccount, quotingID); !errors.Is(err, ErrState) {
+	if _, err := quoting.service.Confirm(ctx, testAccount, quotingID, 0); !errors.Is(err, ErrState) {
 		t.Errorf("confirm while quoting: %v, want ErrState", err)
 	}
 	quoting.settle(time.Minute)

@@ -167,8 +167,12 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	if !slices.ContainsFunc(consents, func(c patient.Consent) bool { return c.Kind == patient.ConsentInsurance }) {
 		return nil, patient.ErrNoConsent
 	}
-	if _, bound, err := s.people.BindingOf(ctx, p.ID); err != nil || !bound {
-		return nil, errors.Join(patient.ErrNotBound, err)
+	_, bound, err := s.people.BindingOf(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !bound {
+		return nil, patient.ErrNotBound
 	}
 	o.Insured = true
 	if !party.NeedsAuth {
@@ -236,15 +240,15 @@ func (s *Service) refuse(ctx context.Context, claim job.Claim, reason error) err
 	return errors.Join(reason, s.queue.Give(ctx, claim, job.At(claim.RunAt, claim.Attempt, claim.Note)))
 }
 
-// Confirm takes the patient's consent to the quote: it locks the bills, reads them again and begins to collect. The order comes back as
-// far as it got: paying (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrExpired,
-// ErrState, patient.ErrAuthExpired, job.ErrBusy.
-func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
+// Confirm takes the patient's consent to the quote as it stood at the version seen (0: as it stands): it locks the bills, reads them again and begins to collect. The order comes back as
+// far as it got: paying (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged,
+// ErrExpired, ErrState, patient.ErrAuthExpired, job.ErrBusy.
+func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID, seen int64) (*Order, error) {
 	o, claim, err := s.hold(ctx, account, id)
 	if err != nil {
 		return nil, fmt.Errorf("confirm: %w", err)
 	}
-	if err := s.mayConfirm(o); err != nil {
+	if err := s.mayConfirm(o, seen); err != nil {
 		return nil, fmt.Errorf("confirm: %w", s.refuse(ctx, claim, err))
 	}
 	o.ConfirmedAt = s.clock.Now()
@@ -254,12 +258,14 @@ func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID)
 	return s.drive(ctx, o, claim, actorOf(account))
 }
 
-func (s *Service) mayConfirm(o *Order) error {
+func (s *Service) mayConfirm(o *Order, seen int64) error {
 	switch {
 	case !o.ConfirmedAt.IsZero():
 		return ErrConfirmed
 	case o.State != Quoted || o.CancelAsked:
 		return ErrState
+	case seen != 0 && seen != o.Version:
+		return ErrChanged
 	case !s.clock.Now().Before(o.QuotedUntil):
 		return ErrExpired
 	case o.Settlement() != nil && o.Settlement().State == settlement.Presettled:

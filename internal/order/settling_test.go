@@ -134,6 +134,10 @@ func TestPostingMishaps(t *testing.T) {
 			w.his.wrong = 1
 			return with("post", paid, loseAfter)(w)
 		}, InReview, HISMismatch},
+		{"booked with another split", func(w *world) ID {
+			w.his.onQuery = func(s *PostingStatus) { s.Split.Cash, s.Split.Account = s.Split.Cash-1, s.Split.Account+1 }
+			return with("post", paid, loseAfter)(w)
+		}, InReview, HISMismatch},
 		{"the HIS is deaf for seven days", func(w *world) ID {
 			w.mishaps = always("post", unsent)
 			return paid(w)

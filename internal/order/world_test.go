@@ -227,7 +227,7 @@ func (w *world) mustQuote(insurance bool, nos ...string) ID {
 
 func (w *world) mustConfirm(id ID) *Order {
 	w.t.Helper()
-	o, err := w.service.Confirm(context.Background(), testAccount, id)
+	o, err := w.service.Confirm(context.Background(), testAccount, id, 0)
 	if err != nil {
 		w.t.Fatalf("Confirm: %v", err)
 	}

@@ -41,7 +41,10 @@ func (p *Payment) trust(f Finding) Finding {
 // Judge compares a verified answer with what was ordered. A payment is ours only when number, total, currency and, where told, payer are
 // equal to ours (wechat-pay.md §2.5). It keeps the transaction's number of a paid answer; it moves nothing.
 func (p *Payment) Judge(t Transaction, payer sensitive.OpenID) Finding {
-	if t.OutTradeNo != p.OutTradeNo || t.Total != p.Amount || t.Currency != "CNY" || (!t.OpenID.IsZero() && !t.OpenID.Equal(payer)) {
+	if t.OutTradeNo != p.OutTradeNo || t.Total != p.Amount || (!t.OpenID.IsZero() && !t.OpenID.Equal(payer)) {
+		return p.doubt()
+	}
+	if t.Currency != "CNY" && (t.Currency != "" || t.State == Success || t.State == TradeRefunded) {
 		return p.doubt()
 	}
 	switch t.State {

@@ -35,6 +35,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"paid", func(*Payment, *Transaction) {}, FoundPaid},
 		{"paid, the payer is not told", func(_ *Payment, t *Transaction) { t.OpenID = sensitive.OpenID{} }, FoundPaid},
+		{"not paid, without a currency", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt, t.Currency = NotPay, "", time.Time{}, "" }, FoundOpen},
+		{"paid, without a currency", func(_ *Payment, t *Transaction) { t.Currency = "" }, FoundUnlikely},
 		{"not paid", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt = NotPay, "", time.Time{} }, FoundOpen},
 		{"closed", func(_ *Payment, t *Transaction) { t.State = TradeClosed }, FoundDead},
 		{"refunded, not by us", func(_ *Payment, t *Transaction) { t.State = TradeRefunded }, FoundGone},

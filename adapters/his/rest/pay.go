@@ -265,8 +265,8 @@ func (q *queryAnswer) status(bills []string) (order.PostingStatus, error) {
 		if q.Posting == nil || len(q.Paid) > 0 || (state == order.PostingDone && len(q.Void) > 0) {
 			return fail()
 		}
-		booked, _, err := q.Posting.record(q.OrderNo, bills)
-		return order.PostingStatus{State: state, Posted: booked, Total: q.Posting.TotalFen.fen}, err
+		booked, parts, err := q.Posting.record(q.OrderNo, bills)
+		return order.PostingStatus{State: state, Posted: booked, Total: q.Posting.TotalFen.fen, Split: parts}, err
 	}
 	foreign := func(no string) bool { return !slices.Contains(bills, no) }
 	switch state {
