@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +43,7 @@ func payCommand() *cobra.Command {
 the server. Afterwards it compares every order with the truth in the simulators' books and prints a table. Exit code 1 when anything
 differs, or an order is still under way a minute after the last request.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return pay(cmd.Context(), cmd.OutOrStdout(), os.Stderr, f) }}
-	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8083", "address of the sandbox's phone")
+	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8080", "address of the sandbox: its API's or its phone's")
 	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 8, "how many of them at once")
 	cmd.Flags().StringVar(&f.route, "route", "all", "the institution's route: core, or all")
@@ -298,8 +301,40 @@ func (c *phoneClient) sandbox(ctx context.Context, method, path string, body, in
 	return json.Unmarshal(a.body, into)
 }
 
+// findOut learns where everything is. The sandbox's own door is at the phone; from the API's address it is a few ports away.
 func (c *phoneClient) findOut(ctx context.Context) error {
-	return c.sandbox(ctx, http.MethodGet, "/about", nil, &c.about)
+	given, end := c.base, c.clock.Now().Add(10*time.Second) // it may be starting
+	for {
+		var last error
+		for _, base := range []string{given, besides(given, phonePort-apiPort)} {
+			c.base = base
+			a, err := c.once(ctx, http.MethodGet, "/sandbox/about", "", "", nil)
+			if err == nil && a.status == http.StatusOK && json.Unmarshal(a.body, &c.about) == nil {
+				return nil
+			}
+			last = errors.Join(last, err)
+		}
+		if c.clock.Now().After(end) {
+			return errors.Join(last, errors.New("start one with: tuoka serve --sandbox"))
+		}
+		if err := c.clock.Sleep(ctx, 300*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// besides is the same address some ports further.
+func besides(address string, ports int) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return address
+	}
+	u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(port+ports))
+	return u.String()
 }
 
 func (c *phoneClient) setFaults(ctx context.Context, level sandbox.Level, seed uint64) error {
