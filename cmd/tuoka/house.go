@@ -162,7 +162,8 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
 		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, wire)
 	faults = append(faults, err)
-	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his}
+	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his,
+		PostLimit: in.PostLimit}
 	if in.Insurer != nil {
 		insurer, err := h.insurer(in.Insurer, s, wire)
 		faults = append(faults, err)

@@ -83,8 +83,7 @@ type Institution struct {
 	Name      string        `koanf:"name"`    // what patients read
 	Contact   string        `koanf:"contact"` // where a patient asks about personal data
 	Route     string        `koanf:"route"`
-	QuoteLife time.Duration `koanf:"quote_life"`
-	PayWindow time.Duration `koanf:"pay_window"`
+	PostLimit time.Duration `koanf:"post_limit"` // a HIS that has not booked by then: everything goes back; empty: never, it is asked for 7 days
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
 	WechatPay WechatPay     `koanf:"wechat_pay"`
 	Insurer   *NHSACore     `koanf:"nhsa_core"`
