@@ -1,27 +1,28 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
 // patience is how long a story on the phone may take, and glance how long a page may take to show something.
@@ -30,7 +31,7 @@ const (
 	glance   = 30 * time.Second
 )
 
-// policy is the strictest content security policy that the page must live under.
+// policy is the content security policy that the page must live under, and be sent with.
 const policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // chromium finds a browser. Without one the test is skipped, unless REQUIRE_SERVERS says that it must run.
@@ -72,8 +73,50 @@ func (s stage) addrs() []string {
 	return all
 }
 
-// openSandbox serves a sandbox of its own and gives the address of its phone page, under the strict policy.
-func openSandbox(t *testing.T) string {
+// road is the network between the phone and the house: it counts Idempotency-Keys, and loses answers when told to.
+type road struct {
+	mu   sync.Mutex
+	lose map[string]int // by method and last word of the path: how many more answers get lost
+	keys map[string]int // requests by Idempotency-Key
+}
+
+var (
+	errLost   = errors.New("the answer is lost")
+	errPolicy = errors.New("the page comes without the strict policy")
+)
+
+func (r *road) answer(a *http.Response) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key := a.Request.Header.Get("Idempotency-Key"); key != "" {
+		r.keys[key]++
+	}
+	call := a.Request.Method + " " + path.Base(a.Request.URL.Path)
+	if r.lose[call] > 0 {
+		r.lose[call]--
+		return errLost
+	}
+	if a.Request.URL.Path == "/" && a.Header.Get("Content-Security-Policy") != policy {
+		return errPolicy
+	}
+	return nil
+}
+
+// most is how often the most repeated request came.
+func (r *road) most() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Max(append(slices.Collect(maps.Values(r.keys)), 0))
+}
+
+func (r *road) loseNext(call string, times int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lose[call] = times
+}
+
+// openSandbox serves a sandbox of its own and gives the address of its phone page, and the road to it.
+func openSandbox(t *testing.T) (string, *road) {
 	t.Helper()
 	base := freeBase(t)
 	ctx, stop := context.WithCancel(context.Background())
@@ -100,21 +143,19 @@ func openSandbox(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	strict := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(phone) },
-		ModifyResponse: func(r *http.Response) error {
-			r.Header.Set("Content-Security-Policy", policy)
-			return nil
-		}})
-	t.Cleanup(strict.Close)
-	return strict.URL
+	way := &road{lose: map[string]int{}, keys: map[string]int{}}
+	server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(phone) }, ModifyResponse: way.answer,
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }})
+	t.Cleanup(server.Close)
+	return server.URL, way
 }
 
 // openBrowser starts a browser with a profile of its own.
 func openBrowser(t *testing.T) context.Context {
 	t.Helper()
-	path := chromium(t)
+	program := chromium(t)
 	allocator, done := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.Flag("lang", "zh-CN"))...)
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.Flag("lang", "zh-CN"))...)
 	t.Cleanup(done)
 	browser, closeBrowser := chromedp.NewContext(allocator)
 	t.Cleanup(closeBrowser)
@@ -124,282 +165,224 @@ func openBrowser(t *testing.T) context.Context {
 	return browser
 }
 
-// hand holds the phone: it taps, types and reads as a person would, and fails the test when the page does not answer.
-type hand struct {
-	t    *testing.T
-	tab  context.Context
-	url  string
-	name string
-	seen int
-}
-
-// takePhone opens the page in a new tab of that size. What the page says on the console in anger fails the test.
-func takePhone(t *testing.T, browser context.Context, phoneURL, name string, width, height int64) *hand {
-	t.Helper()
-	tab, closeTab := chromedp.NewContext(browser)
-	t.Cleanup(closeTab)
-	tab, cancel := clock.Real{}.WithDeadline(tab, patience)
-	t.Cleanup(cancel)
-	messages := chromedp.Console(tab)
-	h := &hand{t: t, tab: tab, url: phoneURL, name: name}
-	h.do("open", chromedp.EmulateViewport(width, height), chromedp.Navigate(phoneURL))
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		for m, err := range messages {
-			if err != nil {
-				return
-			}
-			if m.IsException() || (m.Type == "error" && m.Source != "network") { // a 4xx is an answer, not an accident
-				t.Errorf("%s: the console says: %s", name, m)
-			}
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-read })
-	return h
-}
-
-func (h *hand) do(what string, steps ...chromedp.Action[chromedp.Void]) {
-	h.t.Helper()
-	ctx, cancel := clock.Real{}.WithDeadline(h.tab, glance)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		h.lost(what, err)
-	}
-}
-
-// lost ends the test with what the phone showed.
-func (h *hand) lost(what string, err error) {
-	h.t.Helper()
-	h.shot("lost")
-	ctx, cancel := clock.Real{}.WithDeadline(context.WithoutCancel(h.tab), 5*time.Second)
-	defer cancel()
-	text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.getElementById('screen').innerText`))
-	h.t.Fatalf("%s: %s: %v; the phone shows:\n%s", h.name, what, err, text)
-}
-
-func sel(test string) chromedp.CSS { return chromedp.CSS(`[data-test="` + test + `"]`) }
-
-// tap presses what carries that name, once it can be pressed.
-func (h *hand) tap(test string) {
-	h.t.Helper()
-	h.do("tap "+test, chromedp.WaitVisible(sel(test)), chromedp.WaitEnabled(sel(test)), chromedp.Click(sel(test)))
-}
-
-// see waits until what carries that name is there, and reads it.
-func (h *hand) see(test string) string {
-	h.t.Helper()
-	h.do("see "+test, chromedp.WaitVisible(sel(test)))
-	ctx, cancel := clock.Real{}.WithDeadline(h.tab, glance)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(sel(test)))
-	if err != nil {
-		h.lost("read "+test, err)
-	}
-	return strings.TrimSpace(text)
-}
-
-// until waits for a condition of the page.
-func (h *hand) until(what, expression string) {
-	h.t.Helper()
-	ctx, cancel := clock.Real{}.WithDeadline(h.tab, glance+5*time.Second)
-	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingTimeout(glance))); err != nil {
-		h.lost(what, err)
-	}
-}
-
-func (h *hand) eval(expression string) string {
-	h.t.Helper()
-	ctx, cancel := clock.Real{}.WithDeadline(h.tab, glance)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression, chromedp.EvalAwaitPromise))
-	if err != nil {
-		h.lost(expression, err)
-	}
-	return text
-}
-
-func (h *hand) has(test string) bool {
-	return h.eval(`String(Boolean(document.querySelector('[data-test="`+test+`"]')))`) == "true"
-}
-
-// fill replaces the text of a field.
-func (h *hand) fill(test, text string) {
-	h.t.Helper()
-	h.do("fill "+test, chromedp.WaitVisible(sel(test)), chromedp.Clear(sel(test)), chromedp.SendKeys(sel(test), text))
-}
-
-// shot keeps a picture when TUOKA_SHOTS names a folder.
-func (h *hand) shot(name string) {
-	dir := os.Getenv("TUOKA_SHOTS")
-	if dir == "" {
-		return
-	}
-	h.seen++
-	ctx, cancel := clock.Real{}.WithDeadline(context.WithoutCancel(h.tab), 10*time.Second)
-	defer cancel()
-	_, _ = chromedp.Run(ctx, chromedp.Evaluate[string](`new Promise((done) => setTimeout(() => done(''), 350))`, chromedp.EvalAwaitPromise))
-	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%02d-%s.png", h.name, h.seen, name)), picture, 0o600)
-	}
-	if err != nil {
-		h.t.Logf("no picture of %s: %v", name, err)
-	}
-}
-
-// enter goes from the choice of a person to the bills.
-func (h *hand) enter(role string, insured bool) {
-	h.t.Helper()
-	h.see("role-" + role)
-	h.shot("roles")
-	h.tap("role-" + role)
-	h.see("login")
-	h.shot("welcome")
-	h.tap("login")
-	h.until("read the privacy text", `location.hash.startsWith('#/consent/privacy') && document.querySelector('[data-test="agree"]')`)
-	h.shot("privacy")
-	h.tap("agree")
-	if insured {
-		h.until("read the insurance text", `location.hash.startsWith('#/consent/insurance') && document.querySelector('[data-test="agree"]')`)
-		h.shot("insurance")
-		h.tap("agree")
-	}
-	h.see("add-patient")
-	h.shot("patient")
-	h.tap("add-patient")
-	h.see("bill")
-	h.shot("home")
-}
-
-// quote goes from the bills to the amounts; an insured person authorises on the way.
-func (h *hand) quote(insured bool) {
-	h.t.Helper()
-	h.tap("bill")
-	h.see("bill-total")
-	h.shot("bill")
-	h.tap("pay-bill")
-	if insured {
-		h.see("authorise")
-		h.shot("authorise")
-		h.tap("authorise")
-		h.see("nhsa-agree")
-		h.shot("nhsa")
-		h.tap("nhsa-agree")
-	}
-	h.see("confirm")
-	h.shot("split")
-}
-
-// password pays at WeChat's cashier.
-func (h *hand) password() {
-	h.t.Helper()
-	h.see("cashier-pay")
-	h.shot("cashier")
-	h.tap("cashier-pay")
-	h.see("key-1")
-	for _, digit := range "86420" {
-		h.tap("key-" + string(digit))
-	}
-	h.shot("password")
-	h.tap("key-1")
-}
-
-var digits = regexp.MustCompile(`[^0-9]`)
-
-// fen reads an amount of the page; every amount has two decimals.
-func (h *hand) fen(test string) int64 {
-	h.t.Helper()
-	text := strings.Join(strings.Fields(h.see(test)), "")
-	if !regexp.MustCompile(`^¥?(\d{1,3})(,\d{3})*\.\d\d$`).MatchString(text) {
-		h.t.Fatalf("%s: %s shows %q, want an amount", h.name, test, text)
-	}
-	n, err := strconv.ParseInt(digits.ReplaceAllString(text, ""), 10, 64)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return n
-}
-
-// fine checks the result page of a paid order.
-func (h *hand) fine(total, wechat int64) {
-	h.t.Helper()
-	if state := h.see("result-state"); state != "缴费完成" {
-		h.t.Errorf("%s: the result says %q, want 缴费完成", h.name, state)
-	}
-	h.shot("result")
-	insurer := int64(0)
-	if h.has("paid-insurer") {
-		insurer = h.fen("paid-insurer")
-	}
-	paid := int64(0)
-	if h.has("paid-wechat") {
-		paid = h.fen("paid-wechat")
-	}
-	if paid != wechat || paid+insurer != total {
-		h.t.Errorf("%s: WeChat %d and the insurer %d fen, want %d and together %d", h.name, paid, insurer, wechat, total)
-	}
-	if guide := h.see("guide"); !strings.Contains(guide, "请到") {
-		h.t.Errorf("%s: the guide says %q and sends nobody anywhere", h.name, guide)
-	}
-	number := h.see("receipt-no")
-	h.tap("receipt")
-	paper := h.see("receipt-paper")
-	h.shot("receipt")
-	for _, want := range []string{"缴费凭证 · 非发票", number} {
-		if !strings.Contains(paper, want) {
-			h.t.Errorf("%s: the receipt lacks %q:\n%s", h.name, want, paper)
-		}
-	}
-	head := h.eval(`fetch('/api/v1/orders/' + location.hash.split('/')[2] + '/receipt.pdf', {headers: {Authorization: 'Bearer ' + JSON.parse(sessionStorage.getItem('tuoka.token'))}})
-		.then((r) => r.text()).then((text) => text.slice(0, 5))`)
-	if head != "%PDF-" {
-		h.t.Errorf("%s: the PDF begins with %q", h.name, head)
-	}
-	h.eval(`location.hash = '#/records'; ''`)
-	if h.see("record"); h.eval(`document.querySelector('[data-test="record"]').dataset.state`) != "completed" {
-		h.t.Errorf("%s: the newest record is not completed", h.name)
-	}
-	h.shot("records")
-}
-
-// order is what the sandbox's door does for the test: one fault of a counterpart, a bill.
-func post(t *testing.T, at string, body any) map[string]any {
-	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.Post(at, "application/json", bytes.NewReader(text)) //nolint:gosec // our own sandbox
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode >= http.StatusBadRequest {
-		t.Fatalf("POST %s: %d", at, answer.StatusCode)
-	}
-	var out map[string]any
-	if err := json.NewDecoder(answer.Body).Decode(&out); err != nil && !strings.Contains(err.Error(), "cannot unmarshal array") {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// TestPhone pays on the phone page, in a real browser at the width of a phone, against the sandbox in this process: the stories that a
-// patient lives through.
+// TestPhone pays on the phone page, in a real browser at the width of a phone, against a sandbox in this process: the stories that a
+// patient lives through. The persons are those of configs/sandbox.yaml; a story begins where the one before left its person.
 func TestPhone(t *testing.T) {
-	browser := openBrowser(t)
-	phoneURL := openSandbox(t)
-	story := func(name string, f func(t *testing.T, h *hand)) {
-		t.Run(name, func(t *testing.T) { f(t, takePhone(t, browser, phoneURL, name, 390, 844)) })
+	if testing.Short() {
+		t.Skip("a browser's stories take more than a minute")
 	}
-	story("mixed", func(t *testing.T, h *hand) {
-		h.enter("zhang", true)
+	browser := openBrowser(t)
+	phoneURL, way := openSandbox(t)
+	story := func(name string, f func(h *hand)) {
+		t.Run(name, func(t *testing.T) { f(takePhone(t, browser, phoneURL, name, 390, 844)) })
+	}
+	story("mixed", func(h *hand) {
+		h.enter("zhang")
+		h.quote(true)
+		total, charge := h.fen("order-total"), h.fen("charge")
+		if charge == 0 || charge == total {
+			h.t.Fatalf("WeChat is to pay %d of %d fen, want a part", charge, total)
+		}
+		h.tap("confirm")
+		h.password()
+		h.fine(total, charge)
+	})
+	story("insurance-only", func(h *hand) {
+		h.enter("li")
+		h.quote(true)
+		total := h.fen("order-total")
+		if charge := h.fen("charge"); charge != 0 {
+			h.t.Fatalf("WeChat is to pay %d fen, want nothing", charge)
+		}
+		h.tap("confirm")
+		h.fine(total, 0)
+	})
+	story("cash-only", func(h *hand) {
+		h.enter("wang")
+		h.quote(false)
+		total := h.fen("order-total")
+		h.tap("confirm")
+		h.password()
+		h.fine(total, total)
+	})
+	story("insurer refuses", func(h *hand) {
+		h.enter("chen")
+		h.misbehave("nhsa", "2206", sandbox.Refuse)
+		h.quote(true)
+		if reason := h.see("refusal"); reason == "" {
+			h.t.Error("the refusal has no reason")
+		}
+		if h.eval(`String(document.querySelector('[data-test="confirm"]').disabled)`) != "true" {
+			h.t.Error("cash can be confirmed without having been agreed to")
+		}
+		total := h.fen("charge")
+		h.tap("accept-cash")
+		h.tap("confirm")
+		h.password()
+		h.fine(total, total)
+	})
+	story("answers lost", func(h *hand) {
+		h.enter("liu")
+		h.misbehave("wechatpay", "jsapi", sandbox.LoseAfter)
+		h.misbehave("wechatpay", "notice", sandbox.LoseBefore)
+		h.misbehave("nhsa", "2207", sandbox.LoseAfter)
+		h.misbehave("his", "post", sandbox.Refuse)
+		h.misbehave("his", "post", sandbox.LoseAfter)
+		h.misbehave("nhsa", "2206", sandbox.LateAnswer)
+		way.loseNext("POST orders", 1)
+		way.loseNext("POST confirm", 1)
 		h.quote(true)
 		total, charge := h.fen("order-total"), h.fen("charge")
 		h.tap("confirm")
 		h.password()
+		h.see("moving")
+		h.shot("moving")
 		h.fine(total, charge)
+		if n := h.eval(`String(document.querySelectorAll('[data-test="record"]').length)`); n != "1" || way.most() < 2 {
+			h.t.Errorf("%s orders, the most repeated request came %d times, want one order in spite of repetition", n, way.most())
+		}
+	})
+	story("reload and bank", func(h *hand) {
+		h.enter("wang")
+		h.quote(false)
+		total := h.fen("order-total")
+		h.tap("confirm")
+		h.see("cashier-pay")
+		h.do("reload", chromedp.Reload())
+		h.see("pay")
+		h.eval(`location.hash = '#/home'; ''`)
+		h.see("live")
+		h.shot("live")
+		h.tap("live")
+		h.sandboxDoor("/wechatpay/bank-refusals", map[string]any{"out_trade_no": "", "times": 1})
+		h.tap("pay")
+		h.password()
+		h.until("the bank's words", `document.querySelector('.password-hint.bad')?.textContent.includes('银行')`)
+		h.shot("bank")
+		for _, digit := range "135790" {
+			h.tap("key-" + string(digit))
+		}
+		h.fine(total, total)
+	})
+	story("given up", func(h *hand) {
+		h.enter("zhang")
+		h.quote(true)
+		h.tap("cancel")
+		h.see("yes")
+		h.shot("dialog")
+		h.tap("yes")
+		if text := h.over("没有缴费"); !strings.Contains(text, "未扣款") {
+			h.t.Errorf("the end of a cancelled order says %q", text)
+		}
+		h.tap("anew")
+		h.see("pay-bill")
+	})
+	story("paid at the window", func(h *hand) {
+		h.enter("zhang")
+		h.tap("bill")
+		h.see("pay-bill")
+		no := h.billInView()
+		h.pay(true)
+		h.sandboxDoor("/his/bills/"+no+"/window-pay", nil)
+		h.tap("confirm")
+		if text := h.over("没有缴费"); !strings.Contains(text, "其他渠道") {
+			h.t.Errorf("the end says %q and not where the bill was paid", text)
+		}
+		h.tap("home")
+		h.see("empty")
+		h.shot("empty")
+	})
+	story("insurer changes its mind", func(h *hand) {
+		h.enter("li")
+		h.quote(true)
+		h.misbehave("nhsa", "2207", sandbox.Refuse)
+		h.tap("confirm")
+		h.over("没有缴费")
+	})
+	story("consent withdrawn", func(h *hand) {
+		h.enter("li")
+		h.eval(`location.hash = '#/consents'; ''`)
+		h.tap("withdraw-insurance")
+		h.tap("yes")
+		h.until("the consent gone", `document.querySelector('[data-test="consent-insurance"]') && !document.querySelector('[data-test="withdraw-insurance"]')`)
+		h.shot("consents")
+		h.eval(`location.hash = '#/home'; ''`)
+		h.tap("bill")
+		h.tap("pay-bill")
+		h.until("ask for the consent", `document.querySelector('[data-test="authorise"], [data-test="remedy"]')`)
+		if h.has("authorise") {
+			h.tap("authorise")
+		}
+		h.see("remedy")
+		h.shot("needed")
+		h.tap("remedy")
+		h.see("agree")
+		h.tap("agree")
+		h.until("go on where it was", `document.querySelector('[data-test="authorise"], [data-test="confirm"]')`)
+	})
+	story("no network", func(h *hand) {
+		h.enter("wang")
+		way.loseNext("GET bills", 1000) // the browser itself tries some connections again
+		h.tap("refresh")
+		h.until("that it connects again", `document.querySelector('#notice').textContent.includes('重新连接')`)
+		h.shot("notice")
+		h.see("problem")
+		h.shot("problem")
+		way.loseNext("GET bills", 0)
+		h.tap("retry")
+		h.until("the bills", `document.querySelector('[data-test="bill"], [data-test="empty"]')`)
+	})
+	story("forty lines", func(h *hand) {
+		h.enter("wang")
+		h.tap("drawer-open")
+		h.see("new-long-bill")
+		h.keep("drawer")
+		h.tap("new-long-bill")
+		h.eval(`document.querySelector('.drawer-close').click(); ''`)
+		h.tap("bill")
+		h.until("forty lines", `document.querySelectorAll('.line').length === 40`)
+		h.shot("bill")
+	})
+	t.Run("desk", func(t *testing.T) {
+		h := takePhone(t, browser, phoneURL, "desk", 1280, 800)
+		h.enter("zhang")
+		h.tap("new-large-bill")
+		h.until("the new bill", `document.querySelector('[data-test="bill"]')`)
+		h.tap("fault-2207-change_amount")
+		h.quote(true)
+		total := h.fen("order-total")
+		if total != 123456789 {
+			t.Errorf("the bill is %d fen", total)
+		}
+		h.tap("confirm")
+		h.password()
+		h.until("the money going back", `document.querySelector('[data-test="moving"][data-state="unwinding"], [data-test="result"]')`)
+		h.shot("unwinding")
+		h.over("已退回")
+		if back := h.fen("refunded"); back == 0 {
+			t.Error("nothing came back")
+		}
+		h.until("the fault in the list", `document.querySelector('[data-test="injected"]').textContent.includes('2207')`)
+		h.shot("faults")
+		h.tap("anew")
+		h.see("bill-total")
+		h.tap("void-bill")
+		h.until("the void bill", `document.querySelector('[data-test="said"]').textContent.includes('作废')`)
+		h.tap("pay-bill")
+		h.until("that it is void", `document.querySelector('[data-test="problem"][data-code="BILL_VOID"]')`)
+		h.shot("void")
+	})
+	story("wrong patient", func(h *hand) {
+		h.enter("li")
+		h.tap("tab-me")
+		h.see("more-patients")
+		h.shot("me")
+		h.tap("more-patients")
+		h.fill("field-name", "李小明")
+		h.fill("field-id_number", "360103201803200481")
+		h.fill("field-phone", "")
+		h.tap("add-patient")
+		h.until("the API's words about the number", `document.querySelector('#id_number-error')?.textContent.includes('身份证')`)
+		h.shot("wrong")
 	})
 }
