@@ -37,7 +37,7 @@ type Claim struct {
 // Next is what becomes of the job in the transaction that stores a step's effect.
 type Next struct {
 	Done    bool      // finished: moved to history
-	Hold    time.Time // not zero: keep the claim until then (a call follows)
+	Hold    time.Time // not zero: keep the claim until then (a call follows); the claim's RunAt is stored
 	RunAt   time.Time // otherwise: give it back, to run again then
 	Attempt int
 	Note    string
@@ -73,7 +73,7 @@ type Queue interface {
 	Find(ctx context.Context, kind, ref string) (Job, bool, error)
 	// Give returns a claim without an effect.
 	Give(ctx context.Context, c Claim, n Next) error
-	// Wake makes a waiting job due now; a job that is held, or is not there, is left alone.
+	// Wake makes a waiting job due now, ahead of its RunAt, which stays; a job that is held, or is not there, is left alone.
 	Wake(ctx context.Context, kind, ref string, now time.Time) error
 	// Backlog tells how many jobs are due, and how long the oldest has been.
 	Backlog(ctx context.Context, now time.Time) (due int, oldest time.Duration, err error)

@@ -76,7 +76,7 @@ func (w *world) audit() {
 			}
 			w.auditBooks(o, fail)
 		case Closed, Unwound:
-			if f.inForce > 0 || f.posted || (f.charged != 0 && o.State == Unwound) {
+			if f.inForce > 0 || f.posted || f.payable || (f.charged != 0 && o.State == Unwound) {
 				fail("is over, but %+v", f)
 			}
 			if f.charged == 0 {

@@ -114,7 +114,7 @@ func (r *run) prepay(ctx context.Context) again {
 	case err == nil:
 		p.PrepayID = prepayID
 		r.pay(payment.Prepared)
-		r.attempt = 0
+		r.restart()
 		return later(&job.Polling, "waits for the patient to pay")
 	case fault.InMoneyStep(err) == fault.Unavailable:
 		p.Unsent()

@@ -24,6 +24,7 @@ type phone struct {
 	since     time.Time
 	seen      State
 	gaveUp    bool
+	leftOpen  bool // gives up at the open cashier, and types the password all the same
 }
 
 // act does the next thing on the page, if there is one.
@@ -65,6 +66,9 @@ func (p *phone) act(w *world) bool {
 		p.gaveUp = err == nil || !(errors.Is(err, errKilled) || errors.Is(err, job.ErrBusy) || errors.Is(err, job.ErrLost))
 		w.audit()
 		return p.gaveUp
+	}
+	if p.leftOpen && p.gaveUp && o.Payment() != nil && o.Payment().PrepayID != "" && w.wechat.pay(o.Payment().OutTradeNo) {
+		return true
 	}
 	switch {
 	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:

@@ -29,6 +29,7 @@ type turn struct {
 // again is how a call ended: the zero value is progress; else the same is due once more by a schedule, not before rest.
 type again struct {
 	schedule *job.Schedule
+	keep     bool // progress, but in a circle: the waits go on where they were
 	rest     time.Time
 	over     func() // what to do when the schedule is over; nil: a person must look
 	note     string
@@ -43,11 +44,14 @@ type run struct {
 	party   *Party
 	claim   job.Claim
 	actor   string
-	attempt int
+	attempt int              // the schedule's index: how often the present wait was repeated
+	early   bool             // woken before its time: a look out of turn, which uses up nothing of the schedule
 	account *patient.Account // read when first needed
-	next    job.Next         // where the last commit left the job
 	looked  bool             // a closed order's payment was looked up in this run
 }
+
+// restart begins the waits of something new.
+func (r *run) restart() { r.attempt, r.early = 0, false }
 
 // Step claims one due order and works on it until it waits. It reports whether there was one.
 func (s *Service) Step(ctx context.Context) (bool, error) {
@@ -57,7 +61,7 @@ func (s *Service) Step(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("due orders: %w", err)
 	}
 	for _, j := range due {
-		claim, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
+		claim, err := s.take(ctx, j)
 		if errors.Is(err, job.ErrBusy) {
 			continue // another worker was faster
 		}
@@ -67,6 +71,15 @@ func (s *Service) Step(ctx context.Context) (bool, error) {
 		return true, s.work(ctx, claim, "system")
 	}
 	return false, nil
+}
+
+// take claims a job, but never one that this very process is still working on: after the process was stopped for a while, or the machine's
+// clock has jumped, a lease is over although its holder lives.
+func (s *Service) take(ctx context.Context, j job.Job) (job.Claim, error) {
+	if _, working := s.working.Load(j.ID); working {
+		return job.Claim{}, job.ErrBusy
+	}
+	return s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
 }
 
 // leaseEnd is when a claim taken now ends: a call may begin at once.
@@ -98,13 +111,15 @@ func (s *Service) running(o *Order, claim job.Claim, actor string) (*run, error)
 	if !ok {
 		return nil, fmt.Errorf("order %s: institution %s is not configured", o.ID.No(), o.Institution)
 	}
-	return &run{Service: s, order: o, party: party, claim: claim, actor: actor, attempt: claim.Attempt}, nil
+	return &run{Service: s, order: o, party: party, claim: claim, actor: actor, attempt: claim.Attempt, early: claim.RunAt.After(s.clock.Now())}, nil
 }
 
 // loop is intent, call, result, and again, until the order waits or is done. The result of one call and the intent of the next share a
 // commit. The caller's going away does not end it.
 func (r *run) loop(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	r.working.Store(r.claim.ID, true)
+	defer r.working.Delete(r.claim.ID)
 	for {
 		t, err := r.turn(ctx)
 		if err != nil {
@@ -119,16 +134,22 @@ func (r *run) loop(ctx context.Context) error {
 		if err := r.intend(ctx); err != nil {
 			return err
 		}
-		callCtx, cancel := r.clock.WithDeadline(ctx, r.config.CallLimit)
+		limit, err := r.callLimit()
+		if err != nil {
+			return err
+		}
+		callCtx, cancel := r.clock.WithDeadline(ctx, limit)
 		a := t.call(callCtx)
 		cancel()
 		if a.schedule == nil {
-			r.attempt = 0
+			if !a.keep {
+				r.restart()
+			}
 			continue
 		}
 		wait, ok := a.schedule.Wait(r.attempt, r.config.Pace)
 		if !ok {
-			r.attempt = 0
+			r.restart()
 			if a.over == nil {
 				r.review(TooLong)
 			} else {
@@ -136,8 +157,11 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			continue
 		}
-		r.attempt++
-		at := r.clock.Now().Add(r.source.Spread(wait))
+		at := r.claim.RunAt
+		if !r.early {
+			r.attempt++
+			at = r.clock.Now().Add(r.source.Spread(wait))
+		}
 		if at.Before(a.rest) {
 			at = a.rest
 		}
@@ -151,7 +175,20 @@ func (r *run) intend(ctx context.Context) error {
 	if !r.dirty() && !r.claim.LeaseUntil.Before(end.Add(-r.config.Pace.Wait(leaseMargin/2))) {
 		return nil // a question only, and the lease is fresh
 	}
+	if r.dirty() { // something new is asked: whoever takes over after a crash is not too early for it
+		r.early, r.claim.RunAt = false, r.clock.Now()
+	}
 	return r.commit(ctx, job.Hold(end, r.attempt))
+}
+
+// callLimit is how long a call that begins now may take: never so long that its claim could end meanwhile. An error means that the process
+// has slept between intent and call: then nothing is sent any more, for by now somebody else may be asking what became of it.
+func (r *run) callLimit() (time.Duration, error) {
+	left := r.claim.LeaseUntil.Sub(r.clock.Now()) - r.config.Pace.Wait(leaseMargin/2)
+	if left <= 0 {
+		return 0, fmt.Errorf("order %s: too late to call: %w", r.order.ID.No(), job.ErrLost)
+	}
+	return min(left, r.config.CallLimit), nil
 }
 
 func (r *run) dirty() bool {
@@ -171,7 +208,15 @@ func (r *run) dirty() bool {
 	return false
 }
 
+// commit stores what changed and what becomes of the job. Where nothing changed, as after most looks, the order keeps its version: who waits
+// for news is not woken by none.
 func (r *run) commit(ctx context.Context, next job.Next) error {
+	if next.Hold.IsZero() && !r.dirty() {
+		if err := r.queue.Give(ctx, r.claim, next); err != nil {
+			return fmt.Errorf("give order %s back: %w", r.order.ID.No(), err)
+		}
+		return nil
+	}
 	r.order.UpdatedAt = r.clock.Now()
 	err := r.store.Save(ctx, r.order, &r.claim, next)
 	if errors.Is(err, job.ErrLost) && len(r.order.Events) > 0 {
@@ -181,7 +226,6 @@ func (r *run) commit(ctx context.Context, next job.Next) error {
 		return fmt.Errorf("save order %s: %w", r.order.ID.No(), err)
 	}
 	r.order.changed = false
-	r.next = next
 	return nil
 }
 

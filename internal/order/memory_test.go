@@ -241,7 +241,7 @@ func (m *memory) moveJob(row *jobRow, claim *job.Claim, next job.Next) {
 		*claim = job.Claim{Job: row.Job}
 		return
 	case !next.Hold.IsZero():
-		row.due = next.Hold
+		row.RunAt, row.due = claim.RunAt, next.Hold
 	default:
 		row.owner, row.RunAt, row.due, row.Note = "", next.RunAt, next.RunAt, next.Note
 	}
@@ -351,17 +351,19 @@ func (m *memory) Find(_ context.Context, _, ref string) (job.Job, bool, error) {
 }
 
 func (m *memory) Give(_ context.Context, c job.Claim, n job.Next) error {
+	m.w.point("give, before")
 	r, ok := m.jobs[c.Ref]
 	if !ok || r.ID != c.ID || r.Version != c.Version || r.owner != c.Owner {
 		return job.ErrLost
 	}
 	m.moveJob(r, &c, n)
+	m.w.point("give, after")
 	return nil
 }
 
 func (m *memory) Wake(_ context.Context, _, ref string, now time.Time) error {
 	if r, ok := m.jobs[ref]; ok && r.owner == "" && r.due.After(now) {
-		r.RunAt, r.due = now, now
+		r.due = now
 	}
 	return nil
 }

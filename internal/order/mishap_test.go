@@ -33,9 +33,6 @@ const (
 	amounts    mishap = "amounts"
 )
 
-// onlyTransport reports whether nobody said no, and nobody said anything wrong.
-func (m mishap) onlyTransport() bool { return m != refuse && m != amounts }
-
 // call is one outside call: it may be a place to be killed at, and may go wrong as the world's plan says.
 func call[T any](w *world, op, key string, effect func(mishap) (T, error)) (T, error) {
 	var none T

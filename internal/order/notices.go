@@ -12,27 +12,34 @@ import (
 // lateSource marks a notice that we wrote ourselves: an answer that came after the claim was lost.
 const lateSource = "late"
 
+// mostUnread bounds how far into the inbox one step looks.
+const mostUnread = 8192
+
 // StepInbox handles one unread notice. It reports whether there was one that could be handled.
 //
 // A notice is a hint: it makes the order's own step ask the counterpart. It never moves money by itself, never leaves a review, and may
 // be lost, doubled, reordered or late by days.
 func (s *Service) StepInbox(ctx context.Context) (bool, error) {
-	unread, err := s.inbox.Unread(ctx, 16)
-	if err != nil {
-		return false, fmt.Errorf("inbox: %w", err)
-	}
 	var faults error
-	for _, n := range unread {
-		handled, err := s.notified(ctx, n)
-		if err != nil { // it must not keep the others waiting
-			faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
-			continue
+	for tried, limit := 0, 16; ; limit *= 8 { // those that cannot be handled now must not keep the others waiting, however many they are
+		unread, err := s.inbox.Unread(ctx, limit)
+		if err != nil {
+			return false, fmt.Errorf("inbox: %w", err)
 		}
-		if handled {
-			return true, errors.Join(faults, s.inbox.Mark(ctx, n.ID, s.clock.Now()))
+		for _, n := range unread[min(tried, len(unread)):] {
+			handled, err := s.notified(ctx, n)
+			if err != nil {
+				faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
+				continue
+			}
+			if handled {
+				return true, errors.Join(faults, s.inbox.Mark(ctx, n.ID, s.clock.Now()))
+			}
+		}
+		if tried = len(unread); tried < limit || limit >= mostUnread {
+			return false, faults
 		}
 	}
-	return false, faults
 }
 
 func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
@@ -50,22 +57,30 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if o.State == Closed { // money may have come after all
-		if err := s.store.Revive(ctx, o.ID, s.clock.Now()); err != nil {
-			return false, err
-		}
-	}
 	return s.seize(ctx, o.ID, nil)
 }
 
 // seize claims an order's job for a notice and runs its step at once; false while somebody else works on it, so that a notice is not
-// taken for handled by a step that began before it. An order without a job is final or in review: nothing happens by itself.
+// taken for handled by a step that began before it. An order without a job is final or in review, where nothing happens by itself; only to a
+// closed one money may have come after all.
 func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error) {
 	j, found, err := s.queue.Find(ctx, JobKind, id.No())
-	if err != nil || !found {
-		return err == nil, err
+	if err != nil {
+		return false, err
 	}
-	claim, err := s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
+	if !found {
+		o, err := s.store.Load(ctx, id)
+		if err != nil || o.State != Closed {
+			return err == nil, err
+		}
+		if err := s.store.Revive(ctx, id, s.clock.Now()); err != nil {
+			return false, err
+		}
+		if j, found, err = s.queue.Find(ctx, JobKind, id.No()); err != nil || !found {
+			return false, err // a worker was faster; the notice stays for a step that begins after it
+		}
+	}
+	claim, err := s.take(ctx, j)
 	if errors.Is(err, job.ErrBusy) {
 		return false, nil
 	}
@@ -104,7 +119,7 @@ func (s *Service) about(ctx context.Context, institution, number string) (*Order
 func (s *Service) learnLate(ctx context.Context, n job.Stored) (bool, error) {
 	id, err := ParseID(n.Number)
 	if err != nil {
-		return true, nil
+		return true, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
 	}
 	now := s.clock.Now()
 	if err := s.store.Revive(ctx, id, now); err != nil {

@@ -181,6 +181,23 @@ func TestBillChangedThenCancelledWhileQuoting(t *testing.T) {
 	w.auditEnd()
 }
 
+// TestKilledWhileLocking: whoever takes over does not wait for the time at which the quote would have ended.
+func TestKilledWhileLocking(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := w.mustQuote(true, testBill)
+	w.killAt = len(w.points) + 2 // the intent of the lock is stored, and the process is gone
+	if err := w.try(func() error { _, err := w.service.Confirm(t.Context(), testAccount, id, 0); return err }); !errors.Is(err, errKilled) {
+		t.Fatalf("Confirm: %v, want a kill", err)
+	}
+	w.once("lock", w.calls["lock"]+1, loseBefore)
+	w.advance(2 * time.Minute) // the lease is over
+	w.settle(time.Minute)
+	w.advance(10 * time.Second)
+	w.settle(time.Minute)
+	w.wantState(id, Paying, "")
+}
+
 func TestConfirmedQuoteGrewOld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

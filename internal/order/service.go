@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
@@ -67,6 +68,7 @@ type Service struct {
 	clock   clock.Clock
 	source  *clock.Source
 	config  Config
+	working sync.Map // the jobs that this process works on now, by ID
 }
 
 // New makes the service for these institutions.
@@ -221,7 +223,7 @@ func (s *Service) hold(ctx context.Context, account patient.AccountID, id ID) (*
 		if !found {
 			return nil, job.Claim{}, ErrState
 		}
-		claim, err := s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
+		claim, err := s.take(ctx, j)
 		if err == nil {
 			o, err := s.Get(ctx, account, id) // as it stands now that nobody else moves it
 			return o, claim, err
@@ -252,7 +254,7 @@ func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID,
 		return nil, fmt.Errorf("confirm: %w", s.refuse(ctx, claim, err))
 	}
 	o.ConfirmedAt = s.clock.Now()
-	claim.Attempt = 0
+	claim.RunAt, claim.Attempt = o.ConfirmedAt, 0
 	o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
 		To: string(o.State), Split: o.Split})
 	return s.drive(ctx, o, claim, actorOf(account))
@@ -274,8 +276,8 @@ func (s *Service) mayConfirm(o *Order, seen int64) error {
 	return nil
 }
 
-// Cancel gives an order up that is not paid yet. What it answers is the order as far as it got; a payment that wins the race
-// goes back or, when the insurer has already been asked to settle, completes. Errors: ErrNotFound, ErrState, job.ErrBusy.
+// Cancel gives an order up that is not paid yet. What it answers is the order as far as it got: an order that turns out to be paid already goes
+// on, and a payment that arrives while the order is being closed goes back. Errors: ErrNotFound, ErrState, job.ErrBusy.
 func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
 	o, claim, err := s.hold(ctx, account, id)
 	if err != nil {
@@ -283,12 +285,13 @@ func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) 
 	}
 	switch {
 	case o.State == Closing || (o.CancelAsked && o.State == Paying):
-		return o, s.queue.Give(ctx, claim, job.At(s.clock.Now(), claim.Attempt, claim.Note)) // asked already
+		err := s.refuse(ctx, claim, nil) // asked already: it is only looked after
+		return o, errors.Join(err, s.queue.Wake(ctx, JobKind, id.No(), s.clock.Now()))
 	case o.State != Quoting && o.State != Quoted && o.State != Paying:
 		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
 	}
 	o.CancelAsked = true
-	claim.Attempt = 0
+	claim.RunAt, claim.Attempt = s.clock.Now(), 0
 	o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(account), Subject: "order", Verb: "cancel", From: string(o.State), To: string(o.State)})
 	return s.drive(ctx, o, claim, actorOf(account))
 }
@@ -323,7 +326,7 @@ func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, se
 	end := s.clock.Now().Add(most)
 	for version := o.Version; version <= seen && s.clock.Now().Before(end); {
 		if err := s.clock.Sleep(ctx, waitStep); err != nil {
-			return o, nil // the caller has gone; the last answer stands
+			return o, nil //nolint:nilerr // the caller has gone; the last answer stands
 		}
 		if version, err = s.store.VersionOf(ctx, id); err != nil {
 			return nil, fmt.Errorf("order %s: %w", id.No(), err)

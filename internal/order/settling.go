@@ -21,7 +21,7 @@ func (r *run) settling(ctx context.Context) (turn, error) {
 	case settlement.Presettled:
 		return r.sendSettle()
 	case settlement.Settling: // loaded as asked: the lease is over, the answer is lost
-		r.attempt = 0
+		r.restart()
 		if err := r.settle("lost", (*settlement.Settlement).Lose); err != nil {
 			return turn{}, err
 		}
@@ -126,7 +126,7 @@ func (r *run) settleAnswered(out settlement.Outcome, err error) again {
 		return again{}
 	default:
 		r.leg("settlement", "lost", string(from), string(s.State), s.MsgID, split.Split{}, nil)
-		r.attempt = 0 // of the reversal that follows
+		r.restart() // of the reversal that follows
 		a := later(&job.Reversing, "settle: "+kindOf(err))
 		a.rest = s.AskedUntil
 		return a

@@ -83,6 +83,7 @@ func simulate(t *testing.T, seed uint64) (*world, *phone, weather) {
 	if kind == harsh {
 		p.orders += d.roll(2, "orders")
 		p.cancelAt = []State{"", "", "", Quoting, Quoted, Paying, Settling}[d.roll(7, "cancel")]
+		p.leftOpen = d.roll(2, "left open") == 0
 		for i := range 2 {
 			w.wechat.cards = append(w.wechat.cards, []payment.RefundState{payment.RefundSuccess, payment.RefundSuccess, payment.RefundProcessing,
 				payment.RefundClosed, payment.RefundAbnormal}[d.roll(5, fmt.Sprint("card", i))])

@@ -32,7 +32,7 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 }
 
 // undoInsurance cancels a settlement by 2208. A lost 2208 is looked up by 5203; without an answer 2601 on the 2208 puts the settlement
-// back in force, and 2208 begins anew.
+// back in force, and 2208 begins anew: round and round by one schedule, and when that is over a person must look.
 func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn, bool, error) {
 	switch s.State {
 	case settlement.Presettled, settlement.Presettling, settlement.Withdrawing:
@@ -44,7 +44,6 @@ func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn
 		}
 		return turn{call: r.cancel}, true, nil
 	case settlement.Cancelling: // loaded as asked: its answer is lost
-		r.attempt = 0
 		if err := r.settle("cancel lost", (*settlement.Settlement).Lose); err != nil {
 			return turn{}, false, err
 		}
@@ -91,9 +90,8 @@ func (r *run) cancel(ctx context.Context) again {
 	case settlement.Settled:
 		return later(&job.Reversing, "cancel: never left")
 	default:
-		r.attempt = 0 // of the question that follows
 		a := later(&job.Reversing, "cancel: "+kindOf(err))
-		a.rest = s.AskedUntil
+		a.rest, a.over = s.AskedUntil, r.settlementInReview(CancelUnproved)
 		return a
 	}
 }
@@ -110,12 +108,12 @@ func (r *run) checkCancel(ctx context.Context) again {
 		return again{}
 	case err == nil:
 		_ = r.settle("still in force", settleOn(settlement.Accept))
-		return again{}
+		return again{keep: true}
 	case fault.InMoneyStep(err) == fault.Unavailable:
 		return later(&job.Reversing, "query settlement: never left")
 	default: // no answer: the cancellation itself is reversed
 		_ = r.settle("restore", settleOn(settlement.NoAnswer))
-		return again{}
+		return again{keep: true}
 	}
 }
 
@@ -126,14 +124,14 @@ func (r *run) restore(ctx context.Context) again {
 	switch {
 	case err == nil:
 		_ = r.settle("restored", settleOn(settlement.Accept))
-		return again{}
+		return again{keep: true}
 	case fault.InMoneyStep(err) == fault.Rejected: // perhaps the 2208 never arrived: ask again how it stands
 		_ = r.settle("restore refused", (*settlement.Settlement).RestoreRefused)
 		if s.State == settlement.InReview {
 			r.review(CancelUnproved)
 			return again{}
 		}
-		r.attempt = s.Restores // each round waits longer
+		r.attempt = max(r.attempt, s.Restores) // each round waits longer
 		return later(&job.Reversing, "restore refused")
 	default:
 		a := later(&job.Reversing, "restore: "+kindOf(err))
@@ -215,7 +213,6 @@ func (r *run) refundStands(status payment.RefundStatus) again {
 		return later(&job.Returning, "refund under way")
 	case payment.FoundNoRefund: // funds were missing for too long: a new number, after a pause
 		r.pay(payment.RefundDead)
-		r.attempt = 1 // of the new number
 		return later(&job.Reversing, "refund closed by WeChat")
 	case payment.FoundUnlikely:
 		return later(refundPace(p), "refund: other amounts or numbers than ours")

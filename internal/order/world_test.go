@@ -50,8 +50,9 @@ type world struct {
 	pending []lateOne
 	log     []string
 
-	points  []string // every durable write and every outside call, twice
-	killAt  int      // which of them is the process's last moment; 0: none
+	stall   func(point string) // what befalls the process there, besides being killed; nil: nothing
+	points  []string           // every durable write and every outside call, twice
+	killAt  int                // which of them is the process's last moment; 0: none
 	kills   int
 	process int // how often our process was started
 }
@@ -167,6 +168,9 @@ func (w *world) once(op string, n int, list ...mishap) {
 // point is a moment at which the process may be killed.
 func (w *world) point(name string) {
 	w.points = append(w.points, name)
+	if w.stall != nil {
+		w.stall(name)
+	}
 	if len(w.points) == w.killAt {
 		w.logf("killed at %s", name)
 		panic(killed{})

@@ -71,7 +71,10 @@ func (p *Payment) JudgeRefund(r RefundStatus) Finding {
 	if r.OutRefundNo != p.OutRefundNo || (r.OutTradeNo != "" && r.OutTradeNo != p.OutTradeNo) || r.Refund != p.RefundReserved || r.Total != p.Amount {
 		return p.doubt()
 	}
-	if r.RefundID != "" && p.RefundID != r.RefundID {
+	if r.RefundID == "" || (p.RefundID != "" && p.RefundID != r.RefundID) {
+		return p.doubt()
+	}
+	if p.RefundID == "" {
 		p.RefundID, p.changed = r.RefundID, true
 	}
 	switch r.State {

@@ -35,7 +35,9 @@ func TestJudge(t *testing.T) {
 	}{
 		{"paid", func(*Payment, *Transaction) {}, FoundPaid},
 		{"paid, the payer is not told", func(_ *Payment, t *Transaction) { t.OpenID = sensitive.OpenID{} }, FoundPaid},
-		{"not paid, without a currency", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt, t.Currency = NotPay, "", time.Time{}, "" }, FoundOpen},
+		{"not paid, without a currency", func(_ *Payment, t *Transaction) {
+			t.State, t.TransactionID, t.PaidAt, t.Currency = NotPay, "", time.Time{}, ""
+		}, FoundOpen},
 		{"paid, without a currency", func(_ *Payment, t *Transaction) { t.Currency = "" }, FoundUnlikely},
 		{"not paid", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt = NotPay, "", time.Time{} }, FoundOpen},
 		{"closed", func(_ *Payment, t *Transaction) { t.State = TradeClosed }, FoundDead},
@@ -115,6 +117,7 @@ func TestJudgeRefund(t *testing.T) {
 		{"one fen less", func(r *RefundStatus) { r.Refund-- }, FoundUnlikely},
 		{"another total", func(r *RefundStatus) { r.Total++ }, FoundUnlikely},
 		{"back without a time", func(r *RefundStatus) { r.SucceededAt = time.Time{} }, FoundUnlikely},
+		{"back without a number of WeChat's", func(r *RefundStatus) { r.RefundID = "" }, FoundUnlikely},
 		{"a state nobody knows", func(r *RefundStatus) { r.State = "FROZEN" }, FoundUnlikely},
 	} {
 		p, answer := refunding(t), refundAnswer()

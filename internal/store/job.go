@@ -26,7 +26,7 @@ type jobRow struct {
 	Kind        string `gorm:"size:32"`
 	Ref         string `gorm:"size:64"`
 	RunUS       int64
-	DueUS       int64 // run_us, or the end of the lease while somebody holds the job
+	DueUS       int64 // run_us, sooner when woken, or the end of the lease while somebody holds the job
 	Attempt     int64
 	Version     int64
 	Owner       string `gorm:"size:64"` // empty: nobody holds it
@@ -114,11 +114,12 @@ func (q Jobs) Give(ctx context.Context, c job.Claim, n job.Next) error {
 	return nil
 }
 
-// Wake makes a waiting job due now. It does not touch the version: that belongs to those who claim.
+// Wake makes a waiting job due now. It does not touch the version, which belongs to those who claim, nor run_us: whoever claims it sees that
+// its time has not come.
 func (q Jobs) Wake(ctx context.Context, kind, ref string, now time.Time) error {
 	err := q.db.write(ctx, func(tx *gorm.DB) error {
-		_, err := change(tx, "UPDATE job SET run_us = ?, due_us = ? WHERE kind = ? AND ref = ? AND owner = '' AND due_us > ?",
-			micros(now), micros(now), kind, ref, micros(now))
+		_, err := change(tx, "UPDATE job SET due_us = ? WHERE kind = ? AND ref = ? AND owner = '' AND due_us > ?",
+			micros(now), kind, ref, micros(now))
 		return err
 	})
 	if err != nil {
@@ -168,17 +169,16 @@ func (db *DB) moveJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
 	next := c
 	next.Version, next.Attempt = c.Version+1, n.Attempt
 	row := jobRow{ID: c.ID, Version: next.Version, Attempt: int64(n.Attempt)}
-	columns := []string{"version", "attempt", "owner", "due_us", "note"}
+	columns := []string{"version", "attempt", "owner", "run_us", "due_us", "note"}
 	if !n.Hold.IsZero() {
 		if n.Note != "" {
 			next.Note = n.Note
 		}
 		next.LeaseUntil = n.Hold
-		row.Owner, row.DueUS = c.Owner, micros(n.Hold)
+		row.Owner, row.RunUS, row.DueUS = c.Owner, micros(c.RunAt), micros(n.Hold)
 	} else {
 		next.Owner, next.LeaseUntil, next.RunAt, next.Note = "", time.Time{}, n.RunAt, n.Note
 		row.RunUS, row.DueUS = micros(n.RunAt), micros(n.RunAt)
-		columns = append(columns, "run_us")
 	}
 	next.Note = clip(next.Note, 200)
 	row.Note = next.Note

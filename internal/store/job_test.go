@@ -171,6 +171,9 @@ func wakes(t *testing.T, db *DB) {
 	if got := due(t, db, 9, "order"); got != "waits" {
 		t.Fatalf("Due() = %q, want the one that waited", got)
 	}
+	if j, _, err := db.Jobs().Find(t.Context(), "order", "waits"); err != nil || !j.RunAt.Equal(now(db).Add(time.Hour)) {
+		t.Fatalf("a woken job forgot its own time: %v, %v", j.RunAt, err)
+	}
 	check(t, db.Jobs().Give(t.Context(), held, job.Hold(now(db).Add(2*time.Hour), 1)))
 }
 
