@@ -238,6 +238,7 @@ type orders struct {
 	quote   func(order.QuoteRequest) (*order.Order, error)
 	confirm func(*order.Order) error
 	cancel  func(*order.Order) error
+	wait    func(context.Context) error
 	cashier payment.Cashier
 	quotes  int
 	asked   order.QuoteRequest
@@ -298,6 +299,11 @@ func (s *orders) Get(_ context.Context, a patient.AccountID, id order.ID) (*orde
 
 func (s *orders) Wait(ctx context.Context, a patient.AccountID, id order.ID, seen int64, most time.Duration) (*order.Order, error) {
 	s.seen, s.waited = seen, most
+	if s.wait != nil {
+		if err := s.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return s.Get(ctx, a, id)
 }
 

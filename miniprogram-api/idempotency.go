@@ -31,8 +31,9 @@ type request struct {
 	act    func(context.Context) (*order.Order, error)
 }
 
-// abandoned is how long a record may stand without an answer before its request is taken for dead: longer than any request lives.
-const abandoned = 3 * time.Minute
+// abandoned is how long a record may stand without an answer, and its order untouched, before its request is taken for dead. A living one
+// touches the order, or gives up, within a few seconds; and where this were wrong after all, the order's claim and version admit only one.
+const abandoned = 10 * time.Second
 
 // again is when a client whose request is still running should come back.
 const again = 2 * time.Second

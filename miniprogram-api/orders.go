@@ -2,6 +2,7 @@ package miniprogramapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -57,8 +58,8 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 		}
 		return s.once(c, who, request{key: keyOf(who, c, params.IdempotencyKey), digest: digestOf(c), done: http.StatusOK, ref: seenRef(o), moving: moving,
 			allow: func(ctx context.Context) error {
-				if in.Version != nil && *in.Version != o.Version {
-					return order.ErrChanged
+				if err := asSeen(o, in.Version); err != nil {
+					return err
 				}
 				_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
 				return err
@@ -67,6 +68,15 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 				return s.orders.Confirm(ctx, who.Account, n, o.Version)
 			}})
 	})
+}
+
+// asSeen refuses a confirmation of other amounts than the order has now. Whether a confirmed or ended order is to be confirmed again,
+// the engine decides. Nil has seen what stands.
+func asSeen(o *order.Order, version *int64) error {
+	if version == nil || *version == o.Version || !o.ConfirmedAt.IsZero() || o.State.Final() {
+		return nil
+	}
+	return order.ErrChanged
 }
 
 // keyOf names a request by account, route and the client's key.
@@ -78,6 +88,11 @@ func keyOf(who patient.Caller, c *gin.Context, key string) job.Key {
 func (s *Server) CancelOrder(c *gin.Context, id OrderID) {
 	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
 		o, err := s.orders.Cancel(ctx, who.Account, n)
+		if errors.Is(err, order.ErrState) { // perhaps the answer to an earlier request was lost
+			if now, again := s.orders.Get(ctx, who.Account, n); again == nil && (now.CancelAsked || now.State == order.Closed) {
+				o, err = now, nil
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -109,13 +124,31 @@ func (s *Server) GetOrder(c *gin.Context, id OrderID, params GetOrderParams) {
 			if params.Version != nil {
 				seen = *params.Version
 			}
-			o, err = s.orders.Wait(ctx, who.Account, n, seen, time.Duration(*params.Wait)*time.Second)
+			o, err = s.await(ctx, who, n, seen, time.Duration(*params.Wait)*time.Second)
 		}
 		if err != nil {
 			return nil, err
 		}
 		return orderView(o, s.clock.Now()), nil
 	})
+}
+
+// await waits for a version above the one seen, but not longer than the process lives: the order as it stands is an answer, too.
+func (s *Server) await(ctx context.Context, who patient.Caller, n order.ID, seen int64, most time.Duration) (*order.Order, error) {
+	waiting, leave := context.WithCancel(ctx)
+	defer leave()
+	go func() {
+		select {
+		case <-s.config.Stopping:
+			leave()
+		case <-waiting.Done():
+		}
+	}()
+	o, err := s.orders.Wait(waiting, who.Account, n, seen, most)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return s.orders.Get(ctx, who.Account, n)
+	}
+	return o, err
 }
 
 // ListOrders serves GET /orders.
@@ -186,6 +219,8 @@ func moving(o *order.Order) bool {
 	switch o.State {
 	case order.Quoting, order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
 		return true
+	case order.Quoted: // confirmed, and the bills are being locked; or given up this moment
+		return nextAction(o, time.Time{}) == NextActionWait
 	case order.Paying: // until WeChat has the order there is nothing for the patient to do
 		return nextAction(o, time.Time{}) == NextActionWait
 	}

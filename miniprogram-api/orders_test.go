@@ -47,9 +47,9 @@ func pays(o *order.Order, until time.Time) {
 }
 
 // ordering is a face with a patient who may pay by insurance.
-func ordering(t *testing.T) (*face, string) {
+func ordering(t *testing.T, edit ...func(*Config)) (*face, string) {
 	t.Helper()
-	f := newFace(t)
+	f := newFace(t, edit...)
 	id := f.addSelf()
 	f.agree("insurance")
 	f.orders.quote = func(order.QuoteRequest) (*order.Order, error) { return quotedOrder(f, id), nil }
@@ -394,7 +394,24 @@ func TestCancelThatIsStillClosing(t *testing.T) {
 		t.Errorf("order = %v", body)
 	}
 	f.orders.cancel = func(*order.Order) error { return order.ErrState }
-	f.want(f.do("POST", "/orders/"+orderNo+"/cancel", ""), 409, "ORDER_STATE")
+	o := f.orders.list[251334985728512]
+	for _, c := range []struct {
+		state order.State
+		asked bool
+		want  int
+	}{
+		{order.Closed, true, 200}, {order.Closed, false, 200}, {order.Unwinding, true, 202}, {order.Completed, true, 200}, // asked before: it may be asked again
+		{order.Completed, false, 409}, {order.Settling, false, 409}, {order.InReview, false, 409},
+	} {
+		o.State, o.CancelAsked = c.state, c.asked
+		code := ""
+		if c.want == 409 {
+			code = "ORDER_STATE"
+		}
+		if body := f.want(f.do("POST", "/orders/"+orderNo+"/cancel", ""), c.want, code); code == "" && body["state"] != string(c.state) {
+			t.Errorf("cancelled %s: %v", c.state, body)
+		}
+	}
 	f.orders.err = errDatabase
 	f.want(f.do("GET", "/orders", ""), 500, "INTERNAL")
 }

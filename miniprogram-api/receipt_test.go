@@ -79,7 +79,7 @@ func TestReceipt(t *testing.T) {
 		if err != nil {
 			t.Skip("pdftotext is not installed")
 		}
-		cmd := exec.CommandContext(t.Context(), tool, "-layout", "-", "-") //nolint:gosec // a fixed tool
+		cmd := exec.CommandContext(t.Context(), tool, "-layout", "-", "-")
 		cmd.Stdin = bytes.NewReader(w.Body.Bytes())
 		out, err := cmd.Output()
 		if err != nil {

@@ -48,7 +48,8 @@ type OrderReader interface {
 
 // Config are what may be chosen. The zero value is production's.
 type Config struct {
-	Docs bool // serve the specification as pages at /docs; never in production
+	Docs     bool            // serve the specification as pages at /docs; never in production
+	Stopping <-chan struct{} // closed when the process is told to stop: long polls then answer at once; nil: never
 }
 
 // Server answers the mini program.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,10 @@ func (s *Server) valid(op *routers.Route) gin.HandlerFunc {
 }
 
 func (s *Server) check(c *gin.Context, op *routers.Route, known map[string]bool, options *openapi3filter.Options) error {
-	query := c.Request.URL.Query()
+	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil { // URL.Query would drop what it cannot read
+		return bad("参数格式有误", "unreadable query")
+	}
 	for name, values := range query {
 		if !known[name] {
 			return bad("不支持的参数", "unknown query parameter").At(shortened(name))
@@ -81,6 +85,11 @@ func (s *Server) check(c *gin.Context, op *routers.Route, known map[string]bool,
 	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
 		return web.ErrBadRequest.Because(err) // too large is told by web
+	}
+	if op.Operation.RequestBody != nil && len(body) > 0 {
+		if err := unambiguous(body); err != nil {
+			return err
+		}
 	}
 	params := make(map[string]string, len(c.Params))
 	for _, p := range c.Params {

@@ -29,7 +29,10 @@ func orderView(o *order.Order, now time.Time) Order {
 func nextAction(o *order.Order, now time.Time) NextAction {
 	switch o.State {
 	case order.Quoted:
-		return NextActionConfirm
+		if o.ConfirmedAt.IsZero() && !o.CancelAsked {
+			return NextActionConfirm
+		}
+		return NextActionWait
 	case order.Paying:
 		if payable(o, now) {
 			return NextActionPay

@@ -98,6 +98,12 @@ func quotingText(o *order.Order) string {
 }
 
 func quotedText(o *order.Order) string {
+	switch {
+	case o.CancelAsked:
+		return "正在关闭订单，请稍候"
+	case !o.ConfirmedAt.IsZero():
+		return "您已确认，正在与医院核对费用，尚未扣款，请稍候，请勿重复确认"
+	}
 	if o.Refusal != "" {
 		return "医保未受理，可以改为全部自费支付 " + yuan(o.Split.Charge()) + "，或到窗口用医保结算。请核对后决定是否确认"
 	}

@@ -122,6 +122,8 @@ func TestStateText(t *testing.T) {
 		{"quoted again", order.Order{State: order.Quoted, Lock: order.LockAsked, Split: split.AllCash(1)}, now, "费用或报价有变化，尚未扣款。请核对金额，确认后支付", NextActionConfirm},
 		{"nothing to pay", order.Order{State: order.Quoted, Split: split.Split{PooledFund: 1}}, now, "请核对金额，确认后由医保结算，您无需支付现金", NextActionConfirm},
 		{"refused, cash offered", order.Order{State: order.Quoted, Refusal: "不在参保地", Split: split.AllCash(1234)}, now, "医保未受理，可以改为全部自费支付 ¥12.34，或到窗口用医保结算。请核对后决定是否确认", NextActionConfirm},
+		{"confirmed, being locked", order.Order{State: order.Quoted, ConfirmedAt: now, Lock: order.LockAsked, Split: split.AllCash(1)}, now, "您已确认，正在与医院核对费用，尚未扣款，请稍候，请勿重复确认", NextActionWait},
+		{"given up while quoted", order.Order{State: order.Quoted, CancelAsked: true, Split: split.AllCash(1)}, now, "正在关闭订单，请稍候", NextActionWait},
 		{"being prepared", order.Order{State: order.Paying, Payments: cash(payment.Preparing)}, now, "正在准备微信支付，请稍候", NextActionWait},
 		{"no payment yet", order.Order{State: order.Paying}, now, "正在准备微信支付，请稍候", NextActionWait},
 		{"to be paid", order.Order{State: order.Paying, Payments: cash(payment.Open)}, now, "请在 10:10 前完成微信支付。已经支付的，正在确认结果，请勿重复支付", NextActionPay},

@@ -11,7 +11,7 @@ import (
 type Coverage struct {
 	Bound       bool      // the national platform proved who the person is
 	VerifiedAt  time.Time // zero unless bound
-	UsableUntil time.Time // of the newest authorisation; zero when there is none
+	UsableUntil time.Time // of the newest authorisation that no order has spent; zero when there is none
 	Usable      bool      // that authorisation still lives
 }
 

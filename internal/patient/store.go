@@ -45,6 +45,6 @@ type Store interface {
 	BindingOf(ctx context.Context, id ID) (Binding, bool, error)
 	// PayAuth reads an authorisation of that patient; ErrNotBound when there is none.
 	PayAuth(ctx context.Context, patient ID, id int64) (PayAuth, error)
-	// NewestAuth is the patient's newest authorisation; ErrNotBound when there is none.
+	// NewestAuth is the patient's newest authorisation that no order has spent (one that was closed has not); ErrNotBound when there is none.
 	NewestAuth(ctx context.Context, patient ID) (PayAuth, error)
 }

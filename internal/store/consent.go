@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/tuoka/tuoka/internal/audit"
+	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
@@ -147,10 +148,12 @@ func (p Patients) PayAuth(ctx context.Context, of patient.ID, id int64) (patient
 	return p.payAuth(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Where("patient_id = ? AND id = ?", int64(of), id) })
 }
 
-// NewestAuth is the patient's newest authorisation; patient.ErrNotBound when there is none.
+// NewestAuth is the patient's newest authorisation that is not spent; patient.ErrNotBound when there is none. One authorisation serves one
+// order: only an order that was closed, and so has settled nothing, leaves it to the next.
 func (p Patients) NewestAuth(ctx context.Context, of patient.ID) (patient.PayAuth, error) {
 	return p.payAuth(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Where("patient_id = ?", int64(of)).Order("created_us DESC, id DESC")
+		return tx.Where("patient_id = ? AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.patient_id = pay_auth.patient_id AND o.pay_auth_id = pay_auth.id AND o.state <> ?)",
+			int64(of), string(order.Closed)).Order("created_us DESC, id DESC")
 	})
 }
 

@@ -11,14 +11,14 @@ import (
 	"syscall"
 )
 
-// lockFile takes the lock file beside a database, so that no two processes use one SQLite file. The lock ends with the process, however
-// that ends; the file stays and tells who holds it. ErrInUse.
-func lockFile(path string) (*os.File, error) {
+// LockFile takes the lock file beside a database (path and ".lock"), so that no two processes use one SQLite file; it serves for any other
+// file as well. Closing gives the lock back, and so does the process's end, however it ends; the file stays and tells who holds it. ErrInUse.
+func LockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the operator's
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits an int
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(f, 32))
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {

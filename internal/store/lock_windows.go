@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes the lock file beside a database, so that no two processes use one SQLite file. The lock ends with the process, however
-// that ends. ErrInUse.
-func lockFile(path string) (*os.File, error) {
+// LockFile takes the lock file beside a database (path and ".lock"), so that no two processes use one SQLite file; it serves for any other
+// file as well. Closing gives the lock back, and so does the process's end, however it ends. ErrInUse.
+func LockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the operator's
 	if err != nil {
 		return nil, err

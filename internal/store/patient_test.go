@@ -199,6 +199,26 @@ func bindings(t *testing.T, db *DB) {
 	}
 	_, err = store.PayAuth(t.Context(), 1, old.ID)
 	wantErr(t, "another patient's authorisation", err, patient.ErrNotBound)
+	holding := func(bill string, auth patient.PayAuth) *order.Order {
+		o := newOrder(db, bill)
+		o.Account, o.Patient, o.PayAuth, o.AuthUntil = account, p.ID, auth.ID, auth.UsableUntil
+		create(t, db, o)
+		return o
+	}
+	o := holding("auth-1", newer)
+	if got := must(store.NewestAuth(t.Context(), p.ID))(t); got.ID != old.ID {
+		t.Errorf("NewestAuth() = %d while an order holds %d, want %d", got.ID, newer.ID, old.ID)
+	}
+	holding("auth-2", old)
+	_, err = store.NewestAuth(t.Context(), p.ID)
+	wantErr(t, "every authorisation is spent", err, patient.ErrNotBound)
+	for state, want := range map[order.State]error{order.Completed: patient.ErrNotBound, order.Unwound: patient.ErrNotBound, order.Closed: nil} {
+		exec(t, db, "UPDATE orders SET state = ?, uninsured_fen = total_fen WHERE id = ?", string(state), int64(o.ID))
+		if _, err := store.NewestAuth(t.Context(), p.ID); !errors.Is(err, want) {
+			t.Errorf("after an order that is %s: %v, want %v", state, err, want)
+		}
+	}
+	exec(t, db, "UPDATE orders SET state = ?, uninsured_fen = total_fen WHERE id = ?", string(order.Closed), int64(o.ID)) // for the tampering below
 	stray := auth(0)
 	stray.Patient = 1
 	wantErr(t, "binding and authorisation of two", store.Bind(t.Context(), renewed, stray, someone(db)), ErrRow)

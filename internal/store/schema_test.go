@@ -107,14 +107,14 @@ func TestSources(t *testing.T) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		b, err := os.ReadFile(name) //nolint:gosec // our own sources
+		b, err := os.ReadFile(name)
 		check(t, err)
 		text[name] = comment.ReplaceAllString(strings.ReplaceAll(string(b), "autoIncrement:false", ""), "")
 	}
 	steps, err := filepath.Glob("../../migrations/sqlite/*.sql")
 	check(t, err)
 	for _, name := range steps {
-		b, err := os.ReadFile(name) //nolint:gosec // our own sources
+		b, err := os.ReadFile(name)
 		check(t, err)
 		text[filepath.Base(name)] = comment.ReplaceAllString(string(b), "")
 		if f, err := folder.Open(filepath.Base(name)); err != nil || f.Close() != nil {

@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (
 	}
 	db := &DB{clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}}
 	if file != memory {
-		if db.lock, err = lockFile(file); err != nil {
+		if db.lock, err = LockFile(file); err != nil {
 			return nil, fmt.Errorf("open %s: %w", file, err)
 		}
 	}
