@@ -33,7 +33,7 @@ func refused(status int, code, number string) http.HandlerFunc {
 }
 
 // calls are the five calls and what each makes of an answer.
-func calls(c *wechatpay.Client, ctx context.Context) map[string]func() error { //nolint:revive // reads as a method
+func calls(c *wechatpay.Client, ctx context.Context) map[string]func() error {
 	prepay, _ := c.BuildPrepay(anOrder(order1))
 	refund, _ := c.BuildRefund(payment.RefundOrder{OutTradeNo: order1, OutRefundNo: "RF1", Refund: 1, Total: 1})
 	return map[string]func() error{

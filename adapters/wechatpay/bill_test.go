@@ -3,7 +3,7 @@ package wechatpay_test
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha1" //nolint:gosec // the wire's hash
+	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -89,7 +89,7 @@ func offering(address, hashType, hash string, status int, file []byte) http.Roun
 func TestBillFilesMustBeWhatWasPromised(t *testing.T) {
 	t.Parallel()
 	file := []byte("a bill")
-	sum := sha1.Sum(file) //nolint:gosec // the wire's hash
+	sum := sha1.Sum(file)
 	hash := hex.EncodeToString(sum[:])
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -127,7 +127,7 @@ func TestBillFilesMustBeWhatWasPromised(t *testing.T) {
 
 func goldenBill(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile("wechatpaysim/testdata/" + name) //nolint:gosec // a fixed name
+	b, err := os.ReadFile("wechatpaysim/testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

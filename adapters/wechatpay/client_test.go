@@ -273,7 +273,7 @@ func TestBaseURLAndRedirect(t *testing.T) {
 
 func TestNewChecksItsConfig(t *testing.T) {
 	t.Parallel()
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // weak on purpose: New must refuse it
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,13 @@ type books struct {
 	wechat  map[string]wechatBook // by out_trade_no
 	insurer []insurerBook
 	his     []hisBook
+	locks   []hisLock
 	faults  []sandbox.Injection
 }
 
 type wechatBook struct {
 	OutTradeNo   string    `json:"out_trade_no"`
+	State        string    `json:"state"`
 	PaidFen      money.Fen `json:"paid_fen"`
 	RefundedFen  money.Fen `json:"refunded_fen"`
 	RefundingFen money.Fen `json:"refunding_fen"`
@@ -44,9 +46,17 @@ type insurerBook struct {
 }
 
 type hisBook struct {
-	OrderNo  string    `json:"order_no"`
-	TotalFen money.Fen `json:"total_fen"`
-	State    string    `json:"state"`
+	OrderNo    string    `json:"order_no"`
+	TotalFen   money.Fen `json:"total_fen"`
+	Parts      parts     `json:"parts"`
+	SetlID     string    `json:"setl_id"`
+	OutTradeNo string    `json:"out_trade_no"`
+	State      string    `json:"state"`
+}
+
+type hisLock struct {
+	OrderNo string `json:"order_no"`
+	Live    bool   `json:"live"`
 }
 
 // readBooks asks every simulator.
@@ -60,6 +70,7 @@ func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
 	}
 	var his struct {
 		Postings []hisBook `json:"postings"`
+		Locks    []hisLock `json:"locks"`
 	}
 	for name, into := range map[string]any{"wechatpay": &pay, "nhsa": &insurer, "his": &his} {
 		if err := c.sandbox(ctx, http.MethodGet, "/"+name+"/truth", nil, into); err != nil {
@@ -69,7 +80,7 @@ func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
 	for _, o := range pay.Orders {
 		b.wechat[o.OutTradeNo] = o
 	}
-	b.insurer, b.his = insurer.Settlements, his.Postings
+	b.insurer, b.his, b.locks = insurer.Settlements, his.Postings, his.Locks
 	for _, name := range []string{"wechatpay", "nhsa", "his", "wechatmp"} {
 		var f struct {
 			Injected []sandbox.Injection `json:"injected"`
@@ -128,6 +139,7 @@ type held struct {
 	wechat          money.Fen
 	inForce         []insurerBook
 	posted          []hisBook
+	payable, locked bool // a cash order that can still be paid; bills that the HIS still keeps for the order
 	trades, refunds []string
 	visits          []string
 }
@@ -162,6 +174,7 @@ func (r *result) take(p *player, after *books, known *ours) {
 		r.AccountFen += o.Split.Account + o.Split.Family
 		r.CashFen += o.ChargeFen
 		r.completed(o, h)
+		r.asAgreed(p)
 		return
 	case "closed":
 		r.Closed++
@@ -182,6 +195,7 @@ func holdings(o *orderView, b *books) held {
 	for _, p := range o.Payments {
 		w := b.wechat[p.OutTradeNo]
 		h.wechat += w.net()
+		h.payable = h.payable || w.State == "NOTPAY"
 		h.trades = append(h.trades, p.OutTradeNo)
 		for _, refund := range w.Refunds {
 			h.refunds = append(h.refunds, refund.OutRefundNo)
@@ -200,6 +214,7 @@ func holdings(o *orderView, b *books) held {
 			h.posted = append(h.posted, p)
 		}
 	}
+	h.locked = slices.ContainsFunc(b.locks, func(l hisLock) bool { return l.OrderNo == o.ID && l.Live })
 	return h
 }
 
@@ -226,13 +241,48 @@ func (r *result) completed(o *orderView, h held) {
 			r.find(o, "the insurer settled %+v, we hold %+v", i, s)
 		}
 	}
-	if len(h.posted) != 1 || h.posted[0].TotalFen != o.TotalFen {
-		r.find(o, "the HIS has booked %+v, the bill is %s", h.posted, o.TotalFen)
+	var want hisBook
+	if len(h.posted) == 1 {
+		want = hisBook{OrderNo: o.ID, TotalFen: o.TotalFen, Parts: s, State: "posted"}
+		if len(h.inForce) == 1 {
+			want.SetlID = h.inForce[0].SetlID
+		}
+		for _, p := range o.Payments {
+			if p.State == "paid" {
+				want.OutTradeNo = p.OutTradeNo
+			}
+		}
+	}
+	if len(h.posted) != 1 || h.posted[0] != want {
+		r.find(o, "the HIS has booked %+v, the bill is %s: %+v", h.posted, o.TotalFen, want)
+	}
+	r.over(o, h)
+}
+
+// asAgreed: what was taken is what the patient saw and agreed to, and of nobody whom the patient left out.
+func (r *result) asAgreed(p *player) {
+	o := &p.order
+	if o.TotalFen != p.agreed.TotalFen || o.ChargeFen != p.agreed.ChargeFen || o.Split != p.agreed.Split {
+		r.find(o, "%s: %+v, the patient agreed to %s: %+v", o.TotalFen, o.Split, p.agreed.TotalFen, p.agreed.Split)
+	}
+	if !p.useAccount() && o.Split.Account+o.Split.Family != 0 {
+		r.find(o, "%s was taken from an account that was to be left alone", o.Split.Account+o.Split.Family)
+	}
+}
+
+// over: nothing can be paid any more, and the bills are free.
+func (r *result) over(o *orderView, h held) {
+	if h.payable {
+		r.find(o, "WeChat would still take money for it")
+	}
+	if h.locked {
+		r.find(o, "the HIS still keeps its bills locked")
 	}
 }
 
 // nothing: no side holds anything.
 func (r *result) nothing(o *orderView, h held) {
+	r.over(o, h)
 	if h.wechat != 0 || len(h.inForce) != 0 || len(h.posted) != 0 {
 		r.find(o, "WeChat holds %s, the insurer %d settlements, the HIS %d postings", h.wechat, len(h.inForce), len(h.posted))
 	}

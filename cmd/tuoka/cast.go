@@ -36,51 +36,43 @@ var insurances = map[string]nhsasim.Insurance{
 	"resident": {InsuType: "390", PsnType: "1501", Status: "1", Since: "2019-01-01"},
 }
 
-// seat gives the configuration's persons their places, at the first start.
+// seat gives the configuration's persons their places, at the first start. One that was killed half-way is taken up where it was: the
+// phone is the last to know a person.
 func (s *simulators) seat() error {
-	if s.config.Stage == nil {
-		return nil
-	}
-	known := map[string]bool{}
+	known, archives, dealt := map[string]bool{}, map[string]string{}, map[string]int{}
 	for _, u := range s.mp.Users() {
 		known[u.ID] = true
 	}
-	for _, p := range s.config.Stage.Persons {
+	for _, p := range s.his.Patients() {
+		archives[p.Name+" "+p.IDNo] = p.ID
+	}
+	for _, b := range s.his.Truth().Bills {
+		dealt[b.PatientID]++
+	}
+	for _, p := range s.persons() {
 		if known[p.Key] {
 			continue
 		}
-		r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance}
-		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), p.Bills); err != nil {
+		r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance, HISID: archives[p.Name+" "+p.IDNumber]}
+		bills := p.Bills[min(dealt[r.HISID], len(p.Bills)):]
+		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), bills); err != nil {
 			return fmt.Errorf("sandbox.persons %s: %w", p.Key, err)
 		}
 	}
 	return nil
 }
 
-// enter makes all simulators know a person.
+// enter makes all simulators know a person, those that do not yet: the HIS first, the phone last.
 func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills []uint64) error {
 	id, err := sensitive.ParseIDNumber(r.IDNumber)
 	if err != nil {
 		return err
 	}
-	u, err := s.mp.AddUser(wechatmpsim.User{ID: r.User, Name: r.Name, IDNumber: r.IDNumber, Phone: r.Phone, Longitude: "115.892151", Latitude: "28.676493",
-		Unbound: r.Insurance == "none"})
-	if err != nil {
-		return err
-	}
-	r.OpenID = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
-	if cover, ok := insurances[r.Insurance]; ok {
-		cover.Area, cover.Balance = area, balance
-		r.PsnNo = "3601" + r.IDNumber[6:] + r.User
-		if err := s.nhsa.AddPerson(nhsasim.Person{PsnNo: r.PsnNo, Name: sensitive.NewName(r.Name), IDNumber: id,
-			Insurances: []nhsasim.Insurance{cover},
-			Used:       []nhsasim.Used{{Year: s.clock.Now().In(clock.Shanghai).Year(), InsuType: cover.InsuType, MedType: "11", Deductible: used}}}); err != nil {
-			return err
-		}
-	} else if r.Insurance != "none" {
+	cover, insured := insurances[r.Insurance]
+	if !insured && r.Insurance != "none" {
 		return fmt.Errorf("insurance %q: employee, retired, civil, resident or none", r.Insurance)
 	}
-	p, err := s.his.AddPatient(hissim.Patient{Name: r.Name, IDNo: r.IDNumber})
+	p, err := s.his.AddPatient(hissim.Patient{ID: r.HISID, Name: r.Name, IDNo: r.IDNumber})
 	if err != nil {
 		return err
 	}
@@ -92,7 +84,28 @@ func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills 
 		}
 		r.Bills = append(r.Bills, dealt[0].No)
 	}
+	if insured {
+		if err := s.insure(r, id, cover, area, balance, used); err != nil {
+			return err
+		}
+	}
+	u, err := s.mp.AddUser(wechatmpsim.User{ID: r.User, Name: r.Name, IDNumber: r.IDNumber, Phone: r.Phone, Longitude: "115.892151", Latitude: "28.676493",
+		Unbound: !insured})
+	if err != nil {
+		return err
+	}
+	r.OpenID = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
 	return nil
+}
+
+func (s *simulators) insure(r *role, id sensitive.IDNumber, cover nhsasim.Insurance, area string, balance, used money.Fen) error {
+	cover.Area, cover.Balance = area, balance
+	r.PsnNo = "3601" + r.IDNumber[6:] + r.User
+	if _, _, err := s.nhsa.Balance(r.PsnNo, cover.InsuType); err == nil {
+		return nil // known already
+	}
+	return s.nhsa.AddPerson(nhsasim.Person{PsnNo: r.PsnNo, Name: sensitive.NewName(r.Name), IDNumber: id, Insurances: []nhsasim.Insurance{cover},
+		Used: []nhsasim.Used{{Year: s.clock.Now().In(clock.Shanghai).Year(), InsuType: cover.InsuType, MedType: "11", Deductible: used}}})
 }
 
 // roles lists the configuration's persons for the phone page.
@@ -128,11 +141,13 @@ func (s *simulators) cast(count int, seed uint64) ([]role, error) {
 	if count < 1 || count > castMax {
 		return nil, fmt.Errorf("count: 1 to %d", castMax)
 	}
-	first := len(s.mp.Users())
+	s.casting.Lock()
+	defer s.casting.Unlock()
+	first := max(len(s.mp.Users()), len(s.his.Patients())) // after a kill the HIS may know more people than have a phone
 	roles := make([]role, count)
 	for i := range roles {
 		n := first + i
-		draw := mix(seed, uint64(i)) //nolint:gosec // an index
+		draw := mix(seed, uint64(i))
 		kind, balance, used := coverOf(draw)
 		roles[i] = role{User: "p" + strconv.Itoa(n), Name: playerName(draw, n), IDNumber: playerID(n), Phone: fmt.Sprintf("139%08d", n%100_000_000),
 			Insurance: kind}

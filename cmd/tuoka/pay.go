@@ -123,6 +123,9 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 		return err
 	}
 	if r.Mismatches > 0 || r.Pending > 0 {
+		if f.json { // the line of JSON only counts them
+			_, _ = fmt.Fprintln(progress, strings.Join(r.findings, "\n"))
+		}
 		return errSaid
 	}
 	return nil
@@ -345,7 +348,7 @@ func (c *phoneClient) cast(ctx context.Context, count int, seed uint64) (roles [
 	for len(roles) < count {
 		var some []role
 		n := min(castMax, count-len(roles))
-		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil { //nolint:gosec // a length
+		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil {
 			return nil, err
 		}
 		roles = append(roles, some...)

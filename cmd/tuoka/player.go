@@ -14,6 +14,17 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 )
 
+// parts says who pays, as our API and the HIS's books both write it.
+type parts struct {
+	Pooled    money.Fen `json:"pooled_fund_fen"`
+	Other     money.Fen `json:"other_fund_fen"`
+	Account   money.Fen `json:"account_fen"`
+	Family    money.Fen `json:"family_account_fen"`
+	Hospital  money.Fen `json:"hospital_borne_fen"`
+	Cash      money.Fen `json:"cash_fen"`
+	Uninsured money.Fen `json:"uninsured_fen"`
+}
+
 // orderView is the order resource, as far as a player reads it.
 type orderView struct {
 	ID         string    `json:"id"`
@@ -23,16 +34,8 @@ type orderView struct {
 	NextAction string    `json:"next_action"`
 	TotalFen   money.Fen `json:"total_fen"`
 	ChargeFen  money.Fen `json:"charge_fen"`
-	Split      struct {
-		Pooled    money.Fen `json:"pooled_fund_fen"`
-		Other     money.Fen `json:"other_fund_fen"`
-		Account   money.Fen `json:"account_fen"`
-		Family    money.Fen `json:"family_account_fen"`
-		Hospital  money.Fen `json:"hospital_borne_fen"`
-		Cash      money.Fen `json:"cash_fen"`
-		Uninsured money.Fen `json:"uninsured_fen"`
-	} `json:"split"`
-	Payments []struct {
+	Split      parts     `json:"split"`
+	Payments   []struct {
 		OutTradeNo string    `json:"out_trade_no"`
 		State      string    `json:"state"`
 		AmountFen  money.Fen `json:"amount_fen"`
@@ -60,6 +63,7 @@ type player struct {
 	token   string
 	patient string
 	order   orderView
+	agreed  orderView // as it stood when the patient agreed to it
 	took    time.Duration
 	trouble error // why there is no order, or no end of it
 }
@@ -180,6 +184,9 @@ func (p *player) enrol(ctx context.Context) error {
 
 func (p *player) insured() bool { return p.role.Insurance != "none" }
 
+// useAccount: one patient in eight keeps the personal account for later.
+func (p *player) useAccount() bool { return p.seed%8 != 0 }
+
 func (p *player) authorise(ctx context.Context) error {
 	if !p.insured() {
 		return nil
@@ -210,6 +217,7 @@ func (p *player) payBill(ctx context.Context) error {
 	}
 	key := p.client.chance.Nonce(24)
 	for !p.order.over() {
+		seen := p.order.Version
 		switch p.order.NextAction {
 		case "confirm":
 			if err := p.confirm(ctx, key); err != nil {
@@ -221,8 +229,8 @@ func (p *player) payBill(ctx context.Context) error {
 				return err
 			}
 		}
-		if p.order.over() {
-			return nil
+		if p.order.Version != seen { // the answer was the news already
+			continue
 		}
 		if err := p.look(ctx); err != nil {
 			return err
@@ -249,7 +257,7 @@ func (p *player) seeBill(ctx context.Context) error {
 }
 
 func (p *player) quote(ctx context.Context) error {
-	body := map[string]any{"patient_id": p.patient, "bill_nos": p.role.Bills, "insurance": p.insured(), "use_account": p.seed%8 != 0}
+	body := map[string]any{"patient_id": p.patient, "bill_nos": p.role.Bills, "insurance": p.insured(), "use_account": p.useAccount()}
 	key := fmt.Sprintf("quote-%s-%s", p.role.User, p.role.Bills[0])
 	a, err := p.client.ask(ctx, http.MethodPost, "/api/v1/orders", p.token, key, body)
 	if err != nil {
@@ -281,6 +289,7 @@ func (p *player) resume(ctx context.Context) error {
 
 // confirm repeats under one key until it is decided; the order's state tells what became of it.
 func (p *player) confirm(ctx context.Context, key string) error {
+	p.agreed = p.order
 	a, err := p.client.ask(ctx, http.MethodPost, "/api/v1/orders/"+p.order.ID+"/confirm", p.token, key, map[string]any{"version": p.order.Version})
 	if err != nil {
 		return err

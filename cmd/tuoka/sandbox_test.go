@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,14 +22,14 @@ import (
 func playing(t *testing.T, phone string, f payFlags) result {
 	t.Helper()
 	f.server, f.concurrency, f.route, f.json, f.patience = phone, 8, "core", true, time.Minute
-	var out bytes.Buffer
-	err := pay(t.Context(), &out, io.Discard, f)
+	var out, said bytes.Buffer
+	err := pay(t.Context(), &out, &said, f)
 	var r result
 	if bad := json.Unmarshal(out.Bytes(), &r); bad != nil {
 		t.Fatalf("pay: %v, printed %q", err, out.String())
 	}
 	if err != nil {
-		t.Errorf("pay --faults %s --seed %d: %v: %s", f.faults, f.seed, err, out.String())
+		t.Errorf("pay --faults %s --seed %d: %v: %s%s", f.faults, f.seed, err, out.String(), said.String())
 	}
 	return r
 }
@@ -69,12 +71,49 @@ func TestPayRidesOverAKill(t *testing.T) {
 	if r := <-played; r.Orders != 60 || r.Review > 2 {
 		t.Errorf("after a kill: %+v", r)
 	}
+	polled := longPoll(t, stage{base: base}.url(phonePort))
 	if err := server.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Wait(); err != nil {
 		t.Errorf("the server stopped with %v", err)
 	}
+	if err := <-polled; err != nil {
+		t.Errorf("a long poll was cut off: %v", err)
+	}
+}
+
+// longPoll quotes a bill for a new person and waits for the order's next version; what becomes of the waiting is sent.
+func longPoll(t *testing.T, phone string) <-chan error {
+	t.Helper()
+	c := newPhoneClient(phone)
+	if err := c.findOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	roles, err := c.cast(t.Context(), 1, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &player{client: c, role: roles[0], seed: 1}
+	for _, step := range []func(context.Context) error{p.login, p.consent, p.enrol, p.authorise, p.quote} {
+		if err := p.persist(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, sent := make(chan error, 1), make(chan struct{})
+	go func() {
+		close(sent)
+		a, err := c.once(context.Background(), http.MethodGet, fmt.Sprintf("/api/v1/orders/%s?wait=25&version=%d", p.order.ID, p.order.Version), p.token, "", nil)
+		if err == nil && a.status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", a.status, a.body)
+		}
+		ended <- err
+	}()
+	<-sent
+	if err := (clock.Real{}).Sleep(t.Context(), 500*time.Millisecond); err != nil { // until it is there
+		t.Fatal(err)
+	}
+	return ended
 }
 
 // startServer runs the binary until it says where it is.
@@ -114,6 +153,10 @@ func TestServeRefuses(t *testing.T) {
 		return path
 	}
 	production := write("production.yaml", "mode: production\ntime_scale: 60\nsandbox:\n  persons: []\nvault:\n  master_key_file: "+filepath.Join(dir, "none")+"\n")
+	open := write("open_secret", "0123456789abcdef")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name  string
 		flags serveFlags
@@ -124,7 +167,12 @@ func TestServeRefuses(t *testing.T) {
 		{"unknown key", serveFlags{config: write("unknown.yaml", "mode: production\ncolour: red\n")}, []string{"colour"}},
 		{"production with sandbox settings", serveFlags{config: production},
 			[]string{"time_scale: is not allowed", "sandbox: is not allowed", "listen.api", "database.dsn", "institutions", "vault.master_key_file: the file cannot be read"}},
-		{"production as sandbox", serveFlags{config: production, sandbox: true, data: dir, base: 8080}, []string{"mode: sandbox"}},
+		{"production as sandbox", serveFlags{config: production, sandbox: true, data: filepath.Join(dir, "data"), base: 8080},
+			[]string{"mode: sandbox", "time_scale: is not allowed", "listen.api"}},
+		{"everything at once", serveFlags{config: write("all.yaml", "mode: production\ntime_scale: 60\ncolour: red\nlog:\n  level: loud\ninstitutions:\n"+
+			"  - id: h1\n    nhsa_core:\n      shape: round\n      fixmedins_code: H1\n    his_rest:\n      secret_file: "+open+"\n")},
+			[]string{"colour: is not a key", "institutions[0].nhsa_core.shape: is not a key", "time_scale: is not allowed", "log.level", "listen.api", "fixmedins_code",
+				"his_rest.secret_file: " + open + " can be read by others"}},
 		{"ports out of range", serveFlags{sandbox: true, data: dir, base: 70000}, []string{"--port-base"}},
 	}
 	for _, tt := range tests {
@@ -138,6 +186,9 @@ func TestServeRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); !os.IsNotExist(err) {
+		t.Errorf("a refused sandbox has left files: %v", err)
 	}
 }
 

@@ -18,8 +18,15 @@ import (
 	"github.com/tuoka/tuoka/internal/config"
 )
 
-// grace is how long requests and steps under way may take when the process is told to stop.
-const grace = 20 * time.Second
+// grace is how long requests under way may take when the process is told to stop: as long as a step with a counterpart, which is not
+// cut off either.
+func grace(cfg *config.Config) time.Duration {
+	limit := cfg.CallLimit
+	if limit <= 0 {
+		limit = time.Minute // package order's
+	}
+	return limit + 10*time.Second
+}
 
 type serveFlags struct {
 	config  string
@@ -51,6 +58,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, st.release()) }()
 	log := newLog(os.Stderr, cfg.Log.Level)
 	slog.SetDefault(log)
 	house, err := build(ctx, cfg, log)
@@ -72,7 +80,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 		}
 		defer func() { _ = run.stop(time.Second) }() // after our own faces: their last calls still find a counterpart
 	}
-	handlers, err := house.faces()
+	handlers, err := house.faces(working.Done())
 	if err != nil {
 		return err
 	}
@@ -86,12 +94,12 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	}
 	<-ctx.Done()
 	stopWork()
-	err = run.stop(grace)
+	err = run.stop(grace(cfg))
 	house.finished.Wait()
 	return err
 }
 
-// load reads and checks the configuration; every fault in it is reported at once.
+// load reads and checks the configuration; every fault in it is reported at once. A sandbox's folder is claimed, and is to be released.
 func (f serveFlags) load() (*config.Config, stage, error) {
 	st := stage{base: f.base}
 	if !f.sandbox {
@@ -103,10 +111,10 @@ func (f serveFlags) load() (*config.Config, stage, error) {
 			return nil, st, err
 		}
 		cfg, err := config.Parse(text)
-		if err != nil {
+		if cfg == nil {
 			return nil, st, err
 		}
-		return cfg, st, errors.Join(cfg.Check(), cfg.CheckSecrets())
+		return cfg, st, errors.Join(err, cfg.Check(), cfg.CheckSecrets())
 	}
 	dir, err := filepath.Abs(f.data)
 	if err != nil {
@@ -120,7 +128,13 @@ func (f serveFlags) load() (*config.Config, stage, error) {
 	if err != nil {
 		return nil, st, err
 	}
-	return cfg, st, cfg.Check()
+	if err := st.claim(); err != nil {
+		return nil, st, err
+	}
+	if err := cfg.CheckSecrets(); err != nil {
+		return nil, st, errors.Join(err, st.release())
+	}
+	return cfg, st, nil
 }
 
 func (f serveFlags) announce(out io.Writer, cfg *config.Config, sims *simulators) error {
@@ -149,9 +163,9 @@ func (f serveFlags) announce(out io.Writer, cfg *config.Config, sims *simulators
 	return err
 }
 
-// faces are the listeners of the service itself.
-func (h *house) faces() (map[string]http.Handler, error) {
-	api, err := h.api()
+// faces are the listeners of the service itself. Long polls end when stopping is closed.
+func (h *house) faces(stopping <-chan struct{}) (map[string]http.Handler, error) {
+	api, err := h.api(stopping)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +215,7 @@ func sandboxCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer func() { err = errors.Join(err, st.release()) }()
 			log := newLog(os.Stderr, cfg.Log.Level)
 			sims, err := openSimulators(st, cfg)
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -38,16 +39,20 @@ func newServers(ctx context.Context, log *slog.Logger, handlers map[string]http.
 	return run, nil
 }
 
-// stop lets running requests end, for at most the given time.
+// stop closes all ports at once and lets running requests end, for at most the given time.
 func (s *servers) stop(most time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
-	var errs []error
-	for _, server := range s.all {
-		if err := server.Shutdown(ctx); err != nil {
-			errs = append(errs, err, server.Close())
-		}
+	errs := make([]error, len(s.all))
+	var ending sync.WaitGroup
+	for i, server := range s.all {
+		ending.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				errs[i] = errors.Join(fmt.Errorf("requests were cut off after %v: %w", most, err), server.Close())
+			}
+		})
 	}
+	ending.Wait()
 	s.busy.Wait()
 	return errors.Join(errs...)
 }

@@ -33,6 +33,8 @@ type simulators struct {
 	nhsa   *nhsasim.Sim
 	his    *hissim.Sim
 	busy   sync.WaitGroup
+
+	casting sync.Mutex // one cast at a time, so that no two get the same people
 }
 
 // merchantOpening is what the sandbox's merchant has at WeChat before the first payment.

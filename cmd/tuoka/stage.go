@@ -17,13 +17,15 @@ import (
 
 	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/store"
 	"github.com/tuoka/tuoka/internal/vault"
 )
 
 // stage is where a sandbox's files are and which ports it listens on. Everything in it is made at the first start.
 type stage struct {
 	dir  string
-	base int // the first of the ports below
+	base int      // the first of the ports below
+	lock *os.File // held while the process uses dir
 }
 
 // The ports of a sandbox, counted from its base.
@@ -43,8 +45,8 @@ func (s stage) url(port int) string        { return "http://" + s.addr(port) }
 func (s stage) key(name string) string     { return filepath.Join(s.dir, "keys", name) }
 func (s stage) journal(name string) string { return filepath.Join(s.dir, "simulators", name+".jsonl") }
 
-// sandboxConfig reads the sandbox's configuration (the built-in one when path is empty), makes the keys that are not there yet, and
-// points every counterpart at its simulator.
+// sandboxConfig reads the sandbox's configuration (the built-in one when path is empty) and points every counterpart at its simulator.
+// Every fault is reported at once, and nothing is written yet.
 func (s stage) sandboxConfig(path string) (*config.Config, error) {
 	text, err := configs.FS.ReadFile("sandbox.yaml")
 	if path != "" {
@@ -54,22 +56,45 @@ func (s stage) sandboxConfig(path string) (*config.Config, error) {
 		return nil, err
 	}
 	cfg, err := config.Parse(text)
-	if err != nil {
+	if cfg == nil {
 		return nil, err
 	}
 	if cfg.Mode != config.Sandbox {
-		return nil, fmt.Errorf("mode: is %q: --sandbox starts only with mode: sandbox", cfg.Mode)
+		return nil, errors.Join(fmt.Errorf("mode: is %q: --sandbox starts only with mode: sandbox", cfg.Mode), err, cfg.Check())
 	}
-	if err := s.makeKeys(); err != nil {
-		return nil, fmt.Errorf("sandbox keys: %w", err)
-	}
-	cfg.Listen = config.Listen{API: s.addr(apiPort), Callback: s.addr(callbackPort), Ops: s.addr(opsPort)}
-	cfg.Database.DSN = filepath.Join(s.dir, "tuoka.db")
+	cfg.Listen.API, cfg.Listen.Callback, cfg.Listen.Ops = s.addr(apiPort), s.addr(callbackPort), s.addr(opsPort)
+	cfg.Database = config.Database{DSN: filepath.Join(s.dir, "tuoka.db")}
 	cfg.Vault.MasterKeyFile = s.key("master.pem")
 	for i := range cfg.Institutions {
 		s.point(&cfg.Institutions[i])
 	}
-	return cfg, nil
+	return cfg, errors.Join(err, cfg.Check())
+}
+
+// claim takes the folder for this process, since keys and journals have one writer, and makes the keys that are not there yet.
+func (s *stage) claim() error {
+	for _, dir := range []string{filepath.Join(s.dir, "keys"), filepath.Join(s.dir, "simulators")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("sandbox folder: %w", err)
+		}
+	}
+	lock, err := store.LockFile(filepath.Join(s.dir, "sandbox"))
+	if err != nil {
+		return fmt.Errorf("sandbox folder %s: %w", s.dir, err)
+	}
+	s.lock = lock
+	if err := s.makeKeys(); err != nil {
+		return errors.Join(fmt.Errorf("sandbox keys: %w", err), s.release())
+	}
+	return nil
+}
+
+// release gives the folder back; without a claim it does nothing.
+func (s *stage) release() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }
 
 // point turns an institution towards the simulators and their keys.
@@ -100,18 +125,16 @@ func (g gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // makeKeys makes what is missing; what is there is kept, so that a restart knows the same counterparts.
 func (s stage) makeKeys() error {
-	for _, dir := range []string{filepath.Join(s.dir, "keys"), filepath.Join(s.dir, "simulators")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-	}
-	if _, err := os.Stat(s.key("master.pem")); errors.Is(err, fs.ErrNotExist) {
-		if _, err := vault.NewMasterKeyFile(s.key("master.pem")); err != nil {
-			return err
-		}
+	err := s.makeFile("master.pem", func(path string) error {
+		_, err := vault.NewMasterKeyFile(path)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for _, name := range []string{"app_secret", "partner_secret", "his_secret", "insurer_secret", "api_v3_key"} {
-		if err := s.makeFile(name, func() ([]byte, error) { return []byte(vault.RandomToken(24).Reveal()), nil }); err != nil {
+		err := s.makeFile(name, func(path string) error { return writeSecret(path, []byte(vault.RandomToken(24).Reveal())) })
+		if err != nil {
 			return err
 		}
 	}
@@ -121,34 +144,61 @@ func (s stage) makeKeys() error {
 	return s.makeRSA("wechatpay.pem", "wechatpay_public.pem")
 }
 
-func (s stage) makeFile(name string, content func() ([]byte, error)) error {
+// makeFile makes a key file unless it is there. It gets its name when it is whole: a process that was killed in between leaves nothing
+// that the next one would take for a key.
+func (s stage) makeFile(name string, write func(path string) error) error {
 	if _, err := os.Stat(s.key(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	b, err := content()
+	fresh := s.key(name + ".new")
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := write(fresh); err != nil {
+		return err
+	}
+	return os.Rename(fresh, s.key(name))
+}
+
+// writeSecret writes a new file that the disk has when it returns.
+func writeSecret(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in the sandbox's own folder
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.key(name), b, 0o600)
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (s stage) makeRSA(private, public string) error {
-	var key *rsa.PrivateKey
-	err := s.makeFile(private, func() (_ []byte, err error) {
-		if key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-			return nil, err
+	err := s.makeFile(private, func(path string) error {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return err
 		}
 		der, err := x509.MarshalPKCS8PrivateKey(key)
-		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+		if err != nil {
+			return err
+		}
+		return writeSecret(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	})
-	if err != nil || key == nil {
-		return err
-	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.key(public), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600)
+	return s.makeFile(public, func(path string) error {
+		key, err := s.private(private)
+		if err != nil {
+			return err
+		}
+		der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+		if err != nil {
+			return err
+		}
+		return writeSecret(path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	})
 }
 
 func (s stage) private(name string) (*rsa.PrivateKey, error) {

@@ -40,16 +40,22 @@ func (h *house) work(ctx context.Context) {
 	h.finished.Go(func() { h.listen(ctx) })
 }
 
-// repeat runs a step until the context ends: at once again after work, after a pause otherwise. An error is said once and the pause is
-// kept, so that a broken database is not hammered.
+// repeat runs a step until the context ends: at once again after work, after a pause otherwise. After an error the pause is a full one
+// that no wake-up ends, so that a broken database is not hammered, and the same error is said once a minute.
 func (h *house) repeat(ctx context.Context, name string, step func(context.Context) (bool, error)) {
 	pause := max(clock.Pace(h.config.TimeScale).Wait(idle), 20*time.Millisecond)
+	said, at := "", time.Time{}
 	for ctx.Err() == nil {
 		worked, err := step(ctx)
 		if err != nil && ctx.Err() == nil {
-			h.log.ErrorContext(ctx, "step failed", "worker", name, "error", err)
+			if now := h.clock.Now(); err.Error() != said || now.Sub(at) >= time.Minute {
+				said, at = err.Error(), now
+				h.log.ErrorContext(ctx, "step failed", "worker", name, "error", err)
+			}
+			_ = h.clock.Sleep(ctx, idle)
+			continue
 		}
-		if worked && err == nil {
+		if worked {
 			continue
 		}
 		rest, cancel := h.clock.WithDeadline(ctx, pause)

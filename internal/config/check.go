@@ -3,11 +3,15 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
@@ -38,28 +42,83 @@ func (c *Config) Check() error {
 		f.add("node", "must be 0 to %d", maxNode)
 	}
 	c.checkListen(&f)
-	if c.Database.DSN == "" && c.Database.DSNFile == "" {
+	switch {
+	case c.Database.DSN == "" && c.Database.DSNFile == "":
 		f.add("database.dsn", "is missing (or database.dsn_file)")
+	case c.Database.DSN != "" && c.Database.DSNFile != "":
+		f.add("database.dsn", "and database.dsn_file: only one of them")
 	}
 	f.need("vault.master_key_file", c.Vault.MasterKeyFile)
-	if c.Workers < 0 || c.Workers > 256 {
-		f.add("workers", "must be 0 to 256")
-	}
+	c.checkLimits(&f)
 	c.checkInstitutions(&f)
 	return f.join()
 }
 
 func (c *Config) checkListen(f *faults) {
 	seen := map[string]string{}
-	for key, addr := range map[string]string{"listen.api": c.Listen.API, "listen.callback": c.Listen.Callback, "listen.ops": c.Listen.Ops} {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			f.add(key, "must be host:port, is %q", addr)
+	for _, l := range []struct{ key, addr string }{
+		{"listen.api", c.Listen.API}, {"listen.callback", c.Listen.Callback}, {"listen.ops", c.Listen.Ops},
+	} {
+		if _, _, err := net.SplitHostPort(l.addr); err != nil {
+			f.add(l.key, "must be host:port, is %q", l.addr)
 			continue
 		}
-		if other, taken := seen[addr]; taken && !strings.HasSuffix(addr, ":0") {
-			f.add(key, "is the same address as %s: each face has its own", other)
+		if other, taken := seen[l.addr]; taken && !strings.HasSuffix(l.addr, ":0") {
+			f.add(l.key, "is the same address as %s: each face has its own", other)
 		}
-		seen[addr] = key
+		seen[l.addr] = l.key
+	}
+	for i, text := range c.Listen.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if _, single := netip.ParseAddr(text); single == nil {
+			continue
+		}
+		switch key := fmt.Sprintf("listen.trusted_proxies[%d]", i); {
+		case err != nil:
+			f.add(key, "must be an address or a network, is %q", text)
+		case network.Bits() == 0:
+			f.add(key, "is everybody: anyone could call himself another address")
+		}
+	}
+}
+
+// mostPerMinute is the highest limit that can be counted.
+const mostPerMinute = 60_000_000
+
+// checkLimits refuses numbers and durations that would silently mean something else.
+func (c *Config) checkLimits(f *faults) {
+	for _, n := range []struct {
+		key  string
+		n    int
+		most int
+	}{
+		{"workers", c.Workers, 256}, {"max_patients", c.MaxPatients, 1000},
+		{"limits.per_minute", c.Limits.PerMinute, mostPerMinute}, {"limits.login_per_minute", c.Limits.LoginPerMinute, mostPerMinute},
+	} {
+		if n.n < 0 || n.n > n.most {
+			f.add(n.key, "must be 0 to %d, is %d", n.most, n.n)
+		}
+	}
+	durations := map[string]time.Duration{"call_limit": c.CallLimit, "call_timeout": c.CallTimeout, "session_life": c.SessionLife}
+	for i := range c.Institutions {
+		in, at := &c.Institutions[i], fmt.Sprintf("institutions[%d].", i)
+		durations[at+"post_limit"], durations[at+"wechat_mp.auth_life"] = in.PostLimit, in.WechatMP.AuthLife
+		if in.Insurer != nil {
+			durations[at+"nhsa_core.settle_wait"] = in.Insurer.SettleWait
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(durations)) {
+		if durations[key] < 0 {
+			f.add(key, "must not be negative, is %v", durations[key])
+		}
+	}
+	if c.CallLimit > 0 && c.CallTimeout > c.CallLimit {
+		f.add("call_timeout", "must not be longer than call_limit")
+	}
+	switch c.Log.Level {
+	case "", "debug", "info", "warn", "error":
+	default:
+		f.add("log.level", "must be debug, info, warn or error, is %q", c.Log.Level)
 	}
 }
 
@@ -149,7 +208,7 @@ func (c *Config) checkURL(f *faults, key, text string, required bool) {
 		f.add(key, "must be an http or https address")
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		f.add(key, "must have no query, fragment or password")
-	case c.Mode == Production && u.Scheme != "https" && strings.HasSuffix(key, "notify_base"):
+	case c.Mode == Production && u.Scheme != "https" && (strings.HasSuffix(key, "notify_base") || strings.HasSuffix(key, "insurance_query_url")):
 		f.add(key, "must be https")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,8 @@ type Listen struct {
 	API      string `koanf:"api"`
 	Callback string `koanf:"callback"`
 	Ops      string `koanf:"ops"`
+
+	TrustedProxies []string `koanf:"trusted_proxies"` // addresses or networks of the TLS gateway, whose X-Forwarded-For is believed
 }
 
 // Database names the store.
@@ -66,7 +69,7 @@ type Vault struct {
 	MasterKeyFile string `koanf:"master_key_file"` // SM2 private key, PEM
 }
 
-// Limits bound what one address may ask per minute.
+// Limits bound what one address may ask per minute; 0 is the standard.
 type Limits struct {
 	PerMinute      int `koanf:"per_minute"`
 	LoginPerMinute int `koanf:"login_per_minute"`
@@ -165,21 +168,27 @@ type Person struct {
 	Bills      []uint64 `koanf:"bills"`               // one seed for each bill the HIS simulator deals
 }
 
-// Parse reads a file's text. Unknown keys and values of the wrong type are faults, all of them named.
+// Parse reads a file's text. Unknown keys and values of the wrong type are faults, all of them named; what could be read comes with
+// them, so that Check can report its own at once. Nil for what is no YAML.
 func Parse(text []byte) (*Config, error) {
 	k := koanf.New(".")
 	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
 		return nil, fmt.Errorf("configuration is not YAML: %w", err)
 	}
-	c := &Config{}
+	c, told := &Config{}, &mapstructure.Metadata{}
 	err := k.UnmarshalWithConf("", c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
-		Result: c, ErrorUnused: true, TagName: "koanf",
+		Result: c, Metadata: told, TagName: "koanf",
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), refuseNumbersAsDurations),
 	}})
+	var f faults
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		f = append(f, fmt.Errorf("configuration: %w", err))
 	}
-	return c, nil
+	slices.Sort(told.Unused)
+	for _, key := range told.Unused { // ErrorUnused would leave out the whole section, and with it the rest of its faults
+		f.add(key, "is not a key of the configuration")
+	}
+	return c, f.join()
 }
 
 // refuseNumbersAsDurations: durations are written "10s"; a bare 10 would be ten nanoseconds.

@@ -88,6 +88,57 @@ func TestCheckReportsAllAtOnce(t *testing.T) {
 	}
 }
 
+// TestParseGivesWhatItCouldRead, so that an unknown key hides no other fault, not even of its own section.
+func TestParseGivesWhatItCouldRead(t *testing.T) {
+	text := strings.Replace(load(t, "sandbox.yaml"), "fixmedins_code: H36010000001", "fixmedins_code: H1\n      colour: red", 1)
+	c, err := Parse([]byte(text + "\nsurprise: 1\n"))
+	if err == nil || c == nil {
+		t.Fatalf("Parse = %v, %v", c, err)
+	}
+	for _, want := range []string{"surprise: is not a key", "institutions[0].nhsa_core.colour: is not a key"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse = %v, want %q in it", err, want)
+		}
+	}
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "fixmedins_code") {
+		t.Errorf("Check = %v, want the fault beside the unknown key", err)
+	}
+}
+
+func TestCheckLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(c *Config)
+		want string
+	}{
+		"negative rate":      {func(c *Config) { c.Limits.PerMinute = -1 }, "limits.per_minute"},
+		"negative logins":    {func(c *Config) { c.Limits.LoginPerMinute = -1 }, "limits.login_per_minute"},
+		"negative patients":  {func(c *Config) { c.MaxPatients = -1 }, "max_patients"},
+		"negative session":   {func(c *Config) { c.SessionLife = -time.Second }, "session_life"},
+		"negative auth life": {func(c *Config) { c.Institutions[0].WechatMP.AuthLife = -1 }, "institutions[0].wechat_mp.auth_life"},
+		"negative rest":      {func(c *Config) { c.Institutions[0].Insurer.SettleWait = -1 }, "institutions[0].nhsa_core.settle_wait"},
+		"negative posting":   {func(c *Config) { c.Institutions[0].PostLimit = -1 }, "institutions[0].post_limit"},
+		"call above limit":   {func(c *Config) { c.CallTimeout = c.CallLimit + 1 }, "call_timeout"},
+		"log level":          {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		"two DSNs":           {func(c *Config) { c.Database = Database{DSN: "a", DSNFile: "b"} }, "only one"},
+		"proxy by name":      {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.1", "gateway"} }, "listen.trusted_proxies[1]: must be an address"},
+		"proxies everywhere": {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.0/8", "::/0"} }, "listen.trusted_proxies[1]: is everybody"},
+		"plain query":        {func(c *Config) { c.Mode = Production; c.Institutions[0].WechatMP.QueryURL = "http://query.invalid" }, "insurance_query_url: must be https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := parse(t, load(t, "sandbox.yaml"))
+			c.Listen.TrustedProxies = []string{"10.0.0.1", "10.0.0.0/24", "fd00::/8"}
+			if err := c.Check(); err == nil || strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("before: %v", err)
+			}
+			tt.edit(c)
+			err := c.Check()
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Check = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestCheckOtherFaults(t *testing.T) {
 	c := &Config{Mode: "test", TimeScale: 5000}
 	err := c.Check()
@@ -144,7 +195,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(text)
 	f.Add([]byte("mode: production\nlisten: [1]"))
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		if c, err := Parse(b); err == nil {
+		if c, _ := Parse(b); c != nil {
 			_ = c.Check()
 		}
 	})

@@ -183,6 +183,7 @@ func NewMasterKeyFile(path string) (id string, err error) {
 		err = e
 	}
 	if err != nil {
+		_ = os.Remove(path) // half a key is none
 		return "", fmt.Errorf("new master key file: %w", ErrMasterKey.Because(err))
 	}
 	return k.Public().Fingerprint(), nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -283,6 +284,38 @@ func TestSettleRefused(t *testing.T) {
 
 	b.code = clinic
 	b.refused("2206", data(in), "未查询到就诊信息")
+}
+
+// TestATokenSettlesOneVisit: an authorisation is accepted once. The same visit may be settled again after a reversal, no other may.
+func TestATokenSettlesOneVisit(t *testing.T) {
+	t.Parallel()
+	journal := filepath.Join(t.TempDir(), "nhsa.jsonl")
+	b := openBench(t, Oddities{}, journal)
+	b.person("P1", "36010019900307123", nanchang(0))
+	for _, no := range []string{"AUTH1", "AUTH2"} {
+		b.tokens[no] = struct {
+			id    string
+			until time.Time
+		}{b.ids["P1"], b.clock.Now().Add(time.Hour)}
+	}
+	byToken := func(n node, no string) node { return with(with(n, "mdtrt_cert_type", "01"), "mdtrt_cert_no", no) }
+	first, second := b.upload("P1", "V1", line{drugA, "500"}), b.upload("P1", "V2", line{drugA, "30"})
+	in := byToken(b.in2206("P1", first, "B1", "500", "11"), "AUTH1")
+	other := b.in2206("P1", second, "B1", "30", "11")
+	b.must("2206", data(byToken(other, "AUTH1"))) // a presettlement spends nothing
+	msgID := b.msgID()
+	if r, err := b.send("2207", msgID, data(in2207(in, b.must("2206", data(in)).info(t)))); err != nil || !r.ok() {
+		t.Fatalf("2207: %v %s", err, r.raw)
+	}
+	const want = "医保电子凭证已使用"
+	b.refused("2206", data(byToken(other, "AUTH1")), want)
+	b.refused("2201", data(byToken(b.in2201("P1", "V3"), "AUTH1")), want)
+	b.must("2206", data(byToken(other, "AUTH2")))
+	b.must("2206", data(other)) // the card is no token
+	b.must("2601", in2601("P1", "2207", msgID))
+	b.must("2207", data(in2207(in, b.must("2206", data(in)).info(t))))
+	b.sim = b.open(Oddities{}, journal)
+	b.refused("2206", data(byToken(other, "AUTH1")), want)
 }
 
 // Chronic disease has its own rule, and a resident without a rule at this level has none.

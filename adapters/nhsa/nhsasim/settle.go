@@ -31,7 +31,7 @@ func (s *Sim) settleCall(c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := s.ownCredential(in, p); err != nil {
+	if err := s.ownCredential(in, p, v.MdtrtID); err != nil {
 		return reply{}, err
 	}
 	x, err := s.compute(c, in, p, v)
@@ -100,8 +100,12 @@ func (s *Sim) compute(c call, in values, p *person, v *visit) (*settlement, erro
 		hospitalBears: int64(s.oddities.HospitalBears),
 		before: counters{Deductible: y.Deductible[benefit], AtLevel: y.AtLevel[inst.Level], FundPaid: y.FundPaid[benefit],
 			Balance: row.Balance, Family: p.Family}}
-	return &settlement{MsgID: c.msgID, MdtrtID: v.MdtrtID, Batch: batch, CertType: in["mdtrt_cert_type"], MedType: v.MedType, Benefit: benefit,
-		Level: inst.Level, At: c.now, Year: today.Year(), Amounts: claim.settle()}, nil
+	x := &settlement{MsgID: c.msgID, MdtrtID: v.MdtrtID, Batch: batch, CertType: in["mdtrt_cert_type"], MedType: v.MedType, Benefit: benefit,
+		Level: inst.Level, At: c.now, Year: today.Year(), Amounts: claim.settle()}
+	if x.CertType == "01" {
+		x.Token = in["mdtrt_cert_no"]
+	}
+	return x, nil
 }
 
 // checkEcho compares the four amounts that 2207 repeats with what is computed now.

@@ -20,6 +20,7 @@ type state struct {
 	order       []*settlement          // as settled
 	seen        map[string]bool        // every msgid
 	barred      map[string]bool        // msgids of originals that were reversed before they came
+	spent       map[string]string      // credential tokens that settled, with their visit's mdtrt_id
 	clearedTo   time.Time
 	sequence    int64
 }
@@ -27,7 +28,8 @@ type state struct {
 func newState() state {
 	return state{items: map[string]Item{}, persons: map[string]*person{}, years: map[string]*year{}, visits: map[string]*visit{},
 		settlements: map[string]*settlement{}, byMsgID: map[string]*settlement{}, cancels: map[string]*cancel{},
-		cancelIDs: map[string]*cancel{}, seen: map[string]bool{}, barred: map[string]bool{}}
+		cancelIDs: map[string]*cancel{}, seen: map[string]bool{}, barred: map[string]bool{},
+		spent: map[string]string{}}
 }
 
 // person is an insured person (人员). The journal needs the plain text; the exported form is Person.
@@ -123,6 +125,7 @@ type settlement struct {
 	MdtrtID  string    `json:"mdtrt_id"`
 	Batch    string    `json:"batch"`
 	CertType string    `json:"cert_type"`
+	Token    string    `json:"token,omitempty"` // of credential 01
 	MedType  string    `json:"med_type"`
 	Benefit  string    `json:"benefit"`
 	Level    Level     `json:"level"`
@@ -236,6 +239,9 @@ func (s *state) dropRows(mdtrtID, batch string) {
 
 func (s *state) addSettlement(x *settlement) {
 	s.settlements[x.SetlID], s.byMsgID[x.MsgID] = x, x
+	if x.Token != "" {
+		s.spent[x.Token] = x.MdtrtID
+	}
 	s.order = append(s.order, x)
 	x.Seq = len(s.order)
 	s.redo(x)

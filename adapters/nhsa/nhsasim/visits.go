@@ -134,13 +134,19 @@ func (s *Sim) credential(kind, no, cardSN string) (*person, error) {
 	return nil, refuse("未查询到人员信息")
 }
 
-// ownCredential checks that the credential is the person's own.
-func (s *Sim) ownCredential(v values, p *person) error {
+// ownCredential checks that the credential is the person's own, and that a token, which settles one visit only, has not settled another
+// than this one (empty: a new visit). What was settled by it may be undone; that does not make it new.
+func (s *Sim) ownCredential(v values, p *person, mdtrtID string) error {
 	holder, err := s.credential(v["mdtrt_cert_type"], v["mdtrt_cert_no"], "-")
-	if err == nil && holder != p {
-		err = refuse("就诊凭证与人员信息不一致")
+	switch at, used := s.spent[v["mdtrt_cert_no"]]; {
+	case err != nil:
+		return err
+	case holder != p:
+		return refuse("就诊凭证与人员信息不一致")
+	case v["mdtrt_cert_type"] == "01" && used && at != mdtrtID:
+		return refuse("医保电子凭证已使用,请重新授权")
 	}
-	return err
+	return nil
 }
 
 // visitOf finds a living visit that belongs to the person and to the calling institution.
@@ -238,7 +244,7 @@ func (s *Sim) register(c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := s.ownCredential(in, p); err != nil {
+	if err := s.ownCredential(in, p, ""); err != nil {
 		return reply{}, err
 	}
 	row := p.insurance(in["insutype"], c.insuplc)

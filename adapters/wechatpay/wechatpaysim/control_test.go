@@ -100,7 +100,7 @@ func TestKillReplay(t *testing.T) {
 	_ = w.sim.RefuseBank("ORDER001", 2)
 	_ = w.sim.Pay(t.Context(), phone(first))
 	_ = w.sim.ScriptRefunds("", refundAbnormal, 1)
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0) //nolint:gosec // a test's own file
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
