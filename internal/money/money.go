@@ -27,7 +27,7 @@ var (
 
 // String writes the amount in yuan with two decimals, "-0.05" for minus five fen.
 func (f Fen) String() string {
-	sign, u := "", uint64(f)
+	sign, u := "", uint64(f) //nolint:gosec // a negative amount is turned below, the smallest one included
 	if f < 0 {
 		sign, u = "-", -u
 	}

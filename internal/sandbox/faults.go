@@ -213,7 +213,7 @@ func (p *Plan) drawn(id string) Fault {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd // FNV alone is too even in its low digits
 	x ^= x >> 33
-	draw := uint32(x % 1000) //nolint:gosec // below 1000
+	draw := uint32(x % 1000)
 	for _, f := range perMille[p.level] {
 		if draw < f.n {
 			return f.fault
