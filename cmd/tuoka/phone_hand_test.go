@@ -187,7 +187,7 @@ func (h *hand) enter(role string) {
 	h.shot("welcome")
 	h.tap("login")
 	for before := ""; ; {
-		h.until("go on from "+before, `location.hash !== '`+before+`' && document.querySelector('[data-test="agree"], [data-test="add-patient"], [data-test="bill"], [data-test="empty"]')`)
+		h.until("go on from "+before, `location.hash !== '`+before+`' && location.hash.slice(1) === document.getElementById('screen').dataset.path && document.querySelector('[data-test="agree"], [data-test="add-patient"], [data-test="bill"], [data-test="empty"]')`)
 		before = h.eval(`location.hash`)
 		h.shot("enter")
 		switch {

@@ -83,6 +83,15 @@ func (r *run) dropPresettlement() error {
 func (r *run) presettle(ctx context.Context) again {
 	s := r.order.Settlement()
 	from := s.State
+	may, err := r.consented(ctx, r.order.Account)
+	if err != nil {
+		return r.presettleLost(err)
+	}
+	if !may { // withdrawn since the order was made
+		_ = r.dropPresettlement() // presettling has this move
+		r.giveUp(ByPatient)
+		return again{}
+	}
 	claim, err := r.claimOf(ctx)
 	if err != nil {
 		return r.presettleLost(err)

@@ -181,6 +181,21 @@ func TestBillChangedThenCancelledWhileQuoting(t *testing.T) {
 	w.auditEnd()
 }
 
+// TestConsentWithdrawnWhileQuoting: the insurer is not asked again.
+func TestConsentWithdrawnWhileQuoting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.once("presettle", 1, loseBefore)
+	id := w.mustQuote(true, testBill)
+	w.wantState(id, Quoting, "")
+	w.people.consents = nil
+	w.settle(time.Minute)
+	w.wantState(id, Closed, ByPatient)
+	if w.calls["presettle"] > 1 {
+		t.Errorf("the insurer was asked %d times", w.calls["presettle"])
+	}
+}
+
 // TestKilledWhileLocking: whoever takes over does not wait for the time at which the quote would have ended.
 func TestKilledWhileLocking(t *testing.T) {
 	t.Parallel()

@@ -162,11 +162,11 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	if !q.Insurance || party.Insurer == nil {
 		return o, nil
 	}
-	consents, err := s.people.Consents(ctx, q.Account)
+	may, err := s.consented(ctx, q.Account)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(consents, func(c patient.Consent) bool { return c.Kind == patient.ConsentInsurance }) {
+	if !may {
 		return nil, patient.ErrNoConsent
 	}
 	_, bound, err := s.people.BindingOf(ctx, p.ID)
@@ -186,6 +186,12 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	}
 	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
 	return o, s.checkAuth(o)
+}
+
+// consented reports whether the account's consent to ask the insurer stands. Withdrawal stops new payments, never refunds (design.md §5).
+func (s *Service) consented(ctx context.Context, account patient.AccountID) (bool, error) {
+	consents, err := s.people.Consents(ctx, account)
+	return slices.ContainsFunc(consents, func(c patient.Consent) bool { return c.Kind == patient.ConsentInsurance }), err
 }
 
 // checkAuth refuses an authorisation that would end before the patient has had a minute to pay.

@@ -189,6 +189,7 @@ function render() {
   el('notice').hidden = true;
   el('content').replaceChildren();
   el('content').scrollTop = 0;
+  el('screen').dataset.path = path; // nothing of the page before is left
   el('capsule').hidden = where === '/';
   for (const {pattern, draw} of routes) {
     const match = where.match(pattern);

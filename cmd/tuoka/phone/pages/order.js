@@ -51,7 +51,8 @@ function draw(run, order) {
   run.redraw = false;
   page.head(titles[order.state] || '办理中', '/home');
   const views = {quoting: quotingView, quoted: quotedView, paying: payingView, completed: resultView, closed: resultView, unwound: resultView};
-  (views[order.state] || movingView)(run, order);
+  const agreed = order.state === 'quoted' && order.next_action !== 'confirm'; // the consent is given, the bills are being locked
+  ((!agreed && views[order.state]) || movingView)(run, order);
 }
 
 function again(run) {
