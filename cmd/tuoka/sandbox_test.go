@@ -51,7 +51,7 @@ func TestPay(t *testing.T) {
 // TestPayRidesOverAKill kills the server, simulators included, in the middle of harsh faults, and starts it again.
 func TestPayRidesOverAKill(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "tuoka")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
 	base, data := freeBase(t), t.TempDir()
