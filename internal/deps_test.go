@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -149,6 +153,36 @@ func TestNobodyImportsCmd(t *testing.T) {
 			if strings.HasPrefix(in, module+"cmd") {
 				t.Errorf("%s imports %s", p.ImportPath, in)
 			}
+		}
+	}
+}
+
+// words are what may stand in few places: no float holds money (design.md §2), chance and secrets have their homes (design.md §1).
+var words = map[string][]string{
+	`(?m)^[^/\n]*\bfloat(32|64)\b`: {"miniprogram-api/print.go"}, // millimetres of paper
+	`"math/rand(/v2)?"`:            {"internal/clock/clock.go"},
+	`"crypto/rand"`:                {"internal/gm/", "internal/vault/", "internal/staff/", "internal/web/", "cmd/tuoka/stage.go"},
+}
+
+func TestWordsStandWhereTheyMay(t *testing.T) {
+	for pattern, places := range words {
+		re := regexp.MustCompile(pattern)
+		err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".gen.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			own := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+			if re.Match(text) && !slices.ContainsFunc(places, func(p string) bool { return strings.HasPrefix(own, p) }) {
+				t.Errorf("%s holds %s", own, re.FindString(string(text)))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 }
