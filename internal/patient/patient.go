@@ -127,4 +127,7 @@ type PayAuth struct {
 	Location    string // longitude,latitude
 	UsableUntil time.Time
 	CreatedAt   time.Time
+	Family      bool               // 亲情付: another person pays with the patient's insurance
+	PayerName   sensitive.Name     // that person; empty where the patient pays
+	PayerID     sensitive.IDNumber //
 }

@@ -33,6 +33,7 @@ type Identity struct {
 	PayAuthNo sensitive.Token
 	Location  string        // longitude,latitude; may be empty
 	UsableFor time.Duration // how long the authorisation is taken to live, by configuration
+	Family    bool          // 亲情付: the person authorised for a relative; name and number are the authoriser's, not the patient's
 }
 
 // HISRecord is one archive of a person in the HIS.

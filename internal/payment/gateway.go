@@ -63,14 +63,15 @@ type Prepay struct {
 	ExpiresAt   time.Time // time_expire
 }
 
-// Cashier are the arguments of wx.requestPayment.
+// Cashier are the arguments of wx.requestPayment, or with a MixTradeNo those of wx.requestMedicalInsurancePay.
 type Cashier struct {
-	AppID     string `json:"appId"`
-	TimeStamp string `json:"timeStamp"`
-	NonceStr  string `json:"nonceStr"`
-	Package   string `json:"package"`
-	SignType  string `json:"signType"`
-	PaySign   string `json:"paySign"`
+	MixTradeNo string `json:"mixTradeNo,omitempty"` // not signed
+	AppID      string `json:"appId"`
+	TimeStamp  string `json:"timeStamp"`
+	NonceStr   string `json:"nonceStr"`
+	Package    string `json:"package"`
+	SignType   string `json:"signType"`
+	PaySign    string `json:"paySign"`
 }
 
 // TradeState is WeChat's trade_state. A value not listed is not final and raises an alarm.

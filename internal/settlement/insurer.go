@@ -63,6 +63,8 @@ type Claim struct {
 	Total      money.Fen // medfee_sumamt: the sum of the insured lines
 	UseAccount bool      // acct_used_flag
 	Echo       Echo      // from Presettle; for Settle
+	Upload     Upload    // at the mobile-payment centre only
+	Location   string    // longitude,latitude of the patient, where known; the centre wants it
 }
 
 // Echo are the four amounts of 2206 that 2207 must repeat.
