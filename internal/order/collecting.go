@@ -19,7 +19,7 @@ const leastTime = time.Minute
 // begin leaves the quote that the patient confirmed: for the cash, or for the insurer alone where no cash is due.
 func (r *run) begin(ctx context.Context) (turn, error) {
 	m, detail := Collect, ""
-	if r.order.Split.Charge() == 0 {
+	if r.order.Split.Charge() == 0 && !r.joint() { // together with the insurance the patient types the password for nothing, too
 		m, detail = Settle, "no cash"
 	}
 	if err := r.move(m, detail); err != nil {
@@ -50,7 +50,9 @@ func (r *run) collect(ctx context.Context) (turn, error) {
 		return turn{call: r.lookForCash}, nil
 	case payment.Refused:
 		return r.abandon(ctx, CashRefused)
-	case payment.Closed, payment.Closing:
+	case payment.Closed: // of a quote before this one
+		return r.openCash(ctx)
+	case payment.Closing:
 		return r.abandon(ctx, NotPaid)
 	default:
 		r.review(CashMismatch)
@@ -63,7 +65,7 @@ func (r *run) openCash(ctx context.Context) (turn, error) {
 	o := r.order
 	expires, cause := r.payUntil()
 	if expires.Sub(r.clock.Now()) < leastTime {
-		return r.abandon(ctx, cause)
+		return r.tooLate(ctx, cause)
 	}
 	account, err := r.payer(ctx)
 	if err != nil {
@@ -97,7 +99,7 @@ func (r *run) payUntil() (time.Time, Cause) {
 	if lock := o.LockedUntil.Add(-time.Minute); lock.Before(until) {
 		until = lock
 	}
-	if s := o.Settlement(); s != nil && s.State == settlement.Presettled && !o.AuthUntil.IsZero() {
+	if s := o.Settlement(); s != nil && (s.State == settlement.Presettled || s.HandedOver) && !o.AuthUntil.IsZero() {
 		if auth := o.AuthUntil.Add(-r.config.AuthMargin); auth.Before(until) {
 			until, cause = auth, AuthTooOld
 		}
@@ -115,12 +117,18 @@ func (r *run) prepay(ctx context.Context) again {
 		p.PrepayID = prepayID
 		r.pay(payment.Prepared)
 		r.restart()
+		if r.joint() {
+			return again{} // the mixed order follows at once; the cash order alone is never shown
+		}
 		return later(&job.Polling, "waits for the patient to pay")
 	case fault.InMoneyStep(err) == fault.Unavailable:
 		p.Unsent()
 		return later(&job.Polling, "cash order: never left")
 	case fault.InMoneyStep(err) == fault.Rejected && first && !errors.Is(err, payment.ErrOrderPaid) && !errors.Is(err, payment.ErrOrderClosed):
 		r.pay(payment.Refuse)
+		return again{}
+	case fault.InMoneyStep(err) == fault.Rejected && r.joint(): // asked before: closing proves what became of it
+		r.giveUp(CashRefused)
 		return again{}
 	case fault.InMoneyStep(err) == fault.Rejected: // asked before: only a verified query tells what became of it
 		return r.lookForCash(ctx)
@@ -133,7 +141,12 @@ func (r *run) prepay(ctx context.Context) again {
 func (r *run) lookForCash(ctx context.Context) again {
 	finding, a := r.queryCash(ctx)
 	o, p := r.order, r.order.Payment()
-	if finding != payment.FoundOpen {
+	switch finding {
+	case payment.FoundOpen:
+	case payment.FoundDead:
+		r.giveUp(NotPaid)
+		return a
+	default:
 		return a
 	}
 	switch {
@@ -206,6 +219,9 @@ func (r *run) closing(ctx context.Context) (turn, error) {
 	if p != nil && !p.State.Final() {
 		switch p.State {
 		case payment.Paid:
+			if m := r.order.MixedOrder(); m != nil && !m.State.Final() {
+				return r.resume(ctx, "paid after all") // what became of both parts is WeChat's to say
+			}
 			r.unwind(r.order.Cause)
 			return r.turn(ctx)
 		case payment.Preparing, payment.Open:
@@ -222,12 +238,23 @@ func (r *run) closing(ctx context.Context) (turn, error) {
 			return r.turn(ctx)
 		}
 	}
-	if r.insuranceHeld() { // a route that settles first: nothing was collected, the settlement goes back
+	if r.order.AtCentre() {
+		if t, ok, err := r.part(ctx); ok || err != nil {
+			return t, err
+		}
+	}
+	if r.insuranceHeld() { // settled, and nothing was collected: it goes back
 		r.unwind(r.order.Cause)
 		return r.turn(ctx)
 	}
 	if t, ok, err := r.tidy(); ok || err != nil {
 		return t, err
+	}
+	if r.order.Renew {
+		r.order.Cause = ""
+		r.requote("authorisation ended")
+		r.needAuth()
+		return r.turn(ctx)
 	}
 	if err := r.move(Shut, string(r.order.Cause)); err != nil {
 		return turn{}, err
@@ -251,7 +278,11 @@ func (r *run) closeCash(ctx context.Context) again {
 	if finding != payment.FoundOpen {
 		return a
 	}
-	if err := r.party.Gateway.Close(ctx, p.OutTradeNo); err != nil {
+	err := r.party.Gateway.Close(ctx, p.OutTradeNo)
+	if m := r.order.MixedOrder(); errors.Is(err, payment.ErrOrderPaid) && m != nil && !m.State.Final() && r.order.State == Closing {
+		return r.typed()
+	}
+	if err != nil {
 		return later(&job.Polling, "close cash order: "+kindOf(err))
 	}
 	r.pay(payment.Dead)
@@ -264,6 +295,12 @@ func (r *run) tidy() (turn, bool, error) {
 	if s := o.Settlement(); s != nil {
 		switch s.State {
 		case settlement.Presettling:
+			if s.Upload.PayOrdID != "" {
+				if err := r.settle("withdraw", settleOn(settlement.Withdraw)); err != nil {
+					return turn{}, false, err
+				}
+				return turn{call: r.revoke}, true, nil
+			}
 			if err := r.dropPresettlement(); err != nil {
 				return turn{}, false, err
 			}
@@ -273,15 +310,26 @@ func (r *run) tidy() (turn, bool, error) {
 				return turn{}, false, err
 			}
 			r.leg("settlement", "withdraw", string(from), string(s.State), s.BatchNo, split.Split{}, nil)
-			return turn{call: r.withdraw}, true, nil
+			return turn{call: r.withdrawal()}, true, nil
 		case settlement.Withdrawing:
-			return turn{call: r.withdraw}, true, nil
+			return turn{call: r.withdrawal()}, true, nil
 		}
+	}
+	if o.Renew { // the bills stay locked for the new authorisation
+		return turn{}, false, nil
 	}
 	if o.Lock == LockAsked || o.Lock == Locked {
 		return turn{call: r.release}, true, nil
 	}
 	return turn{}, false, nil
+}
+
+// withdrawal is how what was uploaded is taken back: at the centre by 6401, else by 2205 and 2202.
+func (r *run) withdrawal() func(context.Context) again {
+	if r.party.Centre != nil {
+		return r.revoke
+	}
+	return r.withdraw
 }
 
 func (r *run) withdraw(ctx context.Context) again {
@@ -326,20 +374,23 @@ func (r *run) release(ctx context.Context) again {
 
 // closed is entered again when a notice says that money came after all. A verified late payment goes back; it never revives the order.
 func (r *run) closed(ctx context.Context) (turn, error) {
-	p := r.order.Payment()
-	if p == nil {
-		return turn{done: true}, nil
-	}
-	if p.State == payment.Paid {
+	p, s, m := r.order.Payment(), r.order.Settlement(), r.order.MixedOrder()
+	switch {
+	case p != nil && p.State == payment.Paid, s != nil && s.State == settlement.Settled:
 		r.unwind(LatePayment)
 		return r.turn(ctx)
-	}
-	if r.looked {
+	case r.looked || (p == nil && m == nil):
 		return turn{done: true}, nil
 	}
 	return turn{call: func(ctx context.Context) again {
-		finding, a := r.queryCash(ctx)
-		r.looked = a.schedule == nil && finding != payment.FoundPaid
+		var a again
+		if p != nil {
+			_, a = r.queryCash(ctx)
+		}
+		if m != nil && a.schedule == nil && r.order.State == Closed {
+			a = r.lookLate(ctx)
+		}
+		r.looked = a.schedule == nil
 		return a
 	}}, nil
 }

@@ -24,6 +24,7 @@ type phone struct {
 	since     time.Time
 	seen      State
 	gaveUp    bool
+	renewals  int  // how often the patient has authorised anew
 	leftOpen  bool // gives up at the open cashier, and types the password all the same
 }
 
@@ -67,10 +68,21 @@ func (p *phone) act(w *world) bool {
 		w.audit()
 		return p.gaveUp
 	}
+	if m := o.MixedOrder(); p.leftOpen && p.gaveUp && m != nil && m.MixTradeNo != "" {
+		return w.wechat.payMixed(m.OutTradeNo)
+	}
 	if p.leftOpen && p.gaveUp && o.Payment() != nil && o.Payment().PrepayID != "" && w.wechat.pay(o.Payment().OutTradeNo) {
 		return true
 	}
 	switch {
+	case o.State == Quoting && o.Renew && !p.gaveUp:
+		if p.renewals++; p.renewals > 3 {
+			return false
+		}
+		w.people.authorise(w.fake.Now().Add(24 * time.Hour))
+		err := w.try(func() error { _, err := w.service.Renew(ctx, testAccount, p.id); return err })
+		w.audit()
+		return err == nil || errors.Is(err, errKilled)
 	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:
 		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id, 0); return err })
 		w.audit()
@@ -80,8 +92,15 @@ func (p *phone) act(w *world) bool {
 			return false
 		}
 		if p.noticed {
-			w.notify("e1", o.Payment().OutTradeNo)
-			w.notify("e2", o.Payment().OutTradeNo)
+			number := ""
+			if m := o.MixedOrder(); m != nil {
+				number = m.OutTradeNo
+				w.notify("e3", o.Settlement().Upload.PayOrdID)
+			} else {
+				number = o.Payment().OutTradeNo
+			}
+			w.notify("e1", number)
+			w.notify("e2", number)
 		}
 		return true
 	case (o.State == Closed || o.State == Unwound) && p.orders > 1:
@@ -146,6 +165,22 @@ var matrices = []matrix{
 	{"refund under way", func(w *world) {
 		w.mishaps = always("settle", refuse)
 		w.wechat.cards = []payment.RefundState{payment.RefundClosed, payment.RefundProcessing}
+	}, phone{insurance: true, orders: 1}, Unwound},
+	{"one password", togetherHere, phone{insurance: true, orders: 1}, Completed},
+	{"one password, with notices", togetherHere, phone{insurance: true, orders: 1, noticed: true}, Completed},
+	{"one password, insurance alone", func(w *world) { togetherHere(w); noCash(w) }, phone{insurance: true, orders: 1}, Completed},
+	{"one password, cancelled at the cashier", togetherHere, phone{insurance: true, orders: 1, cancelAt: Paying, delay: 5 * time.Second}, Closed},
+	{"one password, cancelled at the quote", togetherHere, phone{insurance: true, orders: 1, cancelAt: Quoted}, Closed},
+	{"one password, the centre refuses", func(w *world) { togetherHere(w); w.centre.refuses = "结算失败" }, phone{insurance: true, orders: 1}, Unwound},
+	{"one password, another number", func(w *world) { togetherHere(w); w.wechat.mixed.refuse = []error{payment.ErrMixedInsurer} },
+		phone{insurance: true, orders: 1}, Completed},
+	{"one password, authorised anew", func(w *world) { togetherHere(w); w.wechat.mixed.refuse = []error{payment.ErrMixedAuth} },
+		phone{insurance: true, orders: 1}, Completed},
+	{"one password, refused by the centre, then cash", func(w *world) { togetherHere(w); w.mishaps = always("foresee", refuse) },
+		phone{insurance: true, orders: 1}, Completed},
+	{"one password, paid at the window before posting", func(w *world) {
+		togetherHere(w)
+		w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
 	}, phone{insurance: true, orders: 1}, Unwound},
 	{"posting deaf at first", func(w *world) { w.once("post", 1, loseAfter, unsent) }, phone{insurance: true, orders: 1}, Completed},
 }

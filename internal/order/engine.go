@@ -205,6 +205,11 @@ func (r *run) dirty() bool {
 			return true
 		}
 	}
+	for _, m := range r.order.Mixed {
+		if m.Changed() {
+			return true
+		}
+	}
 	return false
 }
 
@@ -306,8 +311,14 @@ func (r *run) abandon(ctx context.Context, c Cause) (turn, error) {
 	return r.turn(ctx)
 }
 
+// giveUpForAuth closes what there is for want of an authorisation; with everything proved dead the order waits for a new one.
+func (r *run) giveUpForAuth(c Cause) {
+	r.giveUp(c)
+	r.order.Renew = !r.order.CancelAsked
+}
+
 func (r *run) giveUp(c Cause) {
-	r.order.Cause = c
+	r.order.Cause, r.order.Renew = c, false
 	_ = r.move(Abandon, string(c)) // the callers' states all have this move
 }
 

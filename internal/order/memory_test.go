@@ -33,6 +33,7 @@ type memory struct {
 type legs struct {
 	settlements []*settlement.Settlement
 	payments    []*payment.Payment
+	mixed       []*payment.Mixed
 }
 
 type jobRow struct {
@@ -59,7 +60,7 @@ func copyOrder(o *Order) *Order {
 		c.Bills[i].Bill.Visit.Diagnoses = slices.Clone(c.Bills[i].Bill.Visit.Diagnoses)
 	}
 	c.Posted.Guide = slices.Clone(o.Posted.Guide)
-	c.Settlements, c.Payments, c.Events, c.changed = nil, nil, nil, false
+	c.Settlements, c.Payments, c.Mixed, c.Events, c.changed = nil, nil, nil, nil, false
 	return &c
 }
 
@@ -75,6 +76,12 @@ func copySettlement(s *settlement.Settlement) *settlement.Settlement {
 func copyPayment(p *payment.Payment) *payment.Payment {
 	c := *p
 	c.Request, c.RefundRequest = slices.Clone(p.Request), slices.Clone(p.RefundRequest)
+	return &c
+}
+
+func copyMixed(x *payment.Mixed) *payment.Mixed {
+	c := *x
+	c.Request, c.Notice = slices.Clone(x.Request), slices.Clone(x.Notice)
 	return &c
 }
 
@@ -107,7 +114,7 @@ func (m *memory) Create(_ context.Context, o *Order, j job.New, key job.Key, rec
 // checkRow is what the database's own CHECKs say of an order.
 func checkRow(o *Order) error {
 	sum := o.Split.Total()
-	if mayBeEmpty := o.State == Quoting || o.State == Closing || o.State == Closed; sum != o.Total && !(mayBeEmpty && sum == 0) {
+	if mayBeEmpty := !slices.Contains([]State{Quoted, Paying, Settling, BeingPosted, Completed}, o.State); sum != o.Total && !(mayBeEmpty && sum == 0) {
 		return fmt.Errorf("order in %s: the parts sum to %s, the total is %s", o.State, sum, o.Total)
 	}
 	open := 0
@@ -124,6 +131,18 @@ func checkRow(o *Order) error {
 		if p.RefundReserved < 0 || p.RefundReserved > p.Amount {
 			return fmt.Errorf("refund of %s reserved, paid %s", p.RefundReserved, p.Amount)
 		}
+	}
+	openMixed := 0
+	for _, x := range o.Mixed {
+		if !x.State.Final() {
+			openMixed++
+		}
+		if err := x.Amounts.Check(); err != nil {
+			return err
+		}
+	}
+	if openMixed > 1 {
+		return fmt.Errorf("%d mixed orders are open", openMixed)
 	}
 	if open > 1 || openCash > 1 {
 		return fmt.Errorf("%d settlements and %d payments are open", open, openCash)
@@ -154,6 +173,12 @@ func (m *memory) write(o *Order) {
 			p.Stored(p.Version + 1)
 		}
 		rows.payments = append(rows.payments, copyPayment(p))
+	}
+	for _, x := range o.Mixed {
+		if x.Changed() {
+			x.Stored(x.Version + 1)
+		}
+		rows.mixed = append(rows.mixed, copyMixed(x))
 	}
 	m.legs[o.ID] = rows
 	for _, e := range o.Events {
@@ -189,6 +214,9 @@ func (m *memory) Load(_ context.Context, id ID) (*Order, error) {
 	for _, p := range m.legs[id].payments {
 		o.Payments = append(o.Payments, copyPayment(p))
 	}
+	for _, x := range m.legs[id].mixed {
+		o.Mixed = append(o.Mixed, copyMixed(x))
+	}
 	return o, nil
 }
 
@@ -219,6 +247,17 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 		}
 		if !p.Changed() && !reflect.DeepEqual(p, old.payments[i]) {
 			m.w.t.Errorf("payment %d was changed and not marked:\n%+v\n%+v", i+1, *old.payments[i], *p)
+		}
+	}
+	for i, x := range o.Mixed {
+		if i >= len(old.mixed) {
+			continue
+		}
+		if x.Version != old.mixed[i].Version {
+			return job.ErrLost
+		}
+		if !x.Changed() && !reflect.DeepEqual(x, old.mixed[i]) {
+			m.w.t.Errorf("mixed order %d was changed and not marked:\n%+v\n%+v", i+1, *old.mixed[i], *x)
 		}
 	}
 	if err := checkRow(o); err != nil {
@@ -257,10 +296,20 @@ func (m *memory) Revive(_ context.Context, id ID, at time.Time) error {
 	return nil
 }
 
-func (m *memory) ByOutTradeNo(_ context.Context, institution, outTradeNo string) (ID, error) {
+func (m *memory) ByNumber(_ context.Context, institution, outTradeNo string) (ID, error) {
 	for id, rows := range m.legs {
 		for _, p := range rows.payments {
 			if p.OutTradeNo == outTradeNo && m.orders[id].Institution == institution {
+				return id, nil
+			}
+		}
+		for _, x := range rows.mixed {
+			if x.OutTradeNo == outTradeNo && m.orders[id].Institution == institution {
+				return id, nil
+			}
+		}
+		for _, s := range rows.settlements {
+			if s.Upload.PayOrdID != "" && s.Upload.PayOrdID == outTradeNo && m.orders[id].Institution == institution {
 				return id, nil
 			}
 		}

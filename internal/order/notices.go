@@ -100,7 +100,7 @@ func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error)
 
 // about finds the order of a notice: WeChat names a cash order, a HIS names the order itself.
 func (s *Service) about(ctx context.Context, institution, number string) (*Order, error) {
-	id, err := s.store.ByOutTradeNo(ctx, institution, number)
+	id, err := s.store.ByNumber(ctx, institution, number)
 	if errors.Is(err, ErrNotFound) {
 		id, err = ParseID(number)
 	}

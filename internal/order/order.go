@@ -27,6 +27,7 @@ var (
 	ErrNoBills   = fault.New(fault.Invalid, "BILLS_MISSING", "请选择要缴费的费用单")
 	ErrRoute     = fault.New(fault.Internal, "ROUTE_UNKNOWN", "系统繁忙，请稍后再试")
 	ErrBillCount = fault.New(fault.Invalid, "BILLS_TOO_MANY", "一次只能缴纳同一次就诊的费用单")
+	ErrAuthUsed  = fault.New(fault.Conflict, "AUTH_USED", "请先重新完成医保授权")
 )
 
 // ID names an order. Its decimal text, at most 19 digits, is the order number that the HIS and WeChat see.
@@ -80,6 +81,7 @@ type Order struct {
 	AuthUntil   time.Time
 	UseAccount  bool
 	QuotedUntil time.Time
+	Renew       bool   // the insurer or WeChat wants a new authorisation; until QuotedUntil the order waits for it
 	Refusal     string // the insurer's words when it refused; sealed at rest
 	ConfirmedAt time.Time
 	CancelAsked bool
@@ -95,6 +97,7 @@ type Order struct {
 
 	Settlements []*settlement.Settlement // in order of Seq; only the last may be open
 	Payments    []*payment.Payment
+	Mixed       []*payment.Mixed // both legs under one password, where the route has them move together
 
 	Events []Event // new ones, not yet stored; the store empties it
 
@@ -144,6 +147,18 @@ func (o *Order) Payment() *payment.Payment {
 	return o.Payments[len(o.Payments)-1]
 }
 
+// MixedOrder is the current attempt to move both legs under one password, nil before the first of the current upload.
+func (o *Order) MixedOrder() *payment.Mixed {
+	s := o.Settlement()
+	if len(o.Mixed) == 0 || s == nil {
+		return nil
+	}
+	if m := o.Mixed[len(o.Mixed)-1]; m.SerialNo == s.Upload.OrderNo {
+		return m
+	}
+	return nil
+}
+
 // BillNos lists the HIS's numbers of the bills.
 func (o *Order) BillNos() []string {
 	nos := make([]string, len(o.Bills))
@@ -167,7 +182,7 @@ type Event struct {
 	Seq     int // 1, 2, 3 … within the order; the store numbers them
 	At      time.Time
 	Actor   string // "account:12", "system", "staff:3"
-	Subject string // "order", "settlement", "payment", "his"
+	Subject string // "order", "settlement", "payment", "mixed", "his"
 	Verb    string // what happened
 	From    string
 	To      string

@@ -2,8 +2,11 @@ package order
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
 // people is the little of patient.Store that an order reads.
@@ -15,7 +18,8 @@ type people struct {
 	consents []patient.Consent
 	bound    bool
 	auth     *patient.PayAuth
-	down     error // what every look-up answers, if not nil
+	spent    []patient.PayAuth // those before it
+	down     error             // what every look-up answers, if not nil
 }
 
 func (p *people) Account(_ context.Context, id patient.AccountID) (patient.Account, error) {
@@ -41,10 +45,24 @@ func (p *people) BindingOf(context.Context, patient.ID) (patient.Binding, bool, 
 }
 
 func (p *people) PayAuth(_ context.Context, _ patient.ID, id int64) (patient.PayAuth, error) {
-	if p.auth == nil || p.auth.ID != id {
-		return patient.PayAuth{}, patient.ErrNotBound
+	if p.auth != nil && p.auth.ID == id {
+		return *p.auth, nil
 	}
-	return *p.auth, nil
+	for _, a := range p.spent {
+		if a.ID == id {
+			return a, nil
+		}
+	}
+	return patient.PayAuth{}, patient.ErrNotBound
+}
+
+// authorise gives the patient a new authorisation.
+func (p *people) authorise(until time.Time) {
+	next := *p.auth
+	p.spent = append(p.spent, next)
+	next.ID++
+	next.Number, next.UsableUntil = sensitive.NewToken(fmt.Sprintf("auth%d", next.ID)), until
+	p.auth = &next
 }
 
 func (p *people) NewestAuth(context.Context, patient.ID) (patient.PayAuth, error) {

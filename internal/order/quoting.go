@@ -23,26 +23,38 @@ func (r *run) quoting(ctx context.Context) (turn, error) {
 	if o.CancelAsked {
 		return r.abandon(ctx, ByPatient)
 	}
-	if !o.Insured || r.party.Insurer == nil || o.InsuredTotal() == 0 || o.Refusal != "" {
+	s := o.Settlement()
+	if s != nil && s.State == settlement.Withdrawing { // at the centre: the old upload is proved dead first
+		return turn{call: r.revoke}, nil
+	}
+	if !o.Insured || !r.party.insures() || o.InsuredTotal() == 0 || o.Refusal != "" {
 		o.Split = split.AllCash(o.Total)
 		return r.quotedNow(ctx)
 	}
-	s := o.Settlement()
+	if r.party.Centre != nil {
+		return r.uploading(ctx)
+	}
 	if s != nil && s.State == settlement.Presettling { // loaded as asked: its answer is lost
 		if err := r.dropPresettlement(); err != nil {
 			return turn{}, err
 		}
 	}
 	if s != nil && s.State == settlement.Presettled {
-		o.Split = s.Foreseen
-		o.Split.Uninsured = o.Total - s.Total
-		if err := o.Split.Check(o.Total); err != nil {
-			return turn{}, err
-		}
-		return r.quotedNow(ctx)
+		return r.foreseen(ctx)
 	}
 	r.newSettlement()
 	return turn{call: r.presettle}, nil
+}
+
+// foreseen takes the presettlement over into the quote.
+func (r *run) foreseen(ctx context.Context) (turn, error) {
+	o, s := r.order, r.order.Settlement()
+	o.Split = s.Foreseen
+	o.Split.Uninsured = o.Total - s.Total
+	if err := o.Split.Check(o.Total); err != nil {
+		return turn{}, err
+	}
+	return r.quotedNow(ctx)
 }
 
 func (r *run) quotedNow(ctx context.Context) (turn, error) {
@@ -54,11 +66,12 @@ func (r *run) quotedNow(ctx context.Context) (turn, error) {
 	return r.turn(ctx)
 }
 
-func (r *run) newSettlement() {
+// newSettlement opens an attempt; its numbers are made here, and stored before anything is sent.
+func (r *run) newSettlement() *settlement.Settlement {
 	o := r.order
 	id := settlement.ID(r.source.ID())
 	visit := settlement.Visit{VisitNo: fmt.Sprintf("T%d", id)}
-	if last := o.Settlement(); last != nil && last.Visit.MdtrtID != "" {
+	if last := o.Settlement(); last != nil && last.Visit.MdtrtID != "" && r.party.Centre == nil {
 		visit = last.Visit // rows it may have left are withdrawn first
 	} else if v := o.Bills[0].Bill.Visit; v.InsurerVisitID != "" {
 		visit = settlement.Visit{PersonNo: v.PersonNo, MdtrtID: v.InsurerVisitID, InsuranceType: v.InsuranceType, CoverageArea: v.CoverageArea, VisitNo: v.No}
@@ -67,7 +80,23 @@ func (r *run) newSettlement() {
 	}
 	s := settlement.New(id, len(o.Settlements)+1, visit, fmt.Sprintf("B%d", r.source.ID()), o.InsuredTotal(), o.UseAccount)
 	o.Settlements = append(o.Settlements, s)
-	r.leg("settlement", "presettle", "", string(s.State), s.BatchNo, split.Split{}, nil)
+	number := s.BatchNo
+	if r.party.Centre != nil {
+		s.Upload.OrderNo = id.No()
+		number = s.Upload.OrderNo
+	}
+	r.leg("settlement", "presettle", "", string(s.State), number, split.Split{}, nil)
+	return s
+}
+
+// leavePresettlement gives a standing presettlement up for a new one: the rows of the core platform are withdrawn by the next attempt, an
+// upload to the centre must be revoked first.
+func (r *run) leavePresettlement() {
+	if r.party.Centre == nil {
+		_ = r.dropPresettlement() // presettled has both moves
+		return
+	}
+	_ = r.settle("withdraw", settleOn(settlement.Withdraw))
 }
 
 func (r *run) dropPresettlement() error {
@@ -142,13 +171,13 @@ func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
 		return settlement.Claim{}, fmt.Errorf("patient of order: %w", err)
 	}
 	c := settlement.Claim{Person: settlement.Person{Name: p.Name, IDNumber: p.IDNumber}, Visit: s.Visit, BatchNo: s.BatchNo,
-		Total: s.Total, UseAccount: s.UseAccount, Echo: s.Echo}
+		Total: s.Total, UseAccount: s.UseAccount, Echo: s.Echo, Upload: s.Upload}
 	if o.PayAuth != 0 {
 		auth, err := r.people.PayAuth(ctx, o.Patient, o.PayAuth)
 		if err != nil {
 			return settlement.Claim{}, fmt.Errorf("authorisation of order: %w", err)
 		}
-		c.Person.Token, c.Person.UsableUntil = auth.Number, auth.UsableUntil
+		c.Person.Token, c.Person.UsableUntil, c.Location = auth.Number, auth.UsableUntil, auth.Location
 	}
 	for i := range o.Bills {
 		c.Bills = append(c.Bills, o.Bills[i].Bill)
@@ -212,7 +241,7 @@ func (r *run) requote(detail string) {
 		o.Lock = LockAsked // still held; the next confirmation asks for it, and looks at the bills, once more
 	}
 	if s := o.Settlement(); s != nil && s.State == settlement.Presettled {
-		_ = r.dropPresettlement()
+		r.leavePresettlement()
 	}
 	_ = r.move(Requote, detail) // quoted has this move
 }

@@ -3,6 +3,8 @@ package order
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/settlement"
@@ -15,14 +17,18 @@ type Leg string
 const (
 	CashLeg      Leg = "cash"      // WeChat collects the patient's part
 	InsuranceLeg Leg = "insurance" // the insurer settles its part
+	BothLegs     Leg = "both"      // WeChat collects the cash and has the insurer settle, under one password
 )
 
-// routes says in which order a route's legs move their money (design.md §3). Config.Routes adds to it. The mixed route is not here: its
-// legs move together, judged by three states at once.
+// routes says in which order a route's legs move their money (design.md §3). Config.Routes adds to it.
 var routes = map[Route][]Leg{
-	Core: {CashLeg, InsuranceLeg},
-	HIS:  {CashLeg, InsuranceLeg},
+	Core:  {CashLeg, InsuranceLeg},
+	Mixed: {BothLegs},
+	HIS:   {CashLeg, InsuranceLeg},
 }
+
+// together reports whether a route's legs move at once.
+func together(legs []Leg) bool { return slices.Contains(legs, BothLegs) }
 
 // legsOf is the leg order of a route; false for a route that nobody has described.
 func (s *Service) legsOf(route Route) ([]Leg, bool) {
@@ -40,6 +46,9 @@ func (r *run) advance(ctx context.Context) (turn, error) {
 		r.unwind(AmountsMoved) // not what the patient agreed to
 		return r.turn(ctx)
 	}
+	if r.joint() {
+		return r.together(ctx)
+	}
 	cash, insurance := r.cashDue(), r.insuranceDue()
 	switch {
 	case !cash && !insurance:
@@ -54,7 +63,7 @@ func (r *run) advance(ctx context.Context) (turn, error) {
 	}
 	legs, _ := r.legsOf(r.order.Route)
 	for _, leg := range legs {
-		if leg == CashLeg && cash {
+		if leg != InsuranceLeg && cash { // without insurance there is only the cash of both
 			return r.collect(ctx)
 		}
 		if leg == InsuranceLeg && insurance {
@@ -73,7 +82,7 @@ func (r *run) cashDue() bool {
 // insuranceDue reports whether the insurer was asked to pay and has not settled.
 func (r *run) insuranceDue() bool {
 	s := r.order.Settlement()
-	if s == nil {
+	if s == nil || r.order.Refusal != "" {
 		return false
 	}
 	switch s.State {
@@ -100,4 +109,43 @@ func (r *run) insuranceHeld() bool {
 func (r *run) cashTaken() bool {
 	p := r.order.Payment()
 	return p != nil && p.State == payment.Paid
+}
+
+// AtCentre reports whether the order's insurance part was uploaded to the mobile-payment centre, and not refused there.
+func (o *Order) AtCentre() bool {
+	s := o.Settlement()
+	return s != nil && s.Upload.OrderNo != "" && o.Refusal == ""
+}
+
+// Way is how a patient can pay at a moment.
+type Way string
+
+// The ways.
+const (
+	NoWay       Way = ""          // nothing is to be paid, or not yet, or no more
+	ByCash      Way = "cash"      // wx.requestPayment
+	ByBoth      Way = "both"      // wx.requestMedicalInsurancePay with the cash arguments
+	ByInsurance Way = "insurance" // wx.requestMedicalInsurancePay without them
+)
+
+// Payable is how the patient can pay now; the zero time asks regardless of deadlines. Where both legs move together, the cashier is not opened
+// before WeChat has the mixed order.
+func (o *Order) Payable(now time.Time) Way {
+	p, m := o.Payment(), o.MixedOrder()
+	open := func(until time.Time) bool { return until.IsZero() || now.Before(until) }
+	switch {
+	case o.State != Paying || o.CancelAsked:
+		return NoWay
+	case o.AtCentre() && m == nil:
+		return NoWay
+	case o.AtCentre() && m.State == payment.MixedOpen && !m.HasCash() && open(m.ExpiresAt):
+		return ByInsurance
+	case p == nil || p.State != payment.Open || !open(p.ExpiresAt):
+		return NoWay
+	case !o.AtCentre():
+		return ByCash
+	case m.State == payment.MixedOpen && m.OutTradeNo == p.OutTradeNo:
+		return ByBoth
+	}
+	return NoWay
 }

@@ -22,12 +22,21 @@ type Party struct {
 	Name        string // what the payer sees
 	Route       Route
 	NeedsAuth   bool               // the insurer wants a living authorisation; false where the ID card serves
-	Insurer     settlement.Insurer // nil: no insurance here
+	Insurer     settlement.Insurer // nil without
+	Centre      settlement.Centre  // the mobile-payment centre, where the route's legs move together; neither it nor Insurer: no insurance here
 	Gateway     payment.Gateway
+	Mixed       payment.MixedGateway // with Centre
 	Hospital    Hospital
 	Bills       bill.Source
 	PostLimit   time.Duration // how long the HIS may leave a paid order unbooked before everything goes back; 0: it is told for seven days
+
+	UploadTries int                  // at the centre: how many 6201 may get lost before the order is given up; 0: two
+	SettledBy   []settlement.OrdStas // at the centre: which codes prove a settlement beside WeChat's success; none: 4, 5 and 6
+	OrderType   string               // WeChat's order_type; empty: DIAG_PAY
 }
+
+// insures reports whether the patient may pay by insurance here.
+func (p *Party) insures() bool { return p.Insurer != nil || p.Centre != nil }
 
 // Config are the engine's limits and waits. The zero value is production's.
 type Config struct {
@@ -104,7 +113,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	if _, ok := s.legsOf(party.Route); !ok {
+	if legs, ok := s.legsOf(party.Route); !ok || together(legs) != (party.Centre != nil) {
 		return nil, ErrRoute.Because(fmt.Errorf("route %q of %s", party.Route, party.Institution))
 	}
 	if err := checkNos(q.BillNos); err != nil {
@@ -159,7 +168,7 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	now := s.clock.Now()
 	o := &Order{ID: ID(s.source.ID()), Institution: q.Institution, Account: q.Account, Patient: p.ID, HISPatient: p.HISPatient,
 		Route: party.Route, State: Quoting, CreatedAt: now, UpdatedAt: now, UseAccount: q.UseAccount}
-	if !q.Insurance || party.Insurer == nil {
+	if !q.Insurance || !party.insures() {
 		return o, nil
 	}
 	may, err := s.consented(ctx, q.Account)
@@ -290,6 +299,8 @@ func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) 
 		return nil, fmt.Errorf("cancel: %w", err)
 	}
 	switch {
+	case o.State == Closing && o.Renew: // it was to be taken up again
+		o.Renew = false
 	case o.State == Closing || (o.CancelAsked && o.State == Paying):
 		err := s.refuse(ctx, claim, nil) // asked already: it is only looked after
 		return o, errors.Join(err, s.queue.Wake(ctx, JobKind, id.No(), s.clock.Now()))
@@ -341,17 +352,22 @@ func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, se
 	return s.Get(ctx, account, id)
 }
 
-// Cashier signs what the page needs to open WeChat's cashier. ErrState unless the order waits for the patient's payment.
+// Cashier signs what the page needs to open WeChat's cashier, whichever Payable says. ErrState unless the order waits for the patient's payment.
 func (s *Service) Cashier(ctx context.Context, account patient.AccountID, id ID) (payment.Cashier, error) {
 	o, err := s.Get(ctx, account, id)
 	if err != nil {
 		return payment.Cashier{}, err
 	}
-	p := o.Payment()
-	if o.State != Paying || o.CancelAsked || p == nil || p.State != payment.Open || !s.clock.Now().Before(p.ExpiresAt) {
-		return payment.Cashier{}, ErrState
+	party := s.parties[o.Institution]
+	switch how := o.Payable(s.clock.Now()); how {
+	case ByCash:
+		return party.Gateway.Cashier(o.Payment().PrepayID)
+	case ByBoth:
+		return party.Mixed.MixedCashier(o.MixedOrder().MixTradeNo, o.Payment().PrepayID)
+	case ByInsurance:
+		return party.Mixed.MixedCashier(o.MixedOrder().MixTradeNo, "")
 	}
-	return s.parties[o.Institution].Gateway.Cashier(p.PrepayID)
+	return payment.Cashier{}, ErrState
 }
 
 // List gives the account's orders, newest first, before the given one (0: from the newest), at most limit.

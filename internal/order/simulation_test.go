@@ -69,12 +69,16 @@ func simulate(t *testing.T, seed uint64) (*world, *phone, weather) {
 	d := dice(seed)
 	w := newWorld(t, seed)
 	kind := weather(seed % 3)
-	if d.roll(4, "route") == 0 {
+	switch d.roll(4, "route") {
+	case 0:
 		settleFirst(w)
+	case 1, 2:
+		togetherHere(w)
 	}
 	w.addBill(testBill, int64(d.roll(50000, "insured")), int64(1+d.roll(3000, "uninsured")*d.roll(2, "no uninsured")))
 	w.insurer.ratio, w.insurer.balance = int64(d.roll(101, "ratio")), money.Fen(d.roll(20000, "balance"))
 	w.insurer.strict = d.roll(2, "strict") == 0
+	w.centre.ratio, w.centre.balance = w.insurer.ratio, w.insurer.balance
 	w.forecast(d, kind)
 	p := &phone{insurance: d.roll(5, "insurance") > 0, orders: 1, delay: time.Duration(d.roll(120, "delay")) * time.Second}
 	if kind == dying {
@@ -89,6 +93,12 @@ func simulate(t *testing.T, seed uint64) (*world, *phone, weather) {
 				payment.RefundClosed, payment.RefundAbnormal}[d.roll(5, fmt.Sprint("card", i))])
 		}
 		w.wechat.empty = d.roll(3, "empty")
+		if d.roll(4, "centre refuses") == 0 {
+			w.centre.refuses, w.wechat.mixed.keeps = "结算失败", []string{"", "", "returned", "uncharged"}[d.roll(4, "keeps")]
+		}
+		if d.roll(5, "mixed refused") == 0 {
+			w.wechat.mixed.refuse = []error{[]error{payment.ErrMixedAuth, payment.ErrMixedInsurer, payment.ErrMixedPayer}[d.roll(3, "why")]}
+		}
 		if d.roll(3, "window") == 0 {
 			w.later(start.Add(time.Duration(d.roll(600, "when"))*time.Second), func() { w.his.payAtWindow(testBill) })
 		}

@@ -69,6 +69,7 @@ var moves = []row{
 	{Paying, Escalate, InReview},
 	{Closing, Shut, Closed},
 	{Closing, Resume, Paying},
+	{Closing, Requote, Quoting}, // everything proved dead; the patient authorises anew
 	{Closing, Unwind, Unwinding},
 	{Closing, Escalate, InReview},
 	{Closed, Unwind, Unwinding}, // a verified late payment: never dropped, never back to paid
@@ -127,4 +128,16 @@ const (
 	HISMismatch     Cause = "his_amounts"         // review: 医院入账金额不符
 	RefundStuck     Cause = "wechat_refund"       // review: 微信退款异常
 	TooLong         Cause = "too_long"            // review: 超过时限仍无结果
+
+	AuthRefused    Cause = "auth_refused"        // 医保授权已失效
+	PayerRefused   Cause = "payer_mismatch"      // 付款人与医保电子凭证不一致
+	NoCredential   Cause = "no_credential"       // 未激活医保电子凭证
+	NoKin          Cause = "no_kinship"          // 未绑定亲情账户
+	MixedRefused   Cause = "wechat_med_refused"  // 微信医保支付未受理
+	MixedFailed    Cause = "wechat_med_failed"   // 微信医保支付未成功
+	MixedMismatch  Cause = "wechat_med_amounts"  // review: 微信医保订单金额或单号不符
+	MixedGone      Cause = "wechat_med_refunded" // review: 微信医保订单已在他处退款
+	CentreMismatch Cause = "centre_amounts"      // review: 医保中心金额或单号不符
+	CentrePeculiar Cause = "centre_exception"    // review: 医保中心订单异常
+	SidesDiffer    Cause = "wechat_centre"       // review: 微信与医保中心结果不一致
 )

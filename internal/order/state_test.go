@@ -21,14 +21,15 @@ var allMoves = []Move{Quote, Requote, Collect, Settle, PostTo, Complete, Abandon
 
 var causes = []Cause{ByPatient, QuoteOld, NotPaid, InsurerSilent, HISSilent, HISMaintenance, PaidElsewhere, BillVoid, BillBusy, BillUnreadable,
 	AuthTooOld, CashRefused, SettleRefused, SettleUnproved, AmountsMoved, LatePayment, CashMismatch, CashGone, InsurerUnproved, CancelRefused,
-	CancelUnproved, HISMismatch, RefundStuck, TooLong}
+	CancelUnproved, HISMismatch, RefundStuck, TooLong, AuthRefused, PayerRefused, NoCredential, NoKin, MixedRefused, MixedFailed, MixedMismatch,
+	MixedGone, CentreMismatch, CentrePeculiar, SidesDiffer}
 
-// wholeMachine is the table of design.md §3, letter by letter.
+// wholeMachine is the table of design.md §3, and one move more: closing → quoting, where the patient authorises anew and the order is kept.
 const wholeMachine = `
 quoting   → quoted | closing (refused, abandoned)
 quoted    → paying | settling (core/his, no cash) | quoting (bill changed, quote too old) | closing
 paying    → settling (core/his) | posting (mixed success; cash only) | closing | unwinding (mixed FAIL, cash taken) | review
-closing   → closed (every counterpart proved dead) | paying (cannot close: password typed) | unwinding (paid) | review
+closing   → closed (every counterpart proved dead) | paying (cannot close: password typed) | unwinding (paid) | quoting (authorised anew) | review
 closed    → unwinding (a verified late payment; never dropped, never back to paid)
 settling  → posting | unwinding (refused; other amounts) | closing (refused, no cash) | review
 posting   → completed | unwinding (HIS proved "paid elsewhere" or void) | review

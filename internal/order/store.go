@@ -23,8 +23,8 @@ type Store interface {
 	Save(ctx context.Context, o *Order, claim *job.Claim, next job.Next) error
 	// Revive creates the job of an order that has none, due at that time; nothing happens when there is one.
 	Revive(ctx context.Context, id ID, at time.Time) error
-	// ByOutTradeNo finds the order of a cash payment. ErrNotFound.
-	ByOutTradeNo(ctx context.Context, institution, outTradeNo string) (ID, error)
+	// ByNumber finds the order of an out_trade_no, cash or mixed, or of the centre's payOrdId. ErrNotFound.
+	ByNumber(ctx context.Context, institution, outTradeNo string) (ID, error)
 	// List gives an account's orders, newest first, before the given order (0: from the newest).
 	List(ctx context.Context, account patient.AccountID, before ID, limit int) ([]*Order, error)
 	// LiveOf gives an account's newest order that is neither final nor completed: the one to resume. ErrNotFound.

@@ -22,6 +22,9 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 	if p := r.order.Payment(); p != nil && !p.State.Final() {
 		return r.returnCash(ctx, p)
 	}
+	if t, ok, err := r.tell(); ok || err != nil {
+		return t, err
+	}
 	if t, ok, err := r.tidy(); ok || err != nil {
 		return t, err
 	}
@@ -34,6 +37,9 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 // undoInsurance cancels a settlement by 2208. A lost 2208 is looked up by 5203; without an answer 2601 on the 2208 puts the settlement
 // back in force, and 2208 begins anew: round and round by one schedule, and when that is over a person must look.
 func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn, bool, error) {
+	if r.party.Centre != nil {
+		return r.undoAtCentre(ctx, s)
+	}
 	switch s.State {
 	case settlement.Presettled, settlement.Presettling, settlement.Withdrawing:
 		return r.tidy()

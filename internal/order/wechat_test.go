@@ -22,6 +22,10 @@ type wechat struct {
 	empty   int                   // so many refunds meet an empty merchant account
 	lies    func(*payment.Transaction)
 	openID  sensitive.OpenID
+
+	mixed       mixedSide
+	built       map[string]payment.MixedOrder // by out_trade_no: what the encrypted bodies hold
+	unbuildable bool
 }
 
 type cashOrder struct {
@@ -45,7 +49,8 @@ type cashRefund struct {
 }
 
 func newWechat(w *world) *wechat {
-	return &wechat{w: w, orders: map[string]*cashOrder{}, refunds: map[string]*cashRefund{}, openID: sensitive.NewOpenID("o-payer")}
+	return &wechat{w: w, orders: map[string]*cashOrder{}, refunds: map[string]*cashRefund{}, mixed: newMixedSide(),
+		built: map[string]payment.MixedOrder{}, openID: sensitive.NewOpenID("o-payer")}
 }
 
 func (c *wechat) BuildPrepay(p payment.Prepay) ([]byte, error) {
@@ -131,6 +136,8 @@ func (c *wechat) Close(_ context.Context, outTradeNo string) error {
 		switch o := c.orders[outTradeNo]; {
 		case m == refuse:
 			return struct{}{}, payment.ErrRejected
+		case c.mixed.typed && c.mixed.orders[outTradeNo] != nil && o.state == payment.NotPay:
+			return struct{}{}, payment.ErrOrderPaid // 268560650
 		case o == nil:
 			return struct{}{}, payment.ErrOrderNotExist
 		case o.state == payment.NotPay || o.state == payment.TradeClosed:

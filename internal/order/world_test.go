@@ -38,6 +38,7 @@ type world struct {
 	store   *memory
 	people  *people
 	insurer *insurer
+	centre  *centre
 	wechat  *wechat
 	his     *hospital
 	party   *Party
@@ -50,6 +51,7 @@ type world struct {
 	pending []lateOne
 	log     []string
 
+	outside bool               // the counterparts were put into a state that no deed of ours led to
 	stall   func(point string) // what befalls the process there, besides being killed; nil: nothing
 	points  []string           // every durable write and every outside call, twice
 	killAt  int                // which of them is the process's last moment; 0: none
@@ -85,7 +87,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, fake: clock.NewFake(start), calls: map[string]int{}}
 	w.clock = worldClock{w}
 	w.source = clock.NewSeeded(w.clock, 1, seed)
-	w.store, w.insurer, w.wechat, w.his = newMemory(w), newInsurer(w), newWechat(w), newHospital(w)
+	w.store, w.insurer, w.centre, w.wechat, w.his = newMemory(w), newInsurer(w), newCentre(w), newWechat(w), newHospital(w)
 	id, err := sensitive.ParseIDNumber("11010519491231002X")
 	if err != nil {
 		t.Fatal(err)
@@ -309,10 +311,22 @@ func (w *world) nextDue() (time.Time, bool) {
 
 // pay types the password when the cashier can be opened.
 func (w *world) pay(id ID) bool {
-	if _, err := w.service.Cashier(context.Background(), testAccount, id); err != nil {
+	c, err := w.service.Cashier(context.Background(), testAccount, id)
+	if err != nil {
 		return false
 	}
-	return w.wechat.pay(w.order(id).Payment().OutTradeNo)
+	o := w.order(id)
+	if c.MixTradeNo == "" {
+		if w.wechat.mixed.orders[o.Payment().OutTradeNo] != nil {
+			w.t.Error("the cash of a mixed order is shown alone")
+		}
+		return w.wechat.pay(o.Payment().OutTradeNo)
+	}
+	m := o.MixedOrder()
+	if c.MixTradeNo != m.MixTradeNo || (c.Package != "") != m.HasCash() {
+		w.t.Errorf("cashier %+v of %+v", c, m)
+	}
+	return w.wechat.payMixed(m.OutTradeNo)
 }
 
 func (w *world) mustPay(id ID) {

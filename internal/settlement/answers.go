@@ -12,6 +12,9 @@ const maxSettles = 2
 // maxRestores is how many rounds of query and reversal a lost 2208 has before a person must look.
 const maxRestores = 5
 
+// maxDoubts is how many contradicting answers of the centre in a row are asked again before a person must look.
+const maxDoubts = 4
+
 // Foresee takes the answer of the presettlement.
 func (s *Settlement) Foresee(p Presettlement) error {
 	if err := p.Split.Check(s.Total); err != nil {

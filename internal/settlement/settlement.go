@@ -3,15 +3,20 @@
 package settlement
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/split"
 )
 
 // ID names one settlement attempt.
 type ID int64
+
+// No is its decimal text, at most 19 digits: the order number that the mobile-payment centre and WeChat see (medOrgOrd, serial_no).
+func (id ID) No() string { return strconv.FormatInt(int64(id), 10) }
 
 // Settlement is one attempt to have the insurer pay its part. An order has many, at most one of them open.
 type Settlement struct {
@@ -30,7 +35,7 @@ type Settlement struct {
 
 	MsgID      string    // of the call asked last: 2207, 2208 or their 2601
 	LostMsgID  string    // of the 2207 or 2208 whose answer is lost
-	Settles    int       // how many 2207 were sent
+	Settles    int       // how many 2207 were sent; at the centre: 6201
 	Restores   int       // how many rounds of query and 2601 a lost 2208 has had
 	AskedUntil time.Time // nobody asks, reverses or repeats before this moment
 
@@ -41,6 +46,16 @@ type Settlement struct {
 	ClrWay    string
 	ClrType   string
 	Refusal   string // the insurer's words, may hold personal data: sealed at rest
+
+	Upload     Upload          // at the mobile-payment centre; the tokens are sealed at rest
+	Serial     string          // orgBizSer of the 6202 asked last
+	Figures    Figures         // of 6202, exactly as read
+	OrdStas    OrdStas         // as told last
+	RefundNo   string          // appRefdSn, kept across repeats
+	RefundAt   time.Time       // appRefdTime, likewise
+	RevsToken  sensitive.Token // 冲正授权, sealed at rest
+	HandedOver bool            // WeChat may have it settled at any moment
+	Doubts     int             // verified answers in a row that contradict us
 
 	changed bool
 }

@@ -15,17 +15,17 @@ const (
 	Presettled  State = "presettled"  // 已预结算
 	Declined    State = "declined"    // 预结算被拒
 	Dropped     State = "dropped"     // 预结算无应答，作废; rows it may have left are withdrawn by the next attempt
-	Settling    State = "settling"    // 结算中: 2207 is asked
+	Settling    State = "settling"    // 结算中: 2207 is asked; at the centre: WeChat may have it settled at any moment
 	Reversing   State = "reversing"   // 冲正中: 2601 on the lost 2207
 	Resting     State = "resting"     // 冲正被拒，待复核: 2206 on the same batch, after SettleWait
 	Settled     State = "settled"     // 已结算
 	Refused     State = "refused"     // 结算被拒
 	Reversed    State = "reversed"    // 已冲正: proved not settled, and not tried again
-	Cancelling  State = "cancelling"  // 撤销中: 2208 is asked
-	Checking    State = "checking"    // 撤销待核实: 5203 after the lost 2208
+	Cancelling  State = "cancelling"  // 撤销中: 2208 or 6203 is asked
+	Checking    State = "checking"    // 撤销待核实: 5203 after the lost 2208, 6301 after the lost 6203
 	Restoring   State = "restoring"   // 撤销冲正中: 2601 on the lost 2208
 	Cancelled   State = "cancelled"   // 已撤销
-	Withdrawing State = "withdrawing" // 撤回中: 2205 and 2202 are asked
+	Withdrawing State = "withdrawing" // 撤回中: 2205 and 2202, or 6401, are asked
 	Withdrawn   State = "withdrawn"   // 已撤回
 	InReview    State = "in_review"   // 人工核实中
 )
@@ -57,6 +57,8 @@ const (
 	Cancel   Event = "cancel"    // 2208 goes out
 	Gone     Event = "gone"      // the settlement is proved cancelled
 	Withdraw Event = "withdraw"  // 2205 and 2202 go out
+	Prove    Event = "prove"     // the centre says that it is settled
+	Disprove Event = "disprove"  // the centre says that it is not settled, and never will be
 	Escalate Event = "escalate"  // nobody but a person can tell
 )
 
@@ -74,8 +76,21 @@ var moves = []move{
 	{Presettled, Drop, Dropped},
 	{Presettled, Send, Settling},
 	{Presettled, Withdraw, Withdrawing},
-	{Presettled, GiveUp, Reversed}, // never sent, given up while the cash is taken
+	{Presettled, GiveUp, Reversed},       // never sent, given up while the cash is taken
+	{Presettling, Withdraw, Withdrawing}, // uploaded to the centre, and not foreseen
+	{Settling, Withdraw, Withdrawing},    // handed over to WeChat and proved not settled
 	{Withdrawing, Gone, Withdrawn},
+	{Withdrawing, Escalate, InReview},
+	{Presettling, Prove, Settled}, // a centre that settles by 6202 alone
+	{Presettling, Disprove, Refused},
+	{Presettling, Escalate, InReview},
+	{Settling, Prove, Settled},
+	{Settling, Disprove, Refused},
+	{Settling, Escalate, InReview},
+	{Withdrawing, Prove, Settled},    // it was settled before it could be revoked
+	{Withdrawing, Disprove, Refused}, // the centre has given it up by itself
+	{Withdrawn, Prove, Settled},      // late, verified: never dropped
+	{Refused, Prove, Settled},        // likewise
 	{Settling, Unsent, Presettled},
 	{Settling, Accept, Settled},
 	{Settling, Refuse, Refused},

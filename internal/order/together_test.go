@@ -1,0 +1,513 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
+)
+
+// jointly plays on the mixed route.
+func jointly(play func(w *world) ID) func(w *world) ID {
+	return func(w *world) ID { togetherHere(w); return play(w) }
+}
+
+// failing plays an order whose password is typed and whose settlement the centre then refuses.
+func failing(keeps string, also func(w *world)) func(w *world) ID {
+	return jointly(func(w *world) ID {
+		w.centre.refuses, w.wechat.mixed.keeps = "结算金额与预结算不一致", keeps
+		id := confirmed(w)
+		w.mustPay(id)
+		if also != nil {
+			also(w)
+		}
+		return id
+	})
+}
+
+func noCash(w *world) {
+	w.addBill(testBill, 8000, 0)
+	w.centre.ratio = 100
+}
+
+func TestOnePassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := w.mustQuote(true, testBill)
+	if o := w.order(id); o.State != Quoted || o.Split != (split.Split{PooledFund: 4000, Account: 1000, Cash: 3000, Uninsured: 2000}) {
+		t.Fatalf("quote: %s %+v", o.State, o.Split)
+	}
+	o := w.mustConfirm(id)
+	if o.State != Paying || o.Payable(w.clock.Now()) != ByBoth || o.MixedOrder().State != payment.MixedOpen || o.Settlement().State != settlement.Settling {
+		t.Fatalf("after Confirm: %s, %s, mixed %+v", o.State, o.Payable(w.clock.Now()), o.MixedOrder())
+	}
+	in := w.wechat.built[o.MixedOrder().OutTradeNo]
+	want := payment.MixedAmounts{Total: 10000, Gov: 4000, Self: 1000, Cash: 3000, Added: 2000, Wechat: 5000}
+	if in.Amounts != want || in.SerialNo != o.Settlement().Upload.OrderNo || len(in.SerialNo) > 20 || in.PayOrderID != o.Settlement().Upload.PayOrdID ||
+		in.OutTradeNo != o.Payment().OutTradeNo || in.Relative != nil || in.OrderType != "DIAG_PAY" {
+		t.Errorf("WeChat is told %+v", in)
+	}
+	w.mustPay(id)
+	w.settle(time.Minute)
+	o = w.wantState(id, Completed, "")
+	if f := w.factsOf(o); f != (facts{charged: 5000, inForce: 1, insured: 5000, posted: true}) {
+		t.Errorf("facts = %+v", f)
+	}
+	p := w.his.postings[id.No()]
+	if p.SetlID != o.Settlement().SetlID || p.SetlID == "" || p.MdtrtID == "" || p.TransactionID != o.Payment().TransactionID || p.SettledAt.IsZero() {
+		t.Errorf("the HIS was told %+v", p)
+	}
+	w.auditEnd()
+}
+
+// TestCashierStaysShut: cash parameters never leave before WeChat has the mixed order.
+func TestCashierStaysShut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.once("mixed", 1, loseBefore, loseBefore)
+	id := w.mustQuote(true, testBill)
+	o := w.mustConfirm(id)
+	if o.Payment().State != payment.Open || o.MixedOrder().State != payment.MixedPreparing {
+		t.Fatalf("payment %s, mixed %s", o.Payment().State, o.MixedOrder().State)
+	}
+	if _, err := w.service.Cashier(t.Context(), testAccount, id); !errors.Is(err, ErrState) {
+		t.Errorf("Cashier: %v, want ErrState", err)
+	}
+	w.settle(time.Minute)
+	if _, err := w.service.Cashier(t.Context(), testAccount, id); err != nil {
+		t.Errorf("Cashier: %v", err)
+	}
+}
+
+func TestFamilyPays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	payer, err := sensitive.ParseIDNumber("360102198506120314")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.people.auth.Family, w.people.auth.PayerName, w.people.auth.PayerID = true, sensitive.NewName("乙某"), payer
+	id := confirmed(w)
+	in := w.wechat.built[w.order(id).MixedOrder().OutTradeNo]
+	if in.Relative == nil || !in.Relative.IDNumber.Equal(w.people.patient.IDNumber) || !in.Payer.IDNumber.Equal(payer) || !in.Payer.Name.Equal(w.people.auth.PayerName) {
+		t.Errorf("payer and relative: %+v", in)
+	}
+	w.mustPay(id)
+	w.settle(time.Minute)
+	w.wantState(id, Completed, "")
+}
+
+func TestTogetherStories(t *testing.T) {
+	t.Parallel()
+	for _, s := range []story{
+		{"insurance alone", jointly(func(w *world) ID {
+			noCash(w)
+			id := confirmed(w)
+			if o := w.order(id); o.Payable(w.clock.Now()) != ByInsurance || len(o.Payments) != 0 {
+				w.t.Errorf("%s with %d payments", o.Payable(w.clock.Now()), len(o.Payments))
+			}
+			w.mustPay(id)
+			return id
+		}), Completed, ""},
+		{"cash alone: plain JSAPI", jointly(func(w *world) ID {
+			id := w.mustQuote(false, testBill)
+			w.mustConfirm(id)
+			if len(w.wechat.mixed.orders) != 0 || w.order(id).Payable(w.clock.Now()) != ByCash {
+				w.t.Error("a mixed order of a bill that no insurer sees")
+			}
+			w.mustPay(id)
+			return id
+		}), Completed, ""},
+		{"refused by the centre at 6201: cash is offered, by plain JSAPI", jointly(with("upload", func(w *world) ID {
+			id := confirmed(w)
+			w.mustPay(id)
+			return id
+		}, refuse)), Completed, ""},
+		{"refused by the centre at 6202: revoked, and cash is offered", jointly(with("foresee", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			o := w.order(id)
+			if o.Refusal == "" || o.Settlement().State != settlement.Withdrawn {
+				w.t.Errorf("refusal %q, settlement %s", o.Refusal, o.Settlement().State)
+			}
+			w.mustConfirm(id)
+			w.mustPay(id)
+			return id
+		}, refuse)), Completed, ""},
+		{"nobody confirms: revoked", jointly(func(w *world) ID { return w.mustQuote(true, testBill) }), Closed, QuoteOld},
+		{"nobody pays: closed, revoked", jointly(confirmed), Closed, NotPaid},
+		{"nobody pays, insurance alone: revoked", jointly(func(w *world) ID { noCash(w); return confirmed(w) }), Closed, NotPaid},
+		{"cancelled at the cashier", jointly(func(w *world) ID {
+			id := confirmed(w)
+			mustCancel(w, id, Closed)
+			return id
+		}), Closed, ByPatient},
+		{"6201 lost: new numbers", jointly(with("upload", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.settle(5 * time.Minute)
+			if n := len(w.order(id).Settlements); n != 2 {
+				w.t.Errorf("%d uploads, want 2", n)
+			}
+			w.mustConfirm(id)
+			w.mustPay(id)
+			return id
+		}, loseAfter)), Completed, ""},
+		{"6201 lost as often as the institution allows", jointly(func(w *world) ID {
+			w.party.UploadTries = 0 // two
+			w.mishaps = always("upload", loseBefore)
+			return w.mustQuote(true, testBill)
+		}), Closed, InsurerSilent},
+		{"6202 lost: 6301, and 6202 again", jointly(with("foresee", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.settle(5 * time.Minute)
+			w.mustConfirm(id)
+			w.mustPay(id)
+			return id
+		}, loseAfter, loseBefore)), Completed, ""},
+		{"6202 does not add up", jointly(with("foresee", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.settle(time.Minute)
+			w.mustConfirm(id)
+			w.mustPay(id)
+			return id
+		}, amounts)), Completed, ""},
+		{"a centre that settles by 6202 alone: everything goes back", jointly(func(w *world) ID {
+			w.centre.byOrder = true
+			w.once("foresee", 1, loseAfter)
+			return w.mustQuote(true, testBill)
+		}), Unwound, SettleUnproved},
+		{"create lost, arrived", jointly(with("mixed", func(w *world) ID {
+			id := confirmed(w)
+			w.settle(time.Minute)
+			w.mustPay(id)
+			return id
+		}, loseAfter)), Completed, ""},
+		{"create never left", jointly(with("mixed", func(w *world) ID {
+			id := confirmed(w)
+			w.settle(time.Minute)
+			w.mustPay(id)
+			return id
+		}, unsent)), Completed, ""},
+		{"create cannot be built", jointly(func(w *world) ID {
+			w.wechat.unbuildable = true
+			return confirmed(w)
+		}), Closed, MixedRefused},
+		{"the centre refuses at the password, cash kept", failing("", nil), Unwound, SettleRefused},
+		{"the centre refuses at the password, cash returned by WeChat itself", failing("returned", nil), InReview, CashGone},
+		{"the centre refuses at the password, cash never charged", failing("uncharged", nil), Closed, SettleRefused},
+		{"the centre refuses at the password, insurance alone", jointly(func(w *world) ID {
+			noCash(w)
+			w.centre.refuses = "黑名单"
+			id := confirmed(w)
+			w.mustPay(id)
+			return id
+		}), Closed, SettleRefused},
+		{"the window pays before posting: 6203, cash, notice", jointly(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			return paid(w)
+		}), Unwound, PaidElsewhere},
+		{"6203 lost", jointly(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			w.once("give back", 1, loseAfter)
+			return paid(w)
+		}), Unwound, PaidElsewhere},
+		{"6203 lost before it arrived", jointly(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			w.once("give back", 1, loseBefore, unsent)
+			return paid(w)
+		}), Unwound, PaidElsewhere},
+		{"6203 refused", jointly(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			w.mishaps = always("give back", refuse)
+			return paid(w)
+		}), InReview, CancelRefused},
+		{"WeChat does not take the notice", jointly(func(w *world) ID {
+			w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+			w.mishaps = always("notice", refuse)
+			return paid(w)
+		}), Unwound, PaidElsewhere},
+		{"other amounts at the centre, told again and again", jointly(func(w *world) ID {
+			w.mishaps = always("centre", amounts)
+			return paid(w)
+		}), InReview, CentreMismatch},
+		{"other amounts at WeChat, told again and again", jointly(func(w *world) ID {
+			w.mishaps = always("mixed query", amounts)
+			return paid(w)
+		}), InReview, MixedMismatch},
+		{"only 6 counts here, and 6 comes", jointly(func(w *world) ID {
+			w.party.SettledBy = []settlement.OrdStas{settlement.AllDone}
+			asked := 0
+			w.centre.says = func(s settlement.OrdStas) settlement.OrdStas {
+				if asked++; s == settlement.AllDone && asked < 5 {
+					return settlement.HospitalSettled
+				}
+				return s
+			}
+			return paid(w)
+		}), Completed, ""},
+	} {
+		s.run(t)
+	}
+}
+
+// TestNotice: WeChat hears exactly what the insurer took back, zeros too, under the number of the cash refund.
+func TestNotice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+	id := paid(w)
+	w.settle(tenDays)
+	o := w.wantState(id, Unwound, PaidElsewhere)
+	n := w.wechat.mixed.notices[o.MixedOrder().MixTradeNo]
+	if n.OutRefundNo != o.Payment().OutRefundNo || n.Gov != 4000 || n.Self != 1000 || n.Other != 0 || n.RefundedAt.IsZero() {
+		t.Errorf("notice = %+v", n)
+	}
+	if o.MixedOrder().State != payment.MixedTold {
+		t.Errorf("mixed order is %s", o.MixedOrder().State)
+	}
+}
+
+// TestPasswordTyped: what cannot be closed is not closed, and only WeChat's verdict ends it.
+func TestPasswordTyped(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		refuses string
+		state   State
+		cause   Cause
+	}{
+		{"and it succeeds", "", Completed, ""},
+		{"and it fails", "余额不足", Unwound, SettleRefused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			togetherHere(w)
+			w.centre.refuses, w.wechat.mixed.typed = tt.refuses, true
+			id := confirmed(w)
+			w.mustPay(id)
+			no := w.order(id).MixedOrder().OutTradeNo
+			mustCancel(w, id, Paying)
+			if o := w.order(id); o.CancelAsked || o.MixedOrder().TypedAt.IsZero() {
+				t.Errorf("cancel asked %v, typed %v", o.CancelAsked, o.MixedOrder().TypedAt)
+			}
+			w.settle(time.Hour) // longer than the time to pay
+			if o := w.order(id); o.State != Paying && o.State != Closing {
+				t.Errorf("order is %s", o.State)
+			}
+			w.wechat.mixed.typed = false
+			w.wechat.orders[no].expires = w.clock.Now().Add(time.Minute)
+			w.wechat.finish(no)
+			w.settle(tenDays)
+			w.wantState(id, tt.state, tt.cause)
+			w.auditEnd()
+		})
+	}
+}
+
+// TestAuthorisationRenewed: an expired authorisation is renewed without losing the order, wherever it is found out.
+func TestAuthorisationRenewed(t *testing.T) {
+	t.Parallel()
+	pay := func(w *world, id ID) {
+		w.people.authorise(w.clock.Now().Add(time.Hour))
+		o, err := w.service.Renew(context.Background(), testAccount, id)
+		if err != nil {
+			w.t.Fatalf("Renew: %v", err)
+		}
+		w.settle(10 * time.Minute)
+		if o = w.order(id); o.State != Quoted {
+			w.t.Fatalf("after Renew: %s (%s)", o.State, o.Cause)
+		}
+		w.mustConfirm(id)
+		w.mustPay(id)
+	}
+	for _, tt := range []struct {
+		name string
+		play func(w *world) ID
+	}{
+		{"at 6201", func(w *world) ID {
+			w.centre.auths["auth"] = "another upload"
+			return w.mustQuote(true, testBill)
+		}},
+		{"at 6202", func(w *world) ID {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "foresee" && w.calls[op] == 1 {
+					w.centre.auths["auth"] = "another upload"
+				}
+				return fine
+			}
+			return w.mustQuote(true, testBill)
+		}},
+		{"at WeChat, the cash order open", func(w *world) ID {
+			w.wechat.mixed.refuse = []error{payment.ErrMixedAuth}
+			id := confirmed(w)
+			if o := w.order(id); o.Payment().State != payment.Closed || o.Lock == Released {
+				w.t.Errorf("payment %s, lock %s", o.Payment().State, o.Lock)
+			}
+			return id
+		}},
+		{"at WeChat, insurance alone", func(w *world) ID {
+			noCash(w)
+			w.wechat.mixed.refuse = []error{payment.ErrMixedAuth}
+			return confirmed(w)
+		}},
+		{"too late to confirm", func(w *world) ID {
+			w.people.auth.UsableUntil = start.Add(5 * time.Minute)
+			id := w.mustQuote(true, testBill)
+			w.advance(4 * time.Minute)
+			if _, err := w.service.Confirm(context.Background(), testAccount, id, 0); !errors.Is(err, patient.ErrAuthExpired) {
+				w.t.Errorf("Confirm: %v, want ErrAuthExpired", err)
+			}
+			return id
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			togetherHere(w)
+			id := tt.play(w)
+			w.settle(5 * time.Minute)
+			if o := w.order(id); !(o.State == Quoting && o.Renew) && o.State != Quoted {
+				t.Fatalf("order is %s (%s)\n%v", o.State, o.Cause, w.log)
+			}
+			if _, err := w.service.Renew(t.Context(), testAccount, id); !errors.Is(err, ErrAuthUsed) {
+				t.Errorf("Renew without a new authorisation: %v, want ErrAuthUsed", err)
+			}
+			pay(w, id)
+			w.settle(tenDays)
+			o := w.wantState(id, Completed, "")
+			numbers := map[string]bool{}
+			for _, s := range o.Settlements {
+				if numbers[s.Upload.OrderNo] || numbers[s.BatchNo] {
+					t.Errorf("numbers used twice")
+				}
+				numbers[s.Upload.OrderNo], numbers[s.BatchNo] = true, true
+			}
+			w.auditEnd()
+		})
+	}
+	t.Run("nobody authorises anew", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, 1)
+		togetherHere(w)
+		w.wechat.mixed.refuse = []error{payment.ErrMixedAuth}
+		id := confirmed(w)
+		w.settle(tenDays)
+		w.wantState(id, Closed, AuthTooOld)
+		w.auditEnd()
+	})
+	t.Run("the patient gives up instead", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, 1)
+		togetherHere(w)
+		w.wechat.mixed.refuse = []error{payment.ErrMixedAuth}
+		w.once("centre", 1, loseBefore)
+		id := confirmed(w)
+		if _, err := w.service.Cancel(t.Context(), testAccount, id); err != nil {
+			t.Errorf("Cancel: %v", err)
+		}
+		w.settle(tenDays)
+		w.wantState(id, Closed, "")
+		w.auditEnd()
+	})
+}
+
+// TestLateSuccess: a success that WeChat tells after the order was closed is never dropped.
+func TestLateSuccess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := confirmed(w)
+	mustCancel(w, id, Closed)
+	o := w.order(id)
+	no, m := o.MixedOrder().OutTradeNo, w.wechat.mixed.orders[o.MixedOrder().OutTradeNo]
+	w.centre.uploads[m.in.PayOrderID].stas = settlement.Foreseen
+	w.wechat.orders[no].state = payment.NotPay
+	w.wechat.finish(no)
+	w.notify("late", no)
+	w.settle(tenDays)
+	w.wantState(id, Unwound, LatePayment)
+	w.auditEnd()
+}
+
+// TestNoCallbackAtAll: polling alone ends every order.
+func TestNoCallbackAtAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := paid(w)
+	w.settle(time.Hour)
+	w.wantState(id, Completed, "")
+	if len(w.store.notices) != 0 {
+		t.Error("there were notices")
+	}
+}
+
+// TestThreeStates: every combination of WeChat's three states, for an order with cash and for one without, and where it ends when the centre
+// says what goes with it (wechat-med-ins.md §d.3). The table is testdata/three-states.golden.
+func TestThreeStates(t *testing.T) {
+	t.Parallel()
+	var table strings.Builder
+	for _, cash := range []bool{true, false} {
+		for _, mix := range []string{payment.MixCreated, payment.MixSuccess, payment.MixFail, payment.MixRefund, "MIX_PAY_USER_PAYING", "UNKNOWN_MIX_PAY_STATUS"} {
+			for _, self := range []string{payment.SelfCreated, payment.SelfSuccess, payment.SelfRefund, payment.SelfFail, payment.SelfNone, "UNKNOWN_SELF_PAY_STATUS"} {
+				for _, ins := range []string{payment.InsCreated, payment.InsSuccess, payment.InsRefund, payment.InsFail, payment.InsNone, "UNKNOWN_MED_INS_PAY_STATUS"} {
+					o := threeStates(t, cash, mix, self, ins)
+					fmt.Fprintf(&table, "%-14s %-22s %-23s %-26s -> %s %s\n", map[bool]string{true: "with cash", false: "insurance only"}[cash], mix, self, ins,
+						o.State, o.Cause)
+				}
+			}
+		}
+	}
+	golden(t, "three-states.golden", table.String())
+}
+
+// threeStates plays one combination: cash order and centre hold what WeChat says of them.
+func threeStates(t *testing.T, cash bool, mix, self, ins string) *Order {
+	t.Helper()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	if !cash {
+		noCash(w)
+	}
+	id := confirmed(w)
+	no := w.order(id).MixedOrder().OutTradeNo
+	m := w.wechat.mixed.orders[no]
+	u, c := w.centre.uploads[m.in.PayOrderID], w.wechat.orders[no]
+	m.mix, m.self, m.ins, w.outside = mix, self, ins, true
+	switch mix {
+	case payment.MixSuccess, payment.MixRefund:
+		m.paidAt = w.clock.Now()
+	}
+	switch ins {
+	case payment.InsSuccess:
+		u.stas = settlement.AllDone
+	case payment.InsRefund:
+		u.stas = settlement.InsuranceRefunded
+	case payment.InsFail:
+		u.stas, m.reason = settlement.SettleFailed, "结算失败"
+	}
+	if c != nil && (self == payment.SelfSuccess || self == payment.SelfRefund) {
+		c.state, c.paidAt, c.number = payment.Success, w.clock.Now(), "42000"
+		if self == payment.SelfRefund {
+			c.state, c.refunded = payment.TradeRefunded, c.total
+		}
+	}
+	w.settle(tenDays)
+	o := w.order(id)
+	if !o.State.Final() && o.State != InReview {
+		t.Errorf("%s %s %s ends in %s\n%s", mix, self, ins, o.State, strings.Join(w.log, "\n"))
+	}
+	return o
+}
