@@ -27,6 +27,8 @@ const cannotClose = "268560650"
 type doing struct {
 	name    string
 	refused func(code, number string) *fault.Error // nil: the code says nothing about this call
+	// explained is refused for calls whose meaning hangs on more than the known codes; nil: it decides nothing.
+	explained func(status int, code, number, message string) *fault.Error
 }
 
 // known are the codes of a refusal that WeChat Pay is known to decide by, with underscores removed (wechat-pay.md §2.8). What is
@@ -140,6 +142,12 @@ func explain(what doing, result *core.APIResult, err error, sent *atomic.Bool) e
 func refusal(what doing, api *core.APIError) error {
 	code, number := plain(api.Code), numberOf(api.Header)
 	cause := fmt.Errorf("%s: status %d, code %s, number %s", what.name, api.StatusCode, printable(api.Code), number)
+	if what.explained != nil {
+		if meaning := what.explained(api.StatusCode, api.Code, number, api.Message); meaning != nil {
+			return meaning.Because(cause)
+		}
+		return payment.ErrUnknown.Because(cause)
+	}
 	if api.StatusCode < 400 || api.StatusCode > 499 || api.StatusCode == http.StatusTooManyRequests || !known[code] {
 		return payment.ErrUnknown.Because(cause)
 	}

@@ -55,7 +55,7 @@ func (c *Client) bill(ctx context.Context, name, path string) ([]byte, error) {
 		HashValue   string `json:"hash_value"`
 		DownloadURL string `json:"download_url"`
 	}
-	what := doing{name, refusedBill}
+	what := doing{name: name, refused: refusedBill}
 	if err := c.get(ctx, what, path, &offer); err != nil {
 		return nil, err
 	}

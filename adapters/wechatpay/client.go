@@ -49,6 +49,7 @@ type Config struct {
 	OldAPIv3Key         sensitive.Key     // optional: still opens notices while the key is being changed
 	PayNotifyURL        string            // https, without query
 	RefundNotifyURL     string            // likewise
+	MedIns              *MedIns           // the mixed order; nil: not used here
 	BaseURL             string            // another host, for the sandbox or an egress proxy; empty: the true one
 	Timeout             time.Duration     // of one call; 0: ten seconds
 	Clock               clock.Clock       // deadlines, and the time stamp of the cashier
@@ -59,6 +60,7 @@ type Config struct {
 // Client is WeChat Pay for one merchant. It is a payment.Gateway and may be shared by goroutines.
 type Client struct {
 	cfg     Config
+	public  *rsa.PublicKey // WeChat Pay's, named PublicKeyID: encrypts personal data
 	api     *core.Client
 	files   *core.Client // for bills, whose answers carry no signature
 	notices []*notify.Handler
@@ -88,7 +90,14 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg}
+	if cfg.MedIns != nil {
+		medIns := *cfg.MedIns
+		if err := medIns.check(); err != nil {
+			return nil, fmt.Errorf("wechat pay: %w", err)
+		}
+		cfg.MedIns = &medIns
+	}
+	c := &Client{cfg: cfg, public: public}
 	if err := c.connect(base, private, public); err != nil {
 		return nil, err
 	}

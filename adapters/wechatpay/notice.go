@@ -79,6 +79,11 @@ func (c *Client) check(opened *notify.Request) (noticeContent, error) {
 	switch {
 	case opened.ID == "" || opened.EventType == "":
 		return content, errors.New("without id or event_type")
+	case strings.HasPrefix(opened.EventType, "MEDICAL_INSURANCE."):
+		if (content.AppID != "" && content.AppID != c.cfg.AppID) || content.OutTradeNo == "" {
+			return content, errors.New("for another appid, or without our number")
+		}
+		return content, nil
 	case !refund && !strings.HasPrefix(opened.EventType, "TRANSACTION."):
 		return content, nil // an event of another product; the callback's owner decides
 	case content.MchID != c.cfg.MchID || (content.AppID != "" && content.AppID != c.cfg.AppID):

@@ -131,7 +131,11 @@ func TestNoticeTable(t *testing.T) {
 		{"another appid", sign(event("TRANSACTION.SUCCESS", strings.Replace(content, testApp, "wx", 1))),
 			event("TRANSACTION.SUCCESS", strings.Replace(content, testApp, "wx", 1)), false},
 		{"refund without its number", sign(event("REFUND.SUCCESS", content)), event("REFUND.SUCCESS", content), false},
-		{"event of another product", sign(event("MEDICAL_INSURANCE.SUCCESS", `{"out_trade_no":"`+order1+`"}`)),
+		{"a mixed order of another appid", sign(event("MEDICAL_INSURANCE.SUCCESS", `{"appid":"wx9","out_trade_no":"`+order1+`"}`)),
+			event("MEDICAL_INSURANCE.SUCCESS", `{"appid":"wx9","out_trade_no":"`+order1+`"}`), false},
+		{"a mixed order without our number", sign(event("MEDICAL_INSURANCE.SUCCESS", `{"appid":"`+testApp+`"}`)),
+			event("MEDICAL_INSURANCE.SUCCESS", `{"appid":"`+testApp+`"}`), false},
+		{"a mixed order", sign(event("MEDICAL_INSURANCE.SUCCESS", `{"out_trade_no":"`+order1+`"}`)),
 			event("MEDICAL_INSURANCE.SUCCESS", `{"out_trade_no":"`+order1+`"}`), true},
 	}
 	cfg := config(clock.NewFake(start), nil)

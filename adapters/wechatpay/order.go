@@ -85,7 +85,7 @@ func (c *Client) Prepay(ctx context.Context, body []byte) (string, error) {
 	var answer struct {
 		PrepayID string `json:"prepay_id"`
 	}
-	what := doing{"prepay", refusedPrepay}
+	what := doing{name: "prepay", refused: refusedPrepay}
 	if err := c.post(ctx, what, "/v3/pay/transactions/jsapi", http.StatusOK, body, &answer); err != nil {
 		return "", err
 	}
@@ -125,7 +125,7 @@ type transaction struct {
 // Query asks by our number (查询订单). Errors: ErrOrderNotExist, ErrNotSent, ErrUnknown; an answer about another merchant, appid or
 // order is ErrUnknown.
 func (c *Client) Query(ctx context.Context, outTradeNo string) (payment.Transaction, error) {
-	what := doing{"query", refusedQuery}
+	what := doing{name: "query", refused: refusedQuery}
 	var t transaction
 	path := "/v3/pay/transactions/out-trade-no/" + url.PathEscape(outTradeNo) + "?mchid=" + url.QueryEscape(c.cfg.MchID)
 	if err := c.get(ctx, what, path, &t); err != nil {
@@ -169,5 +169,5 @@ func (c *Client) Close(ctx context.Context, outTradeNo string) error {
 		MchID string `json:"mchid"`
 	}{c.cfg.MchID})
 	path := "/v3/pay/transactions/out-trade-no/" + url.PathEscape(outTradeNo) + "/close"
-	return c.post(ctx, doing{"close", refusedClose}, path, http.StatusNoContent, body, nil)
+	return c.post(ctx, doing{name: "close", refused: refusedClose}, path, http.StatusNoContent, body, nil)
 }

@@ -61,7 +61,7 @@ func (c *Client) Refund(ctx context.Context, body []byte) (payment.RefundStatus,
 	if json.Unmarshal(body, &asked) != nil || asked.OutRefundNo == "" {
 		return payment.RefundStatus{}, ErrRequest.At("out_refund_no")
 	}
-	what := doing{"refund", refusedRefund}
+	what := doing{name: "refund", refused: refusedRefund}
 	var answer refundAnswer
 	if err := c.post(ctx, what, "/v3/refund/domestic/refunds", http.StatusOK, body, &answer); err != nil {
 		return payment.RefundStatus{}, err
@@ -71,7 +71,7 @@ func (c *Client) Refund(ctx context.Context, body []byte) (payment.RefundStatus,
 
 // QueryRefund asks by our number (查询单笔退款). Errors: ErrRefundNotExist, ErrNotSent, ErrUnknown.
 func (c *Client) QueryRefund(ctx context.Context, outRefundNo string) (payment.RefundStatus, error) {
-	what := doing{"refund query", refusedRefundQuery}
+	what := doing{name: "refund query", refused: refusedRefundQuery}
 	var answer refundAnswer
 	if err := c.get(ctx, what, "/v3/refund/domestic/refunds/"+url.PathEscape(outRefundNo), &answer); err != nil {
 		return payment.RefundStatus{}, err

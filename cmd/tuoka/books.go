@@ -14,7 +14,9 @@ import (
 // books are the counterparts' truth, as far as it is compared. All amounts in fen.
 type books struct {
 	wechat  map[string]wechatBook // by out_trade_no
+	mixed   map[string]mixedBook  // by out_trade_no
 	insurer []insurerBook
+	uploads map[string]uploadBook // by pay_ord_id
 	his     []hisBook
 	locks   []hisLock
 	faults  []sandbox.Injection
@@ -32,6 +34,20 @@ type wechatBook struct {
 }
 
 func (b wechatBook) net() money.Fen { return b.PaidFen - b.RefundedFen - b.RefundingFen }
+
+// mixedBook is WeChat's record of a mixed order.
+type mixedBook struct {
+	OutTradeNo string    `json:"out_trade_no"`
+	PayOrderID string    `json:"pay_order_id"`
+	Mix        string    `json:"mix"`
+	CashFen    money.Fen `json:"cash_fen"`
+}
+
+// uploadBook is the mobile-payment centre's record of an upload.
+type uploadBook struct {
+	PayOrdID string `json:"pay_ord_id"`
+	OrdStas  int    `json:"ord_stas"`
+}
 
 type insurerBook struct {
 	SetlID      string    `json:"setl_id"`
@@ -61,27 +77,26 @@ type hisLock struct {
 
 // readBooks asks every simulator.
 func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
-	b := &books{wechat: map[string]wechatBook{}}
-	var pay struct {
-		Orders []wechatBook `json:"orders"`
-	}
+	b := &books{wechat: map[string]wechatBook{}, mixed: map[string]mixedBook{}, uploads: map[string]uploadBook{}}
 	var insurer struct {
 		Settlements []insurerBook `json:"settlements"`
+		Uploads     []uploadBook  `json:"uploads"`
 	}
-	var his struct {
-		Postings []hisBook `json:"postings"`
-		Locks    []hisLock `json:"locks"`
+	if err := c.sandbox(ctx, http.MethodGet, "/nhsa/truth", nil, &insurer); err != nil {
+		return nil, err
 	}
-	for name, into := range map[string]any{"wechatpay": &pay, "nhsa": &insurer, "his": &his} {
-		if err := c.sandbox(ctx, http.MethodGet, "/"+name+"/truth", nil, into); err != nil {
+	b.insurer = insurer.Settlements
+	for _, u := range insurer.Uploads {
+		b.uploads[u.PayOrdID] = u
+	}
+	counterparts := []string{"nhsa", "centre", "wechatmp"}
+	for _, h := range c.about.Hospitals {
+		counterparts = append(counterparts, h.Institution+"/wechatpay", h.Institution+"/his")
+		if err := c.readHospital(ctx, h.Institution, b); err != nil {
 			return nil, err
 		}
 	}
-	for _, o := range pay.Orders {
-		b.wechat[o.OutTradeNo] = o
-	}
-	b.insurer, b.his, b.locks = insurer.Settlements, his.Postings, his.Locks
-	for _, name := range []string{"wechatpay", "nhsa", "his", "wechatmp"} {
+	for _, name := range counterparts {
 		var f struct {
 			Injected []sandbox.Injection `json:"injected"`
 		}
@@ -91,6 +106,31 @@ func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
 		b.faults = append(b.faults, f.Injected...)
 	}
 	return b, nil
+}
+
+// readHospital asks the simulators that one hospital has alone.
+func (c *phoneClient) readHospital(ctx context.Context, id string, b *books) error {
+	var pay struct {
+		Orders []wechatBook `json:"orders"`
+		Mixed  []mixedBook  `json:"mixed"`
+	}
+	var his struct {
+		Postings []hisBook `json:"postings"`
+		Locks    []hisLock `json:"locks"`
+	}
+	for name, into := range map[string]any{"wechatpay": &pay, "his": &his} {
+		if err := c.sandbox(ctx, http.MethodGet, "/"+id+"/"+name+"/truth", nil, into); err != nil {
+			return err
+		}
+	}
+	for _, o := range pay.Orders {
+		b.wechat[o.OutTradeNo] = o
+	}
+	for _, m := range pay.Mixed {
+		b.mixed[m.OutTradeNo] = m
+	}
+	b.his, b.locks = append(b.his, his.Postings...), append(b.locks, his.Locks...)
+	return nil
 }
 
 // settleDown waits for the orders that are still under way when the last patient has gone.
@@ -142,6 +182,8 @@ type held struct {
 	payable, locked bool // a cash order that can still be paid; bills that the HIS still keeps for the order
 	trades, refunds []string
 	visits          []string
+	uploads         []string    // our numbers at the centre
+	mixed           []mixedBook // WeChat's records of our mixed orders, in the order they were made
 }
 
 func (r *result) take(p *player, after *books, known *ours) {
@@ -201,8 +243,18 @@ func holdings(o *orderView, b *books) held {
 			h.refunds = append(h.refunds, refund.OutRefundNo)
 		}
 	}
+	for _, m := range o.Mixed {
+		h.trades = append(h.trades, m.OutTradeNo)
+		book := b.mixed[m.OutTradeNo]
+		h.mixed = append(h.mixed, book)
+		open := b.uploads[book.PayOrderID].OrdStas <= 1 && book.Mix == "MIX_PAY_CREATED"
+		h.payable = h.payable || (open && (book.CashFen == 0 || b.wechat[m.OutTradeNo].State == "NOTPAY"))
+	}
 	for _, s := range o.Settlements {
 		h.visits = append(h.visits, s.VisitNo)
+		if s.OrderNo != "" {
+			h.uploads = append(h.uploads, s.OrderNo)
+		}
 	}
 	for _, s := range b.insurer {
 		if s.State == "in_force" && slices.Contains(h.visits, s.VisitNo) {
@@ -240,6 +292,9 @@ func (r *result) completed(o *orderView, h held) {
 			i.HospitalFen != s.Hospital {
 			r.find(o, "the insurer settled %+v, we hold %+v", i, s)
 		}
+	}
+	if n := len(h.mixed); n > 0 && h.mixed[n-1].Mix != "MIX_PAY_SUCCESS" {
+		r.find(o, "WeChat's mixed order is %s", h.mixed[n-1].Mix)
 	}
 	var want hisBook
 	if len(h.posted) == 1 {
@@ -283,6 +338,11 @@ func (r *result) over(o *orderView, h held) {
 // nothing: no side holds anything.
 func (r *result) nothing(o *orderView, h held) {
 	r.over(o, h)
+	for i, m := range h.mixed {
+		if m.Mix == "MIX_PAY_SUCCESS" {
+			r.find(o, "WeChat still shows mixed order %s as paid", o.Mixed[i].OutTradeNo)
+		}
+	}
 	if h.wechat != 0 || len(h.inForce) != 0 || len(h.posted) != 0 {
 		r.find(o, "WeChat holds %s, the insurer %d settlements, the HIS %d postings", h.wechat, len(h.inForce), len(h.posted))
 	}
@@ -290,8 +350,8 @@ func (r *result) nothing(o *orderView, h held) {
 
 // excused are the causes of a review whose very question is what that side holds.
 var excused = map[string][]string{
-	"wechat":  {"wechat_amounts", "wechat_refunded", "wechat_refund", "too_long"},
-	"insurer": {"insurer_unproved", "insurer_cancel_lost", "too_long"},
+	"wechat":  {"wechat_amounts", "wechat_refunded", "wechat_refund", "too_long", "wechat_med_amounts", "wechat_med_refunded", "wechat_centre"},
+	"insurer": {"insurer_unproved", "insurer_cancel_lost", "too_long", "centre_amounts", "centre_exception", "wechat_centre", "wechat_med_amounts"},
 	"his":     {"his_amounts", "too_long"},
 }
 
@@ -327,7 +387,7 @@ func (r *result) reviewed(o *orderView, h held) {
 // deserved: an order whose faults were only lost, late or doubled messages must have been completed.
 func (r *result) deserved(p *player, h held, faults []sandbox.Injection) {
 	o := &p.order
-	numbers := slices.Concat([]string{o.ID, p.role.PsnNo}, h.trades, h.refunds, h.visits, p.role.Bills)
+	numbers := slices.Concat([]string{o.ID, p.role.PsnNo}, h.trades, h.refunds, h.visits, h.uploads, p.role.Bills)
 	for _, f := range faults {
 		if !f.Fault.OnlyTransport() && f.Key != "" && slices.Contains(numbers, f.Key) {
 			return

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -12,16 +11,8 @@ import (
 func played() (*player, *books) {
 	s := parts{Pooled: 4000, Account: 1000, Cash: 3000, Uninsured: 2000}
 	o := orderView{ID: "1", State: "completed", TotalFen: 10000, ChargeFen: 5000, Split: s}
-	o.Payments = append(o.Payments, struct {
-		OutTradeNo string    `json:"out_trade_no"`
-		State      string    `json:"state"`
-		AmountFen  money.Fen `json:"amount_fen"`
-	}{"T1", "paid", 5000})
-	o.Settlements = append(o.Settlements, struct {
-		VisitNo string `json:"visit_no"`
-		SetlID  string `json:"setl_id"`
-		State   string `json:"state"`
-	}{"V1", "S1", "settled"})
+	o.Payments = []paymentView{{"T1", "paid", 5000}}
+	o.Settlements = []settlementView{{VisitNo: "V1", SetlID: "S1", State: "settled"}}
 	return &player{order: o, agreed: o, seed: 1}, &books{wechat: map[string]wechatBook{"T1": {OutTradeNo: "T1", State: "SUCCESS", PaidFen: 5000}},
 		insurer: []insurerBook{{SetlID: "S1", VisitNo: "V1", TotalFen: 8000, FundFen: 4000, AccountFen: 1000, CashFen: 3000, State: "in_force"}},
 		his:     []hisBook{{OrderNo: "1", TotalFen: 10000, Parts: s, SetlID: "S1", OutTradeNo: "T1", State: "posted"}},

@@ -14,8 +14,10 @@ import (
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
-// role is one person of the sandbox as the phone page and the pay command need it. Everybody in it is made up.
+// role is one person of the sandbox as the phone page and the pay command need it, at one hospital. Everybody in it is made up.
 type role struct {
+	Institution string `json:"institution"`
+
 	User      string   `json:"user"` // key at the mini-program simulator
 	OpenID    string   `json:"openid"`
 	Name      string   `json:"name"`
@@ -39,31 +41,35 @@ var insurances = map[string]nhsasim.Insurance{
 // seat gives the configuration's persons their places, at the first start. One that was killed half-way is taken up where it was: the
 // phone is the last to know a person.
 func (s *simulators) seat() error {
-	known, archives, dealt := map[string]bool{}, map[string]string{}, map[string]int{}
+	known := map[string]bool{}
 	for _, u := range s.mp.Users() {
 		known[u.ID] = true
 	}
-	for _, p := range s.his.Patients() {
-		archives[p.Name+" "+p.IDNo] = p.ID
-	}
-	for _, b := range s.his.Truth().Bills {
-		dealt[b.PatientID]++
-	}
-	for _, p := range s.persons() {
-		if known[p.Key] {
-			continue
+	for _, h := range s.hospitals {
+		archives, dealt := map[string]string{}, map[string]int{}
+		for _, p := range h.his.Patients() {
+			archives[p.Name+" "+p.IDNo] = p.ID
 		}
-		r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance, HISID: archives[p.Name+" "+p.IDNumber]}
-		bills := p.Bills[min(dealt[r.HISID], len(p.Bills)):]
-		if err := s.enter(&r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), bills); err != nil {
-			return fmt.Errorf("sandbox.persons %s: %w", p.Key, err)
+		for _, b := range h.his.Truth().Bills {
+			dealt[b.PatientID]++
+		}
+		for _, p := range s.persons() {
+			r := role{User: p.Key, Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance, HISID: archives[p.Name+" "+p.IDNumber]}
+			if r.HISID != "" && known[p.Key] {
+				continue
+			}
+			bills := p.Bills[min(dealt[r.HISID], len(p.Bills)):]
+			if err := s.enter(h, &r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), bills); err != nil {
+				return fmt.Errorf("sandbox.persons %s at %s: %w", p.Key, h.config.ID, err)
+			}
 		}
 	}
 	return nil
 }
 
 // enter makes all simulators know a person, those that do not yet: the HIS first, the phone last.
-func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills []uint64) error {
+func (s *simulators) enter(h *hospital, r *role, area string, balance, used money.Fen, bills []uint64) error {
+	r.Institution = h.config.ID
 	id, err := sensitive.ParseIDNumber(r.IDNumber)
 	if err != nil {
 		return err
@@ -72,13 +78,13 @@ func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills 
 	if !insured && r.Insurance != "none" {
 		return fmt.Errorf("insurance %q: employee, retired, civil, resident or none", r.Insurance)
 	}
-	p, err := s.his.AddPatient(hissim.Patient{ID: r.HISID, Name: r.Name, IDNo: r.IDNumber})
+	p, err := h.his.AddPatient(hissim.Patient{ID: r.HISID, Name: r.Name, IDNo: r.IDNumber})
 	if err != nil {
 		return err
 	}
 	r.HISID = p.ID
 	for _, seed := range bills {
-		dealt, err := s.his.Deal(p.ID, seed, 1)
+		dealt, err := h.his.Deal(p.ID, seed, 1)
 		if err != nil {
 			return err
 		}
@@ -94,7 +100,7 @@ func (s *simulators) enter(r *role, area string, balance, used money.Fen, bills 
 	if err != nil {
 		return err
 	}
-	r.OpenID = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
+	r.OpenID = u.OpenIDs[h.config.WechatMP.AppID]
 	return nil
 }
 
@@ -108,21 +114,25 @@ func (s *simulators) insure(r *role, id sensitive.IDNumber, cover nhsasim.Insura
 		Used: []nhsasim.Used{{Year: s.clock.Now().In(clock.Shanghai).Year(), InsuType: cover.InsuType, MedType: "11", Deductible: used}}})
 }
 
-// roles lists the configuration's persons for the phone page.
-func (s *simulators) roles() []role {
+// roles lists the configuration's persons for the phone page, as one hospital knows them.
+func (s *simulators) roles(institution string) ([]role, error) {
+	h, err := s.at(institution)
+	if err != nil {
+		return nil, err
+	}
 	openIDs, patients := map[string]string{}, map[string]string{}
 	for _, u := range s.mp.Users() {
-		openIDs[u.ID] = u.OpenIDs[s.config.Institutions[0].WechatMP.AppID]
+		openIDs[u.ID] = u.OpenIDs[h.config.WechatMP.AppID]
 	}
-	for _, p := range s.his.Patients() {
+	for _, p := range h.his.Patients() {
 		patients[p.IDNo] = p.ID
 	}
 	var list []role
 	for _, p := range s.persons() {
-		list = append(list, role{User: p.Key, OpenID: openIDs[p.Key], Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance,
+		list = append(list, role{Institution: h.config.ID, User: p.Key, OpenID: openIDs[p.Key], Name: p.Name, IDNumber: p.IDNumber, Phone: p.Phone, Insurance: p.Insurance,
 			Story: p.Story, HISID: patients[p.IDNumber], Bills: []string{}})
 	}
-	return list
+	return list, nil
 }
 
 func (s *simulators) persons() []config.Person {
@@ -135,15 +145,22 @@ func (s *simulators) persons() []config.Person {
 // castMax is how many players one call may ask for.
 const castMax = 5000
 
-// cast makes count new players, each with one bill of their own: the mixture of a hospital's morning, the same for the same seed. Their
+// cast makes count new players at a hospital, each with one bill of their own: the mixture of a hospital's morning, the same for the same seed. Their
 // identities follow the number of people so far, so that two runs never share a person's yearly counters.
-func (s *simulators) cast(count int, seed uint64) ([]role, error) {
+func (s *simulators) cast(institution string, count int, seed uint64) ([]role, error) {
+	h, err := s.at(institution)
+	if err != nil {
+		return nil, err
+	}
 	if count < 1 || count > castMax {
 		return nil, fmt.Errorf("count: 1 to %d", castMax)
 	}
 	s.casting.Lock()
 	defer s.casting.Unlock()
-	first := max(len(s.mp.Users()), len(s.his.Patients())) // after a kill the HIS may know more people than have a phone
+	first := len(s.mp.Users())
+	for _, h := range s.hospitals { // after a kill a HIS may know more people than have a phone
+		first = max(first, len(h.his.Patients()))
+	}
 	roles := make([]role, count)
 	for i := range roles {
 		n := first + i
@@ -151,7 +168,7 @@ func (s *simulators) cast(count int, seed uint64) ([]role, error) {
 		kind, balance, used := coverOf(draw)
 		roles[i] = role{User: "p" + strconv.Itoa(n), Name: playerName(draw, n), IDNumber: playerID(n), Phone: fmt.Sprintf("139%08d", n%100_000_000),
 			Insurance: kind}
-		if err := s.enter(&roles[i], "360100", balance, used, []uint64{draw >> 8}); err != nil {
+		if err := s.enter(h, &roles[i], "360100", balance, used, []uint64{draw >> 8}); err != nil {
 			return nil, err
 		}
 	}

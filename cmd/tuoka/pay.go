@@ -46,7 +46,7 @@ differs, or an order is still under way a minute after the last request.`,
 	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8080", "address of the sandbox: its API's or its phone's")
 	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 8, "how many of them at once")
-	cmd.Flags().StringVar(&f.route, "route", "all", "the institution's route: core, or all")
+	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
 	cmd.Flags().StringVar(&f.faults, "faults", "none", "none, mild or harsh")
 	cmd.Flags().DurationVar(&f.patience, "patience", time.Minute, "how long to wait for orders under way after the last request")
@@ -82,18 +82,19 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 	if f.orders < 1 || f.concurrency < 1 {
 		return errors.New("--orders and --concurrency must be at least 1")
 	}
-	if f.route != "all" && f.route != "core" {
-		return fmt.Errorf("--route %s: core or all", f.route)
-	}
 	level := sandbox.Level(f.faults)
 	c := newPhoneClient(f.server)
 	if err := c.findOut(ctx); err != nil {
 		return fmt.Errorf("no sandbox answers at %s: %w", f.server, err)
 	}
+	hospitals := c.about.on(f.route)
+	if len(hospitals) == 0 {
+		return fmt.Errorf("--route %s: no hospital of this sandbox is on it", f.route)
+	}
 	if err := c.setFaults(ctx, sandbox.None, f.seed); err != nil {
 		return err
 	}
-	roles, err := c.cast(ctx, f.orders, f.seed)
+	roles, err := c.castAll(ctx, hospitals, f.orders, f.seed)
 	if err != nil {
 		return err
 	}
@@ -344,11 +345,57 @@ func (c *phoneClient) setFaults(ctx context.Context, level sandbox.Level, seed u
 	return c.sandbox(ctx, http.MethodPut, "/faults", map[string]any{"level": level, "seed": seed}, nil)
 }
 
-func (c *phoneClient) cast(ctx context.Context, count int, seed uint64) (roles []role, err error) {
+// on lists the hospitals on a route; "all" are all.
+func (a *about) on(route string) []string {
+	var ids []string
+	for _, h := range a.Hospitals {
+		if route == "all" || h.Route == route {
+			ids = append(ids, h.Institution)
+		}
+	}
+	return ids
+}
+
+// appID is the mini program of a hospital.
+func (c *phoneClient) appID(institution string) string {
+	for _, h := range c.about.Hospitals {
+		if h.Institution == institution {
+			return h.AppID
+		}
+	}
+	return ""
+}
+
+// castAll makes players in equal parts for the hospitals, who come in turn.
+func (c *phoneClient) castAll(ctx context.Context, hospitals []string, count int, seed uint64) ([]role, error) {
+	var casts [][]role
+	for i, id := range hospitals {
+		n := count / len(hospitals)
+		if i < count%len(hospitals) {
+			n++
+		}
+		some, err := c.cast(ctx, id, n, seed)
+		if err != nil {
+			return nil, err
+		}
+		casts = append(casts, some)
+	}
+	var roles []role
+	for i := range casts[0] {
+		for _, some := range casts {
+			if i < len(some) {
+				roles = append(roles, some[i])
+			}
+		}
+	}
+	return roles, nil
+}
+
+func (c *phoneClient) cast(ctx context.Context, institution string, count int, seed uint64) (roles []role, err error) {
 	for len(roles) < count {
 		var some []role
 		n := min(castMax, count-len(roles))
-		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil {
+		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"institution": institution, "count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil {
 			return nil, err
 		}
 		roles = append(roles, some...)

@@ -21,11 +21,12 @@ var phonePage embed.FS
 //
 //	GET  /                     the page
 //	*    /api/                 our API, as the phone reaches it
-//	GET  /sandbox/about        addresses, institution and appid
-//	GET  /sandbox/roles        the people of the configuration
-//	POST /sandbox/cast         {"count","seed"}: new players with one bill each
-//	PUT  /sandbox/faults       {"level","seed"}: of all counterparts at once
-//	*    /sandbox/{name}/      the Control of one simulator: wechatpay, wechatmp, nhsa, his
+//	GET  /sandbox/about                    addresses and hospitals
+//	GET  /sandbox/roles?institution=h1     the people of the configuration, as that hospital knows them
+//	POST /sandbox/cast                     {"institution","count","seed"}: new players with one bill each
+//	PUT  /sandbox/faults                   {"level","seed"}: of all counterparts at once
+//	*    /sandbox/wechatmp/, /sandbox/nhsa/                        the Control of a simulator that all hospitals share
+//	*    /sandbox/{institution}/wechatpay/, /sandbox/{institution}/his/   and of those that one hospital has alone
 func (s *simulators) phone() http.Handler {
 	mux := http.NewServeMux()
 	files, _ := fs.Sub(phonePage, "phone") // the folder is embedded
@@ -33,16 +34,20 @@ func (s *simulators) phone() http.Handler {
 	api := &url.URL{Scheme: "http", Host: s.stage.addr(apiPort)}
 	mux.Handle("/api/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(api) }})
 	mux.HandleFunc("GET /sandbox/about", func(w http.ResponseWriter, _ *http.Request) { tell(w, s.about(), nil) })
-	mux.HandleFunc("GET /sandbox/roles", func(w http.ResponseWriter, _ *http.Request) { tell(w, s.roles(), nil) })
+	mux.HandleFunc("GET /sandbox/roles", func(w http.ResponseWriter, r *http.Request) {
+		roles, err := s.roles(r.URL.Query().Get("institution"))
+		tell(w, roles, err)
+	})
 	mux.HandleFunc("POST /sandbox/cast", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
-			Count int    `json:"count"`
-			Seed  uint64 `json:"seed"`
+			Institution string `json:"institution"`
+			Count       int    `json:"count"`
+			Seed        uint64 `json:"seed"`
 		}
 		if !hear(w, r, &in) {
 			return
 		}
-		roles, err := s.cast(in.Count, in.Seed)
+		roles, err := s.cast(in.Institution, in.Count, in.Seed)
 		tell(w, roles, err)
 	})
 	mux.HandleFunc("PUT /sandbox/faults", func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +64,11 @@ func (s *simulators) phone() http.Handler {
 		}
 		tell(w, map[string]any{"level": in.Level, "seed": in.Seed}, errors.Join(errs...))
 	})
-	for name, h := range map[string]http.Handler{"wechatpay": s.pay.Control(), "wechatmp": s.mp.Control(), "nhsa": s.nhsa.Control(), "his": s.his.Control()} {
+	controls := map[string]http.Handler{"wechatmp": s.mp.Control(), "nhsa": s.nhsa.Control()}
+	for _, h := range s.hospitals {
+		controls[h.config.ID+"/wechatpay"], controls[h.config.ID+"/his"] = h.pay.Control(), h.his.Control()
+	}
+	for name, h := range controls {
 		mux.Handle("/sandbox/"+name+"/", http.StripPrefix("/sandbox/"+name, h))
 	}
 	return mux
@@ -77,20 +86,30 @@ func policed(next http.Handler) http.Handler {
 
 // about is where everything is.
 type about struct {
-	API         string `json:"api"`
-	Phone       string `json:"phone"`
-	Ops         string `json:"ops"`
-	Docs        string `json:"docs"`
+	API       string `json:"api"`
+	Phone     string `json:"phone"`
+	Ops       string `json:"ops"`
+	Docs      string `json:"docs"`
+	TimeScale int64  `json:"time_scale"`
+
+	Hospitals []hospitalAbout `json:"hospitals"`
+}
+
+// hospitalAbout is one hospital of the sandbox.
+type hospitalAbout struct {
 	Institution string `json:"institution"`
 	Hospital    string `json:"hospital"`
+	Route       string `json:"route"`
 	AppID       string `json:"app_id"`
-	TimeScale   int64  `json:"time_scale"`
 }
 
 func (s *simulators) about() about {
-	in := &s.config.Institutions[0]
-	return about{API: s.stage.url(apiPort), Phone: s.stage.url(phonePort), Ops: s.stage.url(opsPort), Docs: s.stage.url(apiPort) + "/docs/",
-		Institution: in.ID, Hospital: in.Name, AppID: in.WechatMP.AppID, TimeScale: s.config.TimeScale}
+	a := about{API: s.stage.url(apiPort), Phone: s.stage.url(phonePort), Ops: s.stage.url(opsPort), Docs: s.stage.url(apiPort) + "/docs/",
+		TimeScale: s.config.TimeScale}
+	for _, h := range s.hospitals {
+		a.Hospitals = append(a.Hospitals, hospitalAbout{h.config.ID, h.config.Name, h.config.Route, h.config.WechatMP.AppID})
+	}
+	return a
 }
 
 func hear(w http.ResponseWriter, r *http.Request, in any) bool {

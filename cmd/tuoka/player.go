@@ -27,27 +27,35 @@ type parts struct {
 
 // orderView is the order resource, as far as a player reads it.
 type orderView struct {
-	ID         string    `json:"id"`
+	ID          string           `json:"id"`
+	State       string           `json:"state"`
+	Cause       string           `json:"cause"`
+	Version     int64            `json:"version"`
+	NextAction  string           `json:"next_action"`
+	TotalFen    money.Fen        `json:"total_fen"`
+	ChargeFen   money.Fen        `json:"charge_fen"`
+	Split       parts            `json:"split"`
+	Payments    []paymentView    `json:"payments"`
+	Mixed       []mixedView      `json:"mixed"`
+	Settlements []settlementView `json:"settlements"`
+}
+
+type paymentView struct {
+	OutTradeNo string    `json:"out_trade_no"`
 	State      string    `json:"state"`
-	Cause      string    `json:"cause"`
-	Version    int64     `json:"version"`
-	NextAction string    `json:"next_action"`
-	TotalFen   money.Fen `json:"total_fen"`
-	ChargeFen  money.Fen `json:"charge_fen"`
-	Split      parts     `json:"split"`
-	Payments   []struct {
-		OutTradeNo string    `json:"out_trade_no"`
-		State      string    `json:"state"`
-		AmountFen  money.Fen `json:"amount_fen"`
-	} `json:"payments"`
-	Settlements []struct {
-		VisitNo string `json:"visit_no"`
-		SetlID  string `json:"setl_id"`
-		State   string `json:"state"`
-	} `json:"settlements"`
-	Bills []struct {
-		No string `json:"bill_no"`
-	} `json:"bills"`
+	AmountFen  money.Fen `json:"amount_fen"`
+}
+
+type mixedView struct {
+	OutTradeNo string `json:"out_trade_no"`
+	State      string `json:"state"`
+}
+
+type settlementView struct {
+	OrderNo string `json:"order_no"` // at the mobile-payment centre
+	VisitNo string `json:"visit_no"`
+	SetlID  string `json:"setl_id"`
+	State   string `json:"state"`
 }
 
 func (o *orderView) over() bool {
@@ -124,14 +132,14 @@ func (p *player) login(ctx context.Context) error {
 	var code struct {
 		Code string `json:"code"`
 	}
-	if err := p.client.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": p.role.User}, &code); err != nil {
+	if err := p.client.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": p.role.User, "appid": p.client.appID(p.role.Institution)}, &code); err != nil {
 		return err
 	}
 	var session struct {
 		Token string `json:"token"`
 	}
 	p.token = ""
-	err := p.call(ctx, http.MethodPost, "/sessions", map[string]string{"institution": p.client.about.Institution, "code": code.Code}, &session)
+	err := p.call(ctx, http.MethodPost, "/sessions", map[string]string{"institution": p.role.Institution, "code": code.Code}, &session)
 	p.token = session.Token
 	return err
 }
@@ -201,7 +209,8 @@ func (p *player) authorise(ctx context.Context) error {
 	var code struct {
 		AuthCode string `json:"authCode"`
 	}
-	if err := p.client.sandbox(ctx, http.MethodPost, "/wechatmp/authorise", map[string]string{"user": p.role.User, "query": query}, &code); err != nil {
+	if err := p.client.sandbox(ctx, http.MethodPost, "/wechatmp/authorise",
+		map[string]string{"user": p.role.User, "appid": p.client.appID(p.role.Institution), "query": query}, &code); err != nil {
 		return err
 	}
 	return p.call(ctx, http.MethodPost, "/patients/"+p.patient+"/insurance-binding", map[string]string{"auth_code": code.AuthCode}, nil)
@@ -224,6 +233,10 @@ func (p *player) payBill(ctx context.Context) error {
 				return err
 			}
 			key = p.client.chance.Nonce(24)
+		case "authorise":
+			if err := p.renew(ctx); err != nil {
+				return err
+			}
 		case "pay":
 			if err := p.cashier(ctx); err != nil {
 				return err
@@ -235,6 +248,21 @@ func (p *player) payBill(ctx context.Context) error {
 		if err := p.look(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// renew authorises anew for an order that waits for it. What it answers the order tells better.
+func (p *player) renew(ctx context.Context) error {
+	if err := p.persist(ctx, p.authorise); err != nil {
+		return err
+	}
+	a, err := p.client.ask(ctx, http.MethodPost, "/api/v1/orders/"+p.order.ID+"/authorisation", p.token, "", nil)
+	if err != nil {
+		return err
+	}
+	if a.status >= 400 && a.status != http.StatusConflict {
+		return fmt.Errorf("authorise anew: status %d %s", a.status, a.problem())
 	}
 	return nil
 }
@@ -321,7 +349,11 @@ func (p *player) cashier(ctx context.Context) error {
 		return err
 	}
 	args["openid"] = p.role.OpenID
-	paid, err := p.client.ask(ctx, http.MethodPost, "/sandbox/wechatpay/pay", "", "", args)
+	door := "/pay"
+	if args["mixTradeNo"] != "" {
+		door, args["appId"] = "/pay-mixed", p.client.appID(p.role.Institution)
+	}
+	paid, err := p.client.ask(ctx, http.MethodPost, "/sandbox/"+p.role.Institution+"/wechatpay"+door, "", "", args)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func longPoll(t *testing.T, phone string) <-chan error {
 	if err := c.findOut(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	roles, err := c.cast(t.Context(), 1, 5)
+	roles, err := c.cast(t.Context(), "h1", 1, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestServeRefuses(t *testing.T) {
 // TestPortInUse is one clear error.
 func TestPortInUse(t *testing.T) {
 	base := freeBase(t)
-	taken, err := listen(t.Context(), stage{base: base}.addr(hisPort))
+	taken, err := listen(t.Context(), stage{base: base}.addr(hisPort(1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,13 +128,21 @@ func (f serveFlags) load() (*config.Config, stage, error) {
 	if err != nil {
 		return nil, st, err
 	}
-	if err := st.claim(); err != nil {
+	if err := st.claim(hospitalsOf(cfg)); err != nil {
 		return nil, st, err
 	}
 	if err := cfg.CheckSecrets(); err != nil {
 		return nil, st, errors.Join(err, st.release())
 	}
 	return cfg, st, nil
+}
+
+func hospitalsOf(cfg *config.Config) []string {
+	ids := make([]string, len(cfg.Institutions))
+	for i := range cfg.Institutions {
+		ids[i] = cfg.Institutions[i].ID
+	}
+	return ids
 }
 
 func (f serveFlags) announce(out io.Writer, cfg *config.Config, sims *simulators) error {

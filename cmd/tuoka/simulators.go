@@ -21,31 +21,34 @@ import (
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
-// simulators are the counterparts of a sandbox, one hospital wide. They meet only through the small interfaces they declare.
+// simulators are the counterparts of a sandbox: one insurer and one WeChat for all hospitals, and for each hospital its merchant at WeChat
+// Pay and its HIS. They meet only through the small interfaces they declare.
 type simulators struct {
-	stage  stage
-	config *config.Config
-	clock  clock.Clock
-	source *clock.Source
-	plans  map[string]*sandbox.Plan
-	pay    *wechatpaysim.Sim
-	mp     *wechatmpsim.Sim
-	nhsa   *nhsasim.Sim
-	his    *hissim.Sim
-	busy   sync.WaitGroup
+	stage     stage
+	config    *config.Config
+	clock     clock.Clock
+	source    *clock.Source
+	plans     map[string]*sandbox.Plan
+	mp        *wechatmpsim.Sim
+	nhsa      *nhsasim.Sim
+	hospitals []*hospital // as the configuration lists them
+	busy      sync.WaitGroup
 
 	casting sync.Mutex // one cast at a time, so that no two get the same people
 }
 
-// merchantOpening is what the sandbox's merchant has at WeChat before the first payment.
+// hospital is what a sandbox plays of one hospital alone.
+type hospital struct {
+	config *config.Institution
+	pay    *wechatpaysim.Sim
+	his    *hissim.Sim
+}
+
+// merchantOpening is what a sandbox's merchant has at WeChat before the first payment.
 const merchantOpening money.Fen = 100_000_000
 
 // openSimulators replays the journals; persons of the configuration are added when they are new.
 func openSimulators(s stage, cfg *config.Config) (_ *simulators, err error) {
-	if len(cfg.Institutions) != 1 || cfg.Institutions[0].Insurer == nil {
-		return nil, errors.New("institutions: a sandbox plays exactly one, with an insurer")
-	}
-	in := &cfg.Institutions[0]
 	sims := &simulators{stage: s, config: cfg, clock: clock.Real{}, plans: map[string]*sandbox.Plan{}}
 	sims.source = clock.NewSource(sims.clock, clock.Nodes-1)
 	defer func() {
@@ -53,47 +56,118 @@ func openSimulators(s stage, cfg *config.Config) (_ *simulators, err error) {
 			err = errors.Join(err, sims.close())
 		}
 	}()
-	for _, name := range []string{"wechatpay", "wechatmp", "nhsa", "his"} {
-		if sims.plans[name], err = sandbox.NewPlan(sims.clock, s.journal(name+"-faults")); err != nil {
-			return nil, err
+	if err := sims.openWechat(); err != nil {
+		return nil, err
+	}
+	if err := sims.openInsurer(); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Institutions {
+		if err := sims.openHospital(&cfg.Institutions[i]); err != nil {
+			return nil, fmt.Errorf("institution %s: %w", cfg.Institutions[i].ID, err)
 		}
 	}
-	if err := sims.openWechat(in); err != nil {
-		return nil, err
-	}
-	if err := sims.openHospital(in); err != nil {
-		return nil, err
-	}
 	return sims, sims.seat()
+}
+
+// plan opens the fault plan of one counterpart.
+func (s *simulators) plan(name string) (*sandbox.Plan, error) {
+	p, err := sandbox.NewPlan(s.clock, s.stage.journal(name+"-faults"))
+	if err == nil {
+		s.plans[name] = p
+	}
+	return p, err
 }
 
 func (s *simulators) secret(name string) (sensitive.Key, error) {
 	return config.Secret(name, s.stage.key(name))
 }
 
-func (s *simulators) openWechat(in *config.Institution) error {
-	appSecret, err1 := s.secret("app_secret")
-	partnerSecret, err2 := s.secret("partner_secret")
-	apiv3, err3 := s.secret("api_v3_key")
-	platform, err4 := s.stage.private("wechatpay.pem")
-	merchant, err5 := s.stage.private("merchant.pem")
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+// openWechat opens the mini-program platform, which all hospitals share.
+func (s *simulators) openWechat() error {
+	partnerSecret, err := s.secret("partner_secret")
+	if err != nil {
 		return err
 	}
-	mp := in.WechatMP
-	var err error
-	if s.mp, err = wechatmpsim.New(wechatmpsim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("wechatmp"), Plan: s.plans["wechatmp"],
-		Apps: []wechatmpsim.App{{ID: mp.AppID, Secret: appSecret}}, Partners: []wechatmpsim.Partner{{ID: mp.PartnerID, Secret: partnerSecret}},
-		Institutions: []wechatmpsim.Institution{{AppID: mp.AppID, CityCode: mp.CityCode, Channel: mp.Channel, ChannelCert: mp.ChannelCert,
-			Code: mp.OrgCode, OrgAppID: mp.OrgAppID}}, PayAuthLife: mp.AuthLife}); err != nil {
+	cfg := wechatmpsim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("wechatmp")}
+	partners := map[string]bool{}
+	for i := range s.config.Institutions {
+		in := &s.config.Institutions[i]
+		secret, err := s.secret(own(in.ID, "app_secret"))
+		if err != nil {
+			return err
+		}
+		mp := in.WechatMP
+		cfg.Apps = append(cfg.Apps, wechatmpsim.App{ID: mp.AppID, Secret: secret})
+		if !partners[mp.PartnerID] {
+			partners[mp.PartnerID] = true
+			cfg.Partners = append(cfg.Partners, wechatmpsim.Partner{ID: mp.PartnerID, Secret: partnerSecret})
+		}
+		cfg.Institutions = append(cfg.Institutions, wechatmpsim.Institution{AppID: mp.AppID, CityCode: mp.CityCode, Channel: mp.Channel,
+			ChannelCert: mp.ChannelCert, Code: mp.OrgCode, OrgAppID: mp.OrgAppID})
+		cfg.PayAuthLife = max(cfg.PayAuthLife, mp.AuthLife)
+	}
+	if cfg.Plan, err = s.plan("wechatmp"); err != nil {
+		return err
+	}
+	if s.mp, err = wechatmpsim.New(cfg); err != nil {
 		return fmt.Errorf("wechat mini program: %w", err)
 	}
-	s.pay, err = wechatpaysim.New(wechatpaysim.Config{MchID: in.WechatPay.MchID, AppIDs: []string{mp.AppID}, APIv3Key: apiv3.Reveal(),
-		MerchantSerial: in.WechatPay.MerchantSerial, MerchantKey: public(merchant), KeyID: in.WechatPay.PublicKeyID, Key: platform,
-		Clock: s.clock, Source: s.source, Journal: s.stage.journal("wechatpay"), Plan: s.plans["wechatpay"], Notify: gateway{s.stage.addr(callbackPort), transport()},
-		KnownOpenID: s.knownOpenID, Opening: merchantOpening, Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true})
+	return nil
+}
+
+// openInsurer opens the insurance platform, which all hospitals share.
+func (s *simulators) openInsurer() error {
+	secret, err := s.secret("insurer_secret")
 	if err != nil {
+		return err
+	}
+	cfg := nhsasim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("nhsa"), Secret: secret, Authorisations: s.mp,
+		Institutions: map[string]nhsasim.Institution{}, Catalogue: map[string]nhsasim.Item{}}
+	for _, p := range hissim.PriceList() {
+		cfg.Catalogue[p.National] = nhsasim.Item{Class: map[string]string{"A": "01", "B": "02", "C": "03"}[p.Class], Kind: p.Category}
+	}
+	for i := range s.config.Institutions {
+		n := s.config.Institutions[i].Insurer
+		if n == nil {
+			return fmt.Errorf("institutions[%d].nhsa_core: a sandbox plays hospitals with an insurer", i)
+		}
+		cfg.PaasID = n.PaasID
+		cfg.Institutions[n.FixmedinsCode] = nhsasim.Institution{Name: n.FixmedinsName, Level: nhsasim.Level3, Area: n.MdtrtareaAdmvs}
+	}
+	if cfg.Plan, err = s.plan("nhsa"); err != nil {
+		return err
+	}
+	if s.nhsa, err = nhsasim.New(cfg); err != nil {
+		return fmt.Errorf("insurer: %w", err)
+	}
+	return nil
+}
+
+// openHospital opens what one hospital has alone.
+func (s *simulators) openHospital(in *config.Institution) error {
+	h := &hospital{config: in}
+	apiv3, err1 := s.secret(own(in.ID, "api_v3_key"))
+	platform, err2 := s.stage.private(own(in.ID, "wechatpay.pem"))
+	merchant, err3 := s.stage.private(own(in.ID, "merchant.pem"))
+	hisSecret, err4 := s.secret(own(in.ID, "his_secret"))
+	payPlan, err5 := s.plan(in.ID + "/wechatpay")
+	hisPlan, err6 := s.plan(in.ID + "/his")
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+		return err
+	}
+	var err error
+	if h.pay, err = wechatpaysim.New(wechatpaysim.Config{MchID: in.WechatPay.MchID, AppIDs: []string{in.WechatMP.AppID}, APIv3Key: apiv3.Reveal(),
+		MerchantSerial: in.WechatPay.MerchantSerial, MerchantKey: public(merchant), KeyID: in.WechatPay.PublicKeyID, Key: platform,
+		Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/wechatpay"), Plan: payPlan,
+		Notify: gateway{s.stage.addr(callbackPort), transport()}, KnownOpenID: s.knownOpenID, Opening: merchantOpening,
+		Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true}); err != nil {
 		return fmt.Errorf("wechat pay: %w", err)
+	}
+	s.hospitals = append(s.hospitals, h) // from here on close looks after it
+	if h.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
+		App: in.HIS.App, Secret: hisSecret, Institution: in.Name}); err != nil {
+		return fmt.Errorf("HIS: %w", err)
 	}
 	return nil
 }
@@ -111,67 +185,62 @@ func (s *simulators) knownOpenID(openID string) bool {
 	return false
 }
 
-func (s *simulators) openHospital(in *config.Institution) error {
-	insurerSecret, err1 := s.secret("insurer_secret")
-	hisSecret, err2 := s.secret("his_secret")
-	if err := errors.Join(err1, err2); err != nil {
-		return err
+// at finds a hospital; the first one without a name.
+func (s *simulators) at(institution string) (*hospital, error) {
+	for _, h := range s.hospitals {
+		if institution == "" || h.config.ID == institution {
+			return h, nil
+		}
 	}
-	items := map[string]nhsasim.Item{}
-	for _, p := range hissim.PriceList() {
-		items[p.National] = nhsasim.Item{Class: map[string]string{"A": "01", "B": "02", "C": "03"}[p.Class], Kind: p.Category}
-	}
-	n := in.Insurer
-	var err error
-	if s.nhsa, err = nhsasim.New(nhsasim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("nhsa"), Plan: s.plans["nhsa"],
-		Institutions: map[string]nhsasim.Institution{n.FixmedinsCode: {Name: n.FixmedinsName, Level: nhsasim.Level3, Area: n.MdtrtareaAdmvs}},
-		PaasID:       n.PaasID, Secret: insurerSecret, Catalogue: items, Authorisations: s.mp}); err != nil {
-		return fmt.Errorf("insurer: %w", err)
-	}
-	if s.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("his"), Plan: s.plans["his"],
-		App: in.HIS.App, Secret: hisSecret, Institution: in.Name}); err != nil {
-		return fmt.Errorf("HIS: %w", err)
-	}
-	return nil
+	return nil, fmt.Errorf("institution %q: not in this sandbox", institution)
 }
 
 // close ends the journals, after the notices under way.
 func (s *simulators) close() error {
 	s.busy.Wait()
 	var errs []error
-	if s.pay != nil {
-		errs = append(errs, s.pay.Close())
-	}
 	if s.mp != nil {
 		errs = append(errs, s.mp.Close())
 	}
 	if s.nhsa != nil {
 		errs = append(errs, s.nhsa.Close())
 	}
-	if s.his != nil {
-		errs = append(errs, s.his.Close())
+	for _, h := range s.hospitals {
+		errs = append(errs, h.pay.Close())
+		if h.his != nil {
+			errs = append(errs, h.his.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// serve opens the simulators' ports and the phone's, and sends WeChat's notices until the context ends.
+// serve opens the simulators' ports and the phone's, and sends their notices until the context ends.
 func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, error) {
-	run, err := newServers(ctx, log, map[string]http.Handler{
-		s.stage.addr(wechatPayPort): s.pay.Handler(),
-		s.stage.addr(wechatMPPort):  s.mp.Handler(),
-		s.stage.addr(insurerPort):   s.nhsa.Handler(),
-		s.stage.addr(hisPort):       s.his.Handler(),
-		s.stage.addr(phonePort):     s.phone(),
-	})
+	handlers := map[string]http.Handler{
+		s.stage.addr(wechatMPPort): s.mp.Handler(),
+		s.stage.addr(insurerPort):  s.nhsa.Handler(),
+		s.stage.addr(phonePort):    s.phone(),
+	}
+	for i, h := range s.hospitals {
+		handlers[s.stage.addr(wechatPayPort(i))], handlers[s.stage.addr(hisPort(i))] = h.pay.Handler(), h.his.Handler()
+	}
+	run, err := newServers(ctx, log, handlers)
 	if err != nil {
 		return nil, err
 	}
+	for _, h := range s.hospitals {
+		s.repeat(ctx, h.pay.Step)
+	}
+	return run, nil
+}
+
+// repeat does a simulator's own work, which nobody asks for, until the context ends.
+func (s *simulators) repeat(ctx context.Context, step func(context.Context) bool) {
 	s.busy.Go(func() {
 		for ctx.Err() == nil {
-			if !s.pay.Step(ctx) {
+			if !step(ctx) {
 				_ = s.clock.Sleep(ctx, 50*time.Millisecond)
 			}
 		}
 	})
-	return run, nil
 }

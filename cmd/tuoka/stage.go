@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/store"
 	"github.com/tuoka/tuoka/internal/vault"
 )
@@ -28,17 +30,26 @@ type stage struct {
 	lock *os.File // held while the process uses dir
 }
 
-// The ports of a sandbox, counted from its base.
+// The ports of a sandbox, counted from its base. After them each hospital has two of its own: its merchant at WeChat Pay, and its HIS.
 const (
 	apiPort = iota
 	callbackPort
 	opsPort
 	phonePort
-	wechatPayPort
 	wechatMPPort
 	insurerPort
-	hisPort
+	centrePort
+	sharedPorts
 )
+
+// mostHospitals is how many hospitals a sandbox plays.
+const mostHospitals = 4
+
+func wechatPayPort(hospital int) int { return sharedPorts + 2*hospital }
+func hisPort(hospital int) int       { return sharedPorts + 2*hospital + 1 }
+
+// ports is how many a sandbox of so many hospitals takes.
+func ports(hospitals int) int { return sharedPorts + 2*hospitals }
 
 func (s stage) addr(port int) string       { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.base+port)) }
 func (s stage) url(port int) string        { return "http://" + s.addr(port) }
@@ -65,15 +76,24 @@ func (s stage) sandboxConfig(path string) (*config.Config, error) {
 	cfg.Listen.API, cfg.Listen.Callback, cfg.Listen.Ops = s.addr(apiPort), s.addr(callbackPort), s.addr(opsPort)
 	cfg.Database = config.Database{DSN: filepath.Join(s.dir, "tuoka.db")}
 	cfg.Vault.MasterKeyFile = s.key("master.pem")
+	if n := len(cfg.Institutions); n > mostHospitals {
+		err = errors.Join(err, fmt.Errorf("institutions: a sandbox plays at most %d, not %d", mostHospitals, n))
+		cfg.Institutions = cfg.Institutions[:mostHospitals]
+	}
 	for i := range cfg.Institutions {
-		s.point(&cfg.Institutions[i])
+		s.point(i, &cfg.Institutions[i])
 	}
 	return cfg, errors.Join(err, cfg.Check())
 }
 
-// claim takes the folder for this process, since keys and journals have one writer, and makes the keys that are not there yet.
-func (s *stage) claim() error {
-	for _, dir := range []string{filepath.Join(s.dir, "keys"), filepath.Join(s.dir, "simulators")} {
+// claim takes the folder for this process, since keys and journals have one writer, and makes the keys of these hospitals that are not there
+// yet.
+func (s *stage) claim(hospitals []string) error {
+	dirs := []string{filepath.Join(s.dir, "keys"), filepath.Join(s.dir, "simulators")}
+	for _, hospital := range hospitals {
+		dirs = append(dirs, filepath.Join(s.dir, "simulators", hospital))
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("sandbox folder: %w", err)
 		}
@@ -83,7 +103,7 @@ func (s *stage) claim() error {
 		return fmt.Errorf("sandbox folder %s: %w", s.dir, err)
 	}
 	s.lock = lock
-	if err := s.makeKeys(); err != nil {
+	if err := s.makeKeys(hospitals); err != nil {
 		return errors.Join(fmt.Errorf("sandbox keys: %w", err), s.release())
 	}
 	return nil
@@ -97,16 +117,24 @@ func (s *stage) release() error {
 	return s.lock.Close()
 }
 
-// point turns an institution towards the simulators and their keys.
-func (s stage) point(in *config.Institution) {
+// own names a key of one hospital.
+func own(hospital, name string) string { return hospital + "_" + name }
+
+// point turns the i-th institution towards the simulators and their keys.
+func (s stage) point(i int, in *config.Institution) {
+	key := func(name string) string { return s.key(own(in.ID, name)) }
 	in.WechatMP.BaseURL, in.WechatMP.QueryURL = s.url(wechatMPPort), s.url(wechatMPPort)+"/api"
-	in.WechatMP.AppSecretFile, in.WechatMP.PartnerSecret = s.key("app_secret"), s.key("partner_secret")
-	in.WechatPay.BaseURL, in.WechatPay.NotifyBase = s.url(wechatPayPort), "https://callback.sandbox.invalid" // see gateway
-	in.WechatPay.MerchantKeyFile, in.WechatPay.PublicKeyFile = s.key("merchant.pem"), s.key("wechatpay_public.pem")
-	in.WechatPay.APIv3KeyFile = s.key("api_v3_key")
-	in.HIS.BaseURL, in.HIS.SecretFile = s.url(hisPort), s.key("his_secret")
+	in.WechatMP.AppSecretFile, in.WechatMP.PartnerSecret = key("app_secret"), s.key("partner_secret")
+	in.WechatPay.BaseURL, in.WechatPay.NotifyBase = s.url(wechatPayPort(i)), "https://callback.sandbox.invalid" // see gateway
+	in.WechatPay.MerchantKeyFile, in.WechatPay.PublicKeyFile = key("merchant.pem"), key("wechatpay_public.pem")
+	in.WechatPay.APIv3KeyFile = key("api_v3_key")
+	in.HIS.BaseURL, in.HIS.SecretFile = s.url(hisPort(i)), key("his_secret")
 	if in.Insurer != nil {
 		in.Insurer.BaseURL, in.Insurer.SecretFile = s.url(insurerPort), s.key("insurer_secret")
+	}
+	if in.Centre != nil {
+		in.Centre.BaseURL, in.Centre.AppSecretFile = s.url(centrePort), key("centre_app_secret")
+		in.Centre.PrivateKeyFile, in.Centre.PlatformKeyFile = key("centre_hospital"), s.key("centre_platform.pub")
 	}
 }
 
@@ -124,7 +152,7 @@ func (g gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // makeKeys makes what is missing; what is there is kept, so that a restart knows the same counterparts.
-func (s stage) makeKeys() error {
+func (s stage) makeKeys(hospitals []string) error {
 	err := s.makeFile("master.pem", func(path string) error {
 		_, err := vault.NewMasterKeyFile(path)
 		return err
@@ -132,16 +160,52 @@ func (s stage) makeKeys() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"app_secret", "partner_secret", "his_secret", "insurer_secret", "api_v3_key"} {
+	secrets := []string{"partner_secret", "insurer_secret"}
+	pairs := []string{"centre_platform"}
+	for _, hospital := range hospitals {
+		for _, name := range []string{"app_secret", "his_secret", "api_v3_key", "centre_app_secret"} {
+			secrets = append(secrets, own(hospital, name))
+		}
+		pairs = append(pairs, own(hospital, "centre_hospital"))
+		for _, name := range []string{"merchant", "wechatpay"} {
+			if err := s.makeRSA(own(hospital, name+".pem"), own(hospital, name+"_public.pem")); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range secrets {
 		err := s.makeFile(name, func(path string) error { return writeSecret(path, []byte(vault.RandomToken(24).Reveal())) })
 		if err != nil {
 			return err
 		}
 	}
-	if err := s.makeRSA("merchant.pem", "merchant_public.pem"); err != nil {
+	for _, name := range pairs {
+		if err := s.makeSM2(name, name+".pub"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeSM2 makes a key pair as the mobile-payment centre hands them out: the raw scalar and the raw point, in Base64.
+func (s stage) makeSM2(private, public string) error {
+	err := s.makeFile(private, func(path string) error {
+		return writeSecret(path, []byte(base64.StdEncoding.EncodeToString(gm.GenerateKey().Reveal())))
+	})
+	if err != nil {
 		return err
 	}
-	return s.makeRSA("wechatpay.pem", "wechatpay_public.pem")
+	return s.makeFile(public, func(path string) error {
+		secret, err := config.Secret(private, s.key(private))
+		if err != nil {
+			return err
+		}
+		key, err := gm.ParsePrivateKey(secret, gm.Base64)
+		if err != nil {
+			return err
+		}
+		return writeSecret(path, []byte(base64.StdEncoding.EncodeToString(key.Public().Bytes())))
+	})
 }
 
 // makeFile makes a key file unless it is there. It gets its name when it is whole: a process that was killed in between leaves nothing

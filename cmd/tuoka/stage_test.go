@@ -15,7 +15,7 @@ import (
 func claimed(t *testing.T, dir string) stage {
 	t.Helper()
 	st := stage{dir: dir, base: 8080}
-	if err := st.claim(); err != nil {
+	if err := st.claim([]string{"h1", "h2"}); err != nil {
 		t.Fatal(err)
 	}
 	return st
@@ -27,7 +27,7 @@ func TestKeysSurviveAKill(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"master.pem.new", "app_secret.new", "merchant.pem.new", "merchant_public.pem.new"} {
+	for _, name := range []string{"master.pem.new", "h1_app_secret.new", "h1_merchant.pem.new", "h1_merchant_public.pem.new"} {
 		if err := os.WriteFile(filepath.Join(dir, "keys", name), []byte("-----BEGIN PRI"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,13 +45,13 @@ func TestKeysSurviveAKill(t *testing.T) {
 		}
 		before[e.Name()] = secret.Reveal()
 	}
-	if len(before) != 10 {
-		t.Errorf("%d key files, want 10: %v", len(before), entries)
+	if len(before) != 25 {
+		t.Errorf("%d key files, want 25: %v", len(before), entries)
 	}
 	if err := st.release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(st.key("merchant_public.pem")); err != nil { // killed between the two halves of a pair
+	if err := os.Remove(st.key("h1_merchant_public.pem")); err != nil { // killed between the two halves of a pair
 		t.Fatal(err)
 	}
 	st = claimed(t, dir)
@@ -70,13 +70,13 @@ func TestOneProcessAFolder(t *testing.T) {
 	dir := t.TempDir()
 	st := claimed(t, dir)
 	other := stage{dir: dir, base: 9080}
-	if err := other.claim(); err == nil || !strings.Contains(err.Error(), store.ErrInUse.Code) {
+	if err := other.claim([]string{"h1", "h2"}); err == nil || !strings.Contains(err.Error(), store.ErrInUse.Code) {
 		t.Errorf("a second claim: %v, want %s", err, store.ErrInUse.Code)
 	}
 	if err := st.release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := other.claim(); err != nil {
+	if err := other.claim([]string{"h1", "h2"}); err != nil {
 		t.Errorf("after the first has left: %v", err)
 	}
 	if err := other.release(); err != nil {
@@ -101,7 +101,7 @@ func openStage(t *testing.T, st stage) *simulators {
 func TestSeatAfterAKill(t *testing.T) {
 	st := claimed(t, t.TempDir())
 	sims := openStage(t, st)
-	people, bills := sims.his.Patients(), len(sims.his.Truth().Bills)
+	people, bills := sims.hospitals[1].his.Patients(), len(sims.hospitals[1].his.Truth().Bills)
 	if err := sims.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +111,10 @@ func TestSeatAfterAKill(t *testing.T) {
 		}
 	}
 	sims = openStage(t, st)
-	if again := sims.his.Patients(); !slices.Equal(again, people) {
+	if again := sims.hospitals[1].his.Patients(); !slices.Equal(again, people) {
 		t.Errorf("the HIS has %d patients, want the same %d", len(again), len(people))
 	}
-	if n := len(sims.his.Truth().Bills); n != bills {
+	if n := len(sims.hospitals[1].his.Truth().Bills); n != bills {
 		t.Errorf("%d bills, want %d", n, bills)
 	}
 	if len(sims.mp.Users()) != len(sims.persons()) {
@@ -140,7 +140,7 @@ func TestCastsAtTheSameTime(t *testing.T) {
 	for i := range all {
 		wg.Go(func() {
 			var err error
-			if all[i], err = sims.cast(20, 7); err != nil {
+			if all[i], err = sims.cast([]string{"h1", "h2"}[i%2], 20, 7); err != nil {
 				t.Error(err)
 			}
 		})

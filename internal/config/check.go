@@ -136,9 +136,7 @@ func (c *Config) checkInstitutions(f *faults) {
 		seen[in.ID] = true
 		f.need(at+".name", in.Name)
 		f.need(at+".contact", in.Contact)
-		if in.Route != "core" {
-			f.add(at+".route", "must be core, is %q", in.Route)
-		}
+		c.checkRoute(f, at, in)
 		c.checkWechat(f, at, in)
 		c.checkURL(f, at+".his_rest.base_url", in.HIS.BaseURL, true)
 		f.need(at+".his_rest.app", in.HIS.App)
@@ -146,6 +144,125 @@ func (c *Config) checkInstitutions(f *faults) {
 		if in.Insurer != nil {
 			c.checkInsurer(f, at+".nhsa_core", in.Insurer)
 		}
+		if in.Centre != nil {
+			c.checkCentre(f, at+".nhsa_mobile", in.Centre)
+		}
+		if in.WechatPay.MedIns != nil {
+			c.checkMedIns(f, at+".wechat_pay.med_ins", in.WechatPay.MedIns)
+		}
+	}
+	c.checkOwn(f)
+}
+
+// checkRoute compares an institution's route with the counterparts that it names.
+func (c *Config) checkRoute(f *faults, at string, in *Institution) {
+	switch in.Route {
+	case "core":
+		if in.Centre != nil {
+			f.add(at+".nhsa_mobile", "is not used on route core")
+		}
+	case "mixed":
+		if in.Centre == nil {
+			f.add(at+".nhsa_mobile", "is missing: route mixed settles by the mobile-payment centre")
+		}
+		if in.WechatPay.MedIns == nil {
+			f.add(at+".wechat_pay.med_ins", "is missing: route mixed pays by WeChat's mixed order")
+		}
+	default:
+		f.add(at+".route", "must be core or mixed, is %q", in.Route)
+	}
+}
+
+// checkOwn refuses numbers that two institutions share: their money, notices and orders would be taken for each other's.
+func (c *Config) checkOwn(f *faults) {
+	for _, number := range []struct {
+		key string
+		of  func(in *Institution) string
+	}{
+		{"wechat_mp.app_id", func(in *Institution) string { return in.WechatMP.AppID }},
+		{"wechat_pay.mch_id", func(in *Institution) string { return in.WechatPay.MchID }},
+		{"nhsa_mobile.app_id", func(in *Institution) string {
+			if in.Centre == nil {
+				return ""
+			}
+			return in.Centre.AppID
+		}},
+	} {
+		seen := map[string]int{}
+		for i := range c.Institutions {
+			text := number.of(&c.Institutions[i])
+			if first, taken := seen[text]; taken && text != "" {
+				f.add(fmt.Sprintf("institutions[%d].%s", i, number.key), "is that of institutions[%d]: each has its own", first)
+				continue
+			}
+			seen[text] = i
+		}
+	}
+}
+
+// checkMedIns looks at the hospital's side of the mixed order.
+func (c *Config) checkMedIns(f *faults, at string, m *MedIns) {
+	f.need(at+".city_id", m.CityID)
+	f.need(at+".inst_no", m.InstNo)
+	if m.TestEnv && c.Mode == Production {
+		f.add(at+".test_env", "is not allowed in production: real cash would be taken for insurance booked in a test system")
+	}
+}
+
+// checkCentre looks at the mobile-payment centre.
+func (c *Config) checkCentre(f *faults, at string, n *NHSAMobile) {
+	c.checkURL(f, at+".base_url", n.BaseURL, true)
+	f.need(at+".app_id", n.AppID)
+	f.need(at+".app_secret_file", n.AppSecretFile)
+	f.need(at+".sm2_private_key_file", n.PrivateKeyFile)
+	f.need(at+".platform_public_key_file", n.PlatformKeyFile)
+	f.need(at+".org_codg", n.OrgCodg)
+	if n.AppID != "" && len(n.AppID) < 16 {
+		f.add(at+".app_id", "must have at least 16 characters: the cipher's key is made of them")
+	}
+	for _, choice := range []struct {
+		key, value string
+		of         []string
+	}{
+		{"timestamp_format", n.TimestampFormat, []string{"yyyyMMddHHmmss", "millis"}},
+		{"leaf_mode", n.LeafMode, []string{"string", "raw"}},
+		{"transport", n.Transport, []string{"sealed", "fsi_wrapped"}},
+		{"notify_mode", n.NotifyMode, []string{"sealed", "plain"}},
+		{"acct_used_flag", n.AccountUse, []string{"patient", "always", "never"}},
+		{"refund_credential", n.RefundCredential, []string{"payAuthNo", "ecToken"}},
+		{"refund_type", n.RefundType, []string{"HI", "ALL"}},
+	} {
+		if choice.value != "" && !slices.Contains(choice.of, choice.value) {
+			f.add(at+"."+choice.key, "must be %s, is %q", strings.Join(choice.of, " or "), choice.value)
+		}
+	}
+	for i, mode := range n.VerifyLeafModes {
+		if mode != "string" && mode != "raw" {
+			f.add(fmt.Sprintf("%s.verify_leaf_modes[%d]", at, i), "must be string or raw, is %q", mode)
+		}
+	}
+	for number := range n.Paths {
+		if !slices.Contains([]string{"6201", "6202", "6203", "6301", "6401"}, number) {
+			f.add(at+".paths."+number, "is not a transaction of the centre")
+		}
+	}
+	if n.NotifyMode == "plain" && len(n.NotifyFrom) == 0 {
+		f.add(at+".notify_from", "is missing: plain notices are taken from named networks only")
+	}
+	for i, network := range n.NotifyFrom {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			if _, err := netip.ParseAddr(network); err != nil {
+				f.add(fmt.Sprintf("%s.notify_from[%d]", at, i), "must be an address or a network, is %q", network)
+			}
+		}
+	}
+	for i, code := range n.SettledBy {
+		if code < 4 || code > 6 {
+			f.add(fmt.Sprintf("%s.settled_by[%d]", at, i), "must be 4, 5 or 6, is %d", code)
+		}
+	}
+	if n.UploadTries < 0 || n.UploadTries > 10 {
+		f.add(at+".upload_tries", "must be 0 to 10, is %d", n.UploadTries)
 	}
 }
 
@@ -154,7 +271,7 @@ func (c *Config) checkWechat(f *faults, at string, in *Institution) {
 	f.need(at+".wechat_mp.app_id", mp.AppID)
 	f.need(at+".wechat_mp.app_secret_file", mp.AppSecretFile)
 	c.checkURL(f, at+".wechat_mp.base_url", mp.BaseURL, false)
-	if in.Insurer != nil {
+	if in.Insured() {
 		c.checkURL(f, at+".wechat_mp.insurance_query_url", mp.QueryURL, true)
 		f.need(at+".wechat_mp.partner_id", mp.PartnerID)
 		f.need(at+".wechat_mp.partner_secret_file", mp.PartnerSecret)
@@ -264,6 +381,11 @@ func (c *Config) CheckSecrets() error {
 		try(at+".his_rest.secret_file", in.HIS.SecretFile)
 		if in.Insurer != nil {
 			try(at+".nhsa_core.secret_file", in.Insurer.SecretFile)
+		}
+		if in.Centre != nil {
+			try(at+".nhsa_mobile.app_secret_file", in.Centre.AppSecretFile)
+			try(at+".nhsa_mobile.sm2_private_key_file", in.Centre.PrivateKeyFile)
+			try(at+".nhsa_mobile.platform_public_key_file", in.Centre.PlatformKeyFile)
 		}
 	}
 	return errors.Join(errs...)

@@ -90,8 +90,12 @@ type Institution struct {
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
 	WechatPay WechatPay     `koanf:"wechat_pay"`
 	Insurer   *NHSACore     `koanf:"nhsa_core"`
+	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed
 	HIS       HISRest       `koanf:"his_rest"`
 }
+
+// Insured reports whether patients may pay by insurance here.
+func (in *Institution) Insured() bool { return in.Insurer != nil || in.Centre != nil }
 
 // WechatMP is the mini program and the national authorisation.
 type WechatMP struct {
@@ -121,6 +125,49 @@ type WechatPay struct {
 	OldAPIv3KeyFile string `koanf:"old_api_v3_key_file"`
 	NotifyBase      string `koanf:"notify_base"` // https address of our callback face, without path
 	BaseURL         string `koanf:"base_url"`    // sandbox only
+
+	MedIns *MedIns `koanf:"med_ins"` // the mixed order; on route mixed
+}
+
+// MedIns is what WeChat's mixed order (医保自费混合订单) says of the hospital.
+type MedIns struct {
+	CityID        string `koanf:"city_id"`        // Tencent's own code
+	InstNo        string `koanf:"inst_no"`        // 定点医药机构编号
+	ChannelNo     string `koanf:"channel_no"`     // where one was issued
+	OrderType     string `koanf:"order_type"`     // DIAG_PAY …
+	NoPassthrough bool   `koanf:"no_passthrough"` // leave passthrough_request_content out
+	TestEnv       bool   `koanf:"test_env"`       // the bureau's test system; refused in production
+}
+
+// NHSAMobile is the mobile-payment centre (医保移动支付中心). What the local bureau decides is a key with the safe default.
+type NHSAMobile struct {
+	BaseURL          string            `koanf:"base_url"`
+	Paths            map[string]string `koanf:"paths"` // by transaction: 6201, 6202, 6203, 6301, 6401
+	AppID            string            `koanf:"app_id"`
+	AppSecretFile    string            `koanf:"app_secret_file"`
+	PrivateKeyFile   string            `koanf:"sm2_private_key_file"`     // ours, Base64
+	PlatformKeyFile  string            `koanf:"platform_public_key_file"` // the centre's, Base64
+	SM2UserID        string            `koanf:"sm2_user_id"`              // default, appSecret, or the text itself
+	Version          string            `koanf:"envelope_version"`
+	TimestampFormat  string            `koanf:"timestamp_format"` // yyyyMMddHHmmss or millis
+	LeafMode         string            `koanf:"leaf_mode"`        // string or raw
+	VerifyLeafModes  []string          `koanf:"verify_leaf_modes"`
+	LowerCaseTypes   bool              `koanf:"lower_case_types"` // sm4 and sm2
+	Transport        string            `koanf:"transport"`        // sealed or fsi_wrapped
+	NotifyMode       string            `koanf:"notify_mode"`      // sealed or plain
+	NotifyFrom       []string          `koanf:"notify_from"`      // plain notices are taken from these networks only
+	OrgCodg          string            `koanf:"org_codg"`
+	OrgID            string            `koanf:"org_id"`
+	InsuCode         string            `koanf:"insu_code"`         // empty: the insured's area
+	Location         string            `koanf:"location"`          // longitude,latitude, where the patient tells none
+	AccountUse       string            `koanf:"acct_used_flag"`    // patient, always or never
+	RefundCredential string            `koanf:"refund_credential"` // payAuthNo or ecToken
+	RefundType       string            `koanf:"refund_type"`       // HI or ALL
+	AuthErrors       []string          `koanf:"auth_errors"`
+	SystemErrors     []string          `koanf:"system_errors"`
+	UploadTries      int               `koanf:"upload_tries"`
+	SettledBy        []int             `koanf:"settled_by"` // ordStas codes that count as settled
+	Family           bool              `koanf:"family"`     // 亲情付
 }
 
 // NHSACore is the insurer's core platform.

@@ -63,13 +63,43 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestRoutesAndCentre: a route names its counterparts, two hospitals share no number, and every choice of the centre is one that is known.
+func TestRoutesAndCentre(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(c *Config)
+		want   string
+	}{
+		"mixed without centre":      {func(c *Config) { c.Institutions[1].Centre = nil }, "institutions[1].nhsa_mobile: is missing"},
+		"mixed without med_ins":     {func(c *Config) { c.Institutions[1].WechatPay.MedIns = nil }, "institutions[1].wechat_pay.med_ins: is missing"},
+		"core with centre":          {func(c *Config) { c.Institutions[1].Route = "core" }, "institutions[1].nhsa_mobile: is not used"},
+		"one merchant for both":     {func(c *Config) { c.Institutions[1].WechatPay.MchID = c.Institutions[0].WechatPay.MchID }, "institutions[1].wechat_pay.mch_id: is that of institutions[0]"},
+		"one mini program":          {func(c *Config) { c.Institutions[1].WechatMP.AppID = c.Institutions[0].WechatMP.AppID }, "wechat_mp.app_id: is that of"},
+		"short app id":              {func(c *Config) { c.Institutions[1].Centre.AppID = "short" }, "nhsa_mobile.app_id: must have at least 16"},
+		"leaf mode":                 {func(c *Config) { c.Institutions[1].Centre.LeafMode = "x" }, "leaf_mode"},
+		"verify leaf mode":          {func(c *Config) { c.Institutions[1].Centre.VerifyLeafModes = []string{"x"} }, "verify_leaf_modes[0]"},
+		"path":                      {func(c *Config) { c.Institutions[1].Centre.Paths = map[string]string{"6302": "/x"} }, "paths.6302"},
+		"plain without networks":    {func(c *Config) { c.Institutions[1].Centre.NotifyMode = "plain" }, "notify_from: is missing"},
+		"no network":                {func(c *Config) { c.Institutions[1].Centre.NotifyFrom = []string{"here"} }, "notify_from[0]"},
+		"settled by refunded":       {func(c *Config) { c.Institutions[1].Centre.SettledBy = []int{7} }, "settled_by[0]"},
+		"uploads without end":       {func(c *Config) { c.Institutions[1].Centre.UploadTries = 100 }, "upload_tries"},
+		"test system in production": {func(c *Config) { c.Mode, c.Institutions[1].WechatPay.MedIns.TestEnv = Production, true }, "test_env: is not allowed"},
+	} {
+		c := parse(t, load(t, "sandbox.yaml"))
+		tt.change(c)
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q in it", name, err, tt.want)
+		}
+	}
+}
+
 // TestCheckReportsAllAtOnce breaks many things and expects every one named.
 func TestCheckReportsAllAtOnce(t *testing.T) {
 	c := parse(t, load(t, "sandbox.yaml"))
 	c.Mode, c.Node, c.Workers = Production, 4000, -1
 	c.Listen = Listen{API: "nonsense", Callback: "127.0.0.1:1", Ops: "127.0.0.1:1"}
 	in := &c.Institutions[0]
-	in.ID, in.Name, in.Route = "H 1", " ", "mixed"
+	in.ID, in.Name, in.Route = "H 1", " ", "bus"
 	in.WechatMP.BaseURL = "https://elsewhere.invalid"
 	in.WechatPay.PublicKeyID = "5157F09E"
 	in.WechatPay.NotifyBase = "http://pay.invalid?x=1"

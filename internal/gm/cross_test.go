@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"slices"
@@ -257,5 +258,22 @@ func TestOpenSSL(t *testing.T) {
 	}
 	if _, err := ParsePublicKey(read("p256-spki.pem"), PEM); err == nil {
 		t.Error("p256-spki.pem is taken for an SM2 key")
+	}
+}
+
+// TestOtherUserID: a signature holds under its own user id alone.
+func TestOtherUserID(t *testing.T) {
+	t.Parallel()
+	k := GenerateKey()
+	msg := []byte("用户标识")
+	sig, err := SignRawAs(k, "4117E877F5FA0A01", msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !VerifyRawAs(k.Public(), "4117E877F5FA0A01", msg, sig) || VerifyRaw(k.Public(), msg, sig) || VerifyRawAs(k.Public(), "", msg, sig) {
+		t.Error("the user id does not count")
+	}
+	if _, err := SignRawAs(k, "", msg); !errors.Is(err, ErrInput) {
+		t.Errorf("no user id: %v", err)
 	}
 }

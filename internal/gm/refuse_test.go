@@ -61,7 +61,7 @@ func TestVerifyRefuses(t *testing.T) {
 func thirdInteger(t *testing.T, msg []byte) []byte {
 	t.Helper()
 	for range 100_000 {
-		r, s, err := sign(standardKey(t), msg, rand.Reader)
+		r, s, err := sign(standardKey(t), userID, msg, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -142,7 +142,7 @@ func TestSM2Standard(t *testing.T) {
 		t.Fatalf("public key = %x, want %x", got, want)
 	}
 	msg, sig := []byte("message digest"), unhex(t, standardR+standardS)
-	r, s, err := sign(k, msg, fixedK(t))
+	r, s, err := sign(k, userID, msg, fixedK(t))
 	if err != nil {
 		t.Fatal(err)
 	}

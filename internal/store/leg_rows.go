@@ -42,6 +42,23 @@ type settlementRow struct {
 	ClrWay           string `gorm:"size:32"`
 	ClrType          string `gorm:"size:32"`
 	RefusalSealed    []byte
+	MedOrgOrd        *string `gorm:"size:64"`
+	PayOrdID         *string `gorm:"size:64"`
+	PayTokenSealed   []byte
+	ECTokenSealed    []byte `gorm:"column:ec_token_sealed"`
+	RevsTokenSealed  []byte
+	UploadedUS       int64
+	OrgBizSer        *string `gorm:"size:64"`
+	FeeSumFen        int64
+	FundPayFen       int64
+	PsnAcctPayFen    int64
+	OthFeeFen        int64
+	OwnPayFen        int64
+	OrdStas          int64
+	AppRefdSn        *string `gorm:"size:64"`
+	AppRefdUS        int64   `gorm:"column:app_refd_us"`
+	HandedOver       bool
+	Doubts           int64
 	MAC              string `gorm:"size:80"`
 }
 
@@ -56,7 +73,9 @@ func settlementMoves() []string {
 		"foreseen_hospital_borne_fen", "foreseen_cash_fen", "foreseen_uninsured_fen", "balance_fen", "msg_id", "lost_msg_id", "settles",
 		"restores", "asked_until_us", "setl_id", "actual_pooled_fund_fen", "actual_other_fund_fen", "actual_account_fen",
 		"actual_family_account_fen", "actual_hospital_borne_fen", "actual_cash_fen", "actual_uninsured_fen", "settled_us", "clr_optins",
-		"clr_way", "clr_type", "refusal_sealed"}
+		"clr_way", "clr_type", "refusal_sealed", "med_org_ord", "pay_ord_id", "pay_token_sealed", "ec_token_sealed", "revs_token_sealed",
+		"uploaded_us", "org_biz_ser", "fee_sum_fen", "fund_pay_fen", "psn_acct_pay_fen", "oth_fee_fen", "own_pay_fen", "ord_stas",
+		"app_refd_sn", "app_refd_us", "handed_over", "doubts"}
 }
 
 // settlementRowOf maps an attempt as it will be stored: with its next version.
@@ -70,6 +89,10 @@ func (db *DB) settlementRowOf(o *order.Order, t *settlement.Settlement) (settlem
 		Foreseen: columnsOf(t.Foreseen), MsgID: orNull(t.MsgID), LostMsgID: orNull(t.LostMsgID), Settles: int64(t.Settles),
 		Restores: int64(t.Restores), AskedUntilUS: micros(t.AskedUntil), SetlID: orNull(t.SetlID), Actual: columnsOf(t.Actual),
 		SettledUS: micros(t.SettledAt), ClrOptins: t.ClrOptins, ClrWay: t.ClrWay, ClrType: t.ClrType,
+		MedOrgOrd: orNull(t.Upload.OrderNo), PayOrdID: orNull(t.Upload.PayOrdID), UploadedUS: micros(t.Upload.At), OrgBizSer: orNull(t.Serial),
+		FeeSumFen: int64(t.Figures.Total), FundPayFen: int64(t.Figures.Fund), PsnAcctPayFen: int64(t.Figures.Account),
+		OthFeeFen: int64(t.Figures.Other), OwnPayFen: int64(t.Figures.Cash), OrdStas: int64(t.OrdStas), AppRefdSn: orNull(t.RefundNo),
+		AppRefdUS: micros(t.RefundAt), HandedOver: t.HandedOver, Doubts: int64(t.Doubts),
 	}
 	if t.Balance != nil {
 		fen := int64(*t.Balance)
@@ -78,6 +101,9 @@ func (db *DB) settlementRowOf(o *order.Order, t *settlement.Settlement) (settlem
 	s := db.sealer(r.TableName(), r.ID)
 	r.PersonNoSealed = s.text("person_no_sealed", t.Visit.PersonNo)
 	r.RefusalSealed = s.text("refusal_sealed", t.Refusal)
+	r.PayTokenSealed = s.secret("pay_token_sealed", t.Upload.PayToken)
+	r.ECTokenSealed = s.secret("ec_token_sealed", t.Upload.ECToken)
+	r.RevsTokenSealed = s.secret("revs_token_sealed", t.RevsToken)
 	return r, s.err
 }
 
@@ -99,6 +125,13 @@ func (db *DB) settlementOf(r settlementRow) (*settlement.Settlement, error) {
 	t.AskedUntil, t.SettledAt = moment(r.AskedUntilUS), moment(r.SettledUS)
 	t.ClrOptins, t.ClrWay, t.ClrType = r.ClrOptins, r.ClrWay, r.ClrType
 	t.Refusal = s.openText("refusal_sealed", r.RefusalSealed)
+	t.Upload = settlement.Upload{OrderNo: orEmpty(r.MedOrgOrd), PayOrdID: orEmpty(r.PayOrdID), At: moment(r.UploadedUS),
+		PayToken: s.openToken("pay_token_sealed", r.PayTokenSealed), ECToken: s.openToken("ec_token_sealed", r.ECTokenSealed)}
+	t.RevsToken = s.openToken("revs_token_sealed", r.RevsTokenSealed)
+	t.Serial, t.RefundNo, t.RefundAt = orEmpty(r.OrgBizSer), orEmpty(r.AppRefdSn), moment(r.AppRefdUS)
+	t.Figures = settlement.Figures{Total: money.Fen(r.FeeSumFen), Fund: money.Fen(r.FundPayFen), Account: money.Fen(r.PsnAcctPayFen),
+		Other: money.Fen(r.OthFeeFen), Cash: money.Fen(r.OwnPayFen)}
+	t.OrdStas, t.HandedOver, t.Doubts = settlement.OrdStas(r.OrdStas), r.HandedOver, int(r.Doubts)
 	t.Stored(r.Version)
 	return t, s.err
 }

@@ -181,6 +181,7 @@ type writing struct {
 	order       orderRow
 	settlements []settlementRow // those that changed; what closes comes before what opens, so that one at most is open at any moment
 	payments    []paymentRow
+	mixed       []mixedRow
 }
 
 func (db *DB) writing(o *order.Order) (*writing, error) {
@@ -220,6 +221,16 @@ func (db *DB) writing(o *order.Order) (*writing, error) {
 			}
 			w.payments = append(w.payments, r)
 		}
+		for _, m := range o.Mixed {
+			if (!m.Changed() && m.Version > 0) || m.State.Final() != closed {
+				continue
+			}
+			r, err := db.mixedRowOf(o, m)
+			if err != nil {
+				return nil, fmt.Errorf("mixed order %d: %w", m.ID, err)
+			}
+			w.mixed = append(w.mixed, r)
+		}
 	}
 	return w, nil
 }
@@ -236,6 +247,12 @@ func (w *writing) saveLegs(tx *gorm.DB) error {
 		r := &w.payments[i]
 		if err := saveLeg(w.db, tx, r, paymentMoves(), r.ID, r.OrderID, r.Version); err != nil {
 			return fmt.Errorf("payment %d: %w", r.ID, err)
+		}
+	}
+	for i := range w.mixed {
+		r := &w.mixed[i]
+		if err := saveLeg(w.db, tx, r, mixedMoves(), r.ID, r.OrderID, r.Version); err != nil {
+			return fmt.Errorf("mixed order %d: %w", r.ID, err)
 		}
 	}
 	return nil
@@ -260,6 +277,11 @@ func (w *writing) stored() {
 	for _, p := range o.Payments {
 		if p.Changed() || p.Version == 0 {
 			p.Stored(p.Version + 1)
+		}
+	}
+	for _, m := range o.Mixed {
+		if m.Changed() || m.Version == 0 {
+			m.Stored(m.Version + 1)
 		}
 	}
 }

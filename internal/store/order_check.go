@@ -45,6 +45,18 @@ func checkOrder(o *order.Order) error {
 	if open > 1 {
 		return refuse("order %s: %d payments are open", o.ID.No(), open)
 	}
+	open = 0
+	for _, m := range o.Mixed {
+		if !m.State.Final() {
+			open++
+		}
+		if err := checkMixed(m); err != nil {
+			return fmt.Errorf("mixed order %d: %w", m.ID, err)
+		}
+	}
+	if open > 1 {
+		return refuse("order %s: %d mixed orders are open", o.ID.No(), open)
+	}
 	return checkEvents(o.Events)
 }
 
@@ -110,6 +122,16 @@ func checkPayment(p *payment.Payment) error {
 	}
 	if p.RefundReserved < 0 || p.RefundReserved > p.Amount {
 		return refuse("%s of %s promised back", p.RefundReserved, p.Amount)
+	}
+	return nil
+}
+
+func checkMixed(m *payment.Mixed) error {
+	if m.ID <= 0 || m.Seq <= 0 || m.OutTradeNo == "" || m.SerialNo == "" || m.PayOrderID == "" || len(m.Request) == 0 {
+		return refuse("a number or the request is missing")
+	}
+	if err := m.Amounts.Check(); err != nil {
+		return ErrRow.Because(err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -44,7 +45,7 @@ func (s Orders) List(ctx context.Context, account patient.AccountID, before orde
 	return orders, nil
 }
 
-// load reads orders in four statements, however many they are.
+// load reads orders in five statements, however many they are.
 func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*order.Order, error) {
 	var orders []*order.Order
 	err := s.db.opened(ctx, func() error {
@@ -52,6 +53,7 @@ func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*
 		var bills []billRow
 		var settlements []settlementRow
 		var payments []paymentRow
+		var mixed []mixedRow
 		err := s.db.snapshot(ctx, func(tx *gorm.DB) error {
 			var err error
 			if rows, err = find[orderRow](s.db, which(tx)); err != nil || len(rows) == 0 {
@@ -68,14 +70,19 @@ func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*
 			if settlements, err = find[settlementRow](s.db, parts()); err != nil {
 				return err
 			}
-			payments, err = find[paymentRow](s.db, parts())
+			if payments, err = find[paymentRow](s.db, parts()); err != nil {
+				return err
+			}
+			mixed, err = find[mixedRow](s.db, parts())
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		orders, err = s.db.assemble(rows, bills, settlements, payments)
-		return err
+		if orders, err = s.db.assemble(rows, bills, settlements, payments); err != nil {
+			return err
+		}
+		return s.db.addMixed(orders, mixed)
 	})
 	return orders, err
 }
@@ -124,9 +131,19 @@ func (db *DB) assemble(rows []orderRow, bills []billRow, settlements []settlemen
 	return orders, nil
 }
 
-// ByOutTradeNo finds the order of a cash payment. order.ErrNotFound.
-func (s Orders) ByOutTradeNo(ctx context.Context, institution, outTradeNo string) (order.ID, error) {
-	return s.number(ctx, "SELECT order_id FROM payment WHERE institution = ? AND out_trade_no = ?", institution, outTradeNo)
+// ByNumber finds the order of an out_trade_no, cash or mixed, or of the centre's payOrdId. order.ErrNotFound.
+func (s Orders) ByNumber(ctx context.Context, institution, number string) (order.ID, error) {
+	for _, query := range []string{
+		"SELECT order_id FROM payment WHERE institution = ? AND out_trade_no = ?",
+		"SELECT order_id FROM mixed_order WHERE institution = ? AND out_trade_no = ?",
+		"SELECT order_id FROM settlement WHERE institution = ? AND pay_ord_id = ?",
+	} {
+		id, err := s.number(ctx, query, institution, number)
+		if !errors.Is(err, order.ErrNotFound) {
+			return id, err
+		}
+	}
+	return 0, order.ErrNotFound
 }
 
 // LiveOf gives an account's newest order that is neither final nor completed. order.ErrNotFound.

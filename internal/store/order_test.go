@@ -21,6 +21,7 @@ func suiteOrders(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("late payment of a closed order", func(t *testing.T) { latePayment(t, open(t)) })
 	t.Run("lists and look-ups", func(t *testing.T) { lookUps(t, open(t)) })
 	t.Run("several attempts", func(t *testing.T) { attempts(t, open(t)) })
+	t.Run("both legs under one password", func(t *testing.T) { onePassword(t, open(t)) })
 }
 
 func wholePayment(t *testing.T, db *DB) {
@@ -247,10 +248,10 @@ func lookUps(t *testing.T, db *DB) {
 	advance(t, db, time.Hour)
 	claim := take(t, db, j, worker, time.Minute)
 	save(t, db, o, &claim, job.At(now(db), 0, ""))
-	if id := must(store.ByOutTradeNo(t.Context(), hospital, p.OutTradeNo))(t); id != o.ID {
-		t.Fatalf("ByOutTradeNo() = %d", id)
+	if id := must(store.ByNumber(t.Context(), hospital, p.OutTradeNo))(t); id != o.ID {
+		t.Fatalf("ByNumber() = %d", id)
 	}
-	_, err = store.ByOutTradeNo(t.Context(), "h2", p.OutTradeNo)
+	_, err = store.ByNumber(t.Context(), "h2", p.OutTradeNo)
 	wantErr(t, "another institution's number", err, order.ErrNotFound)
 	if events := must(store.History(t.Context(), 1))(t); len(events) != 0 {
 		t.Fatal("history of nothing")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/vault"
 )
 
@@ -90,6 +91,14 @@ func (s *sealer) open(column string, box []byte) []byte {
 
 // openText gives back what text or secret was given.
 func (s *sealer) openText(column string, box []byte) string { return string(s.open(column, box)) }
+
+// openToken opens a token; without a box there is none.
+func (s *sealer) openToken(column string, box []byte) sensitive.Token {
+	if box == nil {
+		return sensitive.Token{}
+	}
+	return sensitive.NewToken(s.openText(column, box))
+}
 
 // openJSON gives back what json was given.
 func (s *sealer) openJSON(column string, box []byte, v any) {

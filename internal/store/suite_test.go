@@ -174,7 +174,7 @@ func load(t testing.TB, db *DB, id order.ID) *order.Order {
 // sameOrder compares what was stored with what is loaded.
 func sameOrder(t testing.TB, got, want *order.Order) {
 	t.Helper()
-	opts := cmp.Options{cmp.AllowUnexported(settlement.Settlement{}, payment.Payment{}),
+	opts := cmp.Options{cmp.AllowUnexported(settlement.Settlement{}, payment.Payment{}, payment.Mixed{}),
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".changed" }, cmp.Ignore()),
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Events" }, cmp.Ignore()), cmp.AllowUnexported(order.Order{}),
 		cmp.Comparer(func(a, b decimal.Decimal) bool { return a.Equal(b) })}

@@ -117,39 +117,45 @@ func (c *Client) findPerson(ctx context.Context, claim settlement.Claim, v *bill
 	if at.PersonNo != "" && at.InsuranceType != "" && at.CoverageArea != "" {
 		return nil
 	}
+	_, err := c.askPerson(ctx, claim, v, at)
+	return err
+}
+
+// askPerson is 1101 on the claim's credential: person number, insurance and area go into at.
+func (c *Client) askPerson(ctx context.Context, claim settlement.Claim, v *bill.Visit, at *settlement.Visit) (personOutput, error) {
+	var out personOutput
 	kind, no, err := c.credential(claim.Person)
 	if err != nil {
-		return err
+		return out, err
 	}
 	in := personInput{CertType: kind, CertNo: no, PsnCertType: "01", IDNumber: claim.Person.IDNumber.Reveal(), Name: claim.Person.Name.Reveal()}
 	if claim.Person.IDNumber.IsZero() {
 		in.PsnCertType = ""
 	}
 	if err := check(in); err != nil {
-		return err
+		return out, err
 	}
 	m := c.about(claim, "1101", c.MsgID(), "data", in)
 	m.coverageArea, m.wait = "", c.cfg.Timeouts.Query
-	var out personOutput
 	if _, err := c.send(ctx, m, &out); err != nil {
-		return err
+		return out, err
 	}
 	if err := samePerson(out, claim.Person.Name, claim.Person.IDNumber); err != nil {
-		return err
+		return out, err
 	}
 	personNo := string(out.Base.PersonNo)
 	if personNo == "" {
-		return ErrUnreadable.Because(errors.New("baseinfo without psn_no"))
+		return out, ErrUnreadable.Because(errors.New("baseinfo without psn_no"))
 	}
 	if at.PersonNo != "" && at.PersonNo != personNo {
-		return ErrPerson.Because(errors.New("psn_no differs from the HIS's"))
+		return out, ErrPerson.Because(errors.New("psn_no differs from the HIS's"))
 	}
 	row, err := c.choose(out.Insurances, at, v)
 	if err != nil {
-		return err
+		return out, err
 	}
 	at.PersonNo, at.InsuranceType, at.CoverageArea = personNo, string(row.Type), string(row.Area)
-	return nil
+	return out, nil
 }
 
 // choose picks the insurance to settle by: in force, what the HIS chose if it chose, else by the Profile's preference, and among equals

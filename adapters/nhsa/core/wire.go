@@ -76,6 +76,9 @@ type personOutput struct {
 		PersonNo loose `json:"psn_no"`   // 人员编号
 		IDNumber loose `json:"certno"`   // 证件号码
 		Name     loose `json:"psn_name"` // 人员姓名
+
+		Extension      json.RawMessage `json:"expContent"` // an object, or JSON in a text
+		ExtensionSnake json.RawMessage `json:"exp_content"`
 	} `json:"baseinfo"`
 	Insurances []insuranceRow `json:"insuinfo"`
 }
