@@ -5,7 +5,7 @@ TOOL := go tool -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 SEEDS ?= 3
 
-.PHONY: help run build test race long check fmt lint security secrets reveal generate generated fuzz cover golden
+.PHONY: help run build test race long check fmt lint security secrets reveal generate generated fuzz cover golden interop
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ golden: ## write the golden files anew; look at the difference before committing
 
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME each
 	@.ci/fuzz $(FUZZTIME)
+
+interop: ## the insurer's envelope and the ciphers against JavaScript, OpenSSL and a second Go library
+	@.ci/interop/run
 
 cover: ## statement coverage of the money core; fails below 90 %
 	@.ci/cover

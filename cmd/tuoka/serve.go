@@ -177,9 +177,13 @@ func (h *house) faces(stopping <-chan struct{}) (map[string]http.Handler, error)
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := callback.Networks(h.config.Listen.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
+	}
 	return map[string]http.Handler{
 		h.config.Listen.API:      api,
-		h.config.Listen.Callback: callback.Handler(h.db.Inbox(), h.notices, h.nudge),
+		h.config.Listen.Callback: callback.Handler(h.db.Inbox(), h.notices, proxies, h.nudge),
 		h.config.Listen.Ops:      h.ops(),
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
@@ -20,20 +21,32 @@ type Source interface {
 	Acknowledge(w http.ResponseWriter, err error)
 }
 
+// Guard is what a Source may be besides: one that believes some networks alone, because its messages do not prove who sent them.
+type Guard interface {
+	// Admits reports whether a message may come from that address. It is asked before anything is opened.
+	Admits(peer netip.Addr) bool
+}
+
 // maxBody is the largest callback that is read.
 const maxBody = 256 << 10
 
 var errTooLarge = fault.New(fault.Invalid, "BODY_TOO_LARGE", "通知过大")
 
 // Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave
-// in the inbox. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
-func Handler(inbox job.Inbox, sources map[string]Source, stored func()) http.Handler {
+// in the inbox. A Guard is asked by the sender's true address, which the X-Forwarded-For of the given proxies tells; who is not admitted gets 403,
+// and nothing is stored. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
+func Handler(inbox job.Inbox, sources map[string]Source, proxies []netip.Prefix, stored func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /callbacks/{counterpart}/{institution}", func(w http.ResponseWriter, r *http.Request) {
 		key := r.PathValue("counterpart") + "/" + r.PathValue("institution")
 		source, ok := sources[key]
 		if !ok {
 			http.NotFound(w, r)
+			return
+		}
+		if g, guarded := source.(Guard); guarded && !g.Admits(peer(r, proxies)) {
+			slog.WarnContext(r.Context(), "callback not admitted", "source", key, "peer", peer(r, proxies).String())
+			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		err := receive(inbox, source, key, w, r)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,12 +22,8 @@ import (
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
-const (
-	// maxAnswer is the largest answer that is read.
-	maxAnswer = 4 << 20
-	// maxWraps is how many times a relay may have wrapped an answer.
-	maxWraps = 3
-)
+// maxAnswer is the largest answer that is read.
+const maxAnswer = 4 << 20
 
 // message is one call to be made.
 type message struct {
@@ -37,39 +34,47 @@ type message struct {
 	hide   []string // texts that must not appear in an error's message: the patient's name
 }
 
-// send makes one call and gives the verified data of its answer. The error's kind says all: ErrNotSent, ErrNoAnswer, ErrUnreadable,
-// ErrUnverified, and of a failure answer ErrRefused or settlement.ErrAuth where nothing moves, else ErrUnproved.
-func (c *Client) send(ctx context.Context, m message) (fields, error) {
+// reply is the data of an answer, and whether the centre had signed it.
+type reply struct {
+	fields
+	signed bool
+}
+
+// send makes one call and gives the data of its answer. The error's kind says all: ErrNotSent, ErrNoAnswer, ErrUnreadable, ErrUnverified, and
+// of a failure answer ErrRefused, settlement.ErrAuth or ErrSystem where nothing moves, else ErrUnproved.
+func (c *Client) send(ctx context.Context, m message) (reply, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, ErrNotSent.Because(err)
+		return reply{}, ErrNotSent.Because(err)
 	}
 	for name, v := range c.cfg.Extra[m.number] {
-		m.data[name] = v
+		if blank(m.data[name]) { // never another value than ours
+			m.data[name] = cleanText(v)
+		}
 	}
 	body, err := c.pack(m)
 	if err != nil {
-		return nil, ErrClaim.Because(fmt.Errorf("%s: %w", m.number, err))
+		return reply{}, ErrNotSent.Because(fmt.Errorf("%s: %w", m.number, err))
 	}
 	ctx, cancel := c.cfg.Clock.WithDeadline(ctx, m.wait)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.BaseURL+c.cfg.Paths[m.number], bytes.NewReader(body))
 	if err != nil {
-		return nil, ErrNotSent.Because(err)
+		return reply{}, ErrNotSent.Because(err)
 	}
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
 	res, err := c.transport.RoundTrip(r)
 	if err != nil {
-		return nil, lost(m.number, err)
+		return reply{}, lost(m.number, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, ErrNoAnswer.Because(fmt.Errorf("%s: cut short", m.number))
+		return reply{}, ErrNoAnswer.Because(fmt.Errorf("%s: cut short", m.number))
 	case res.StatusCode != http.StatusOK:
-		return nil, ErrNoAnswer.Because(fmt.Errorf("%s: HTTP status %d", m.number, res.StatusCode))
+		return reply{}, ErrNoAnswer.Because(fmt.Errorf("%s: HTTP status %d", m.number, res.StatusCode))
 	case len(answer) > maxAnswer || !utf8.Valid(answer):
-		return nil, ErrUnreadable.Because(fmt.Errorf("%s: too large, or not UTF-8", m.number))
+		return reply{}, ErrUnreadable.Because(fmt.Errorf("%s: too large, or not UTF-8", m.number))
 	}
 	return c.unpack(m, answer)
 }
@@ -93,8 +98,14 @@ func (c *Client) timestamp() string {
 // pack makes the body of a request.
 func (c *Client) pack(m message) ([]byte, error) {
 	if c.cfg.Transport == Wrapped {
-		return json.Marshal(map[string]any{"infno": m.number, "msgid": c.msgID(), "inf_time": inChina(c.cfg.Clock.Now()),
-			"fixmedins_code": c.cfg.OrgCodg, "input": map[string]any{"data": m.data}})
+		wrapper := map[string]any{"infno": m.number, "msgid": c.msgID(), "inf_time": inChina(c.cfg.Clock.Now()), "fixmedins_code": c.cfg.OrgCodg,
+			"input": map[string]any{"data": tidy(m.data, form{})}}
+		for name, v := range c.cfg.WrapperHead {
+			if blank(wrapper[name]) {
+				wrapper[name] = v
+			}
+		}
+		return json.Marshal(wrapper)
 	}
 	enc, sign := "SM4", "SM2"
 	if c.cfg.LowerCaseTypes {
@@ -108,87 +119,13 @@ func (c *Client) pack(m message) ([]byte, error) {
 	return json.Marshal(envelope)
 }
 
-// msgID is the wrapper's message number: institution, moment and a running number, 30 characters.
+// msgID is the wrapper's message number, 30 characters: the institution, and the 18 digits of a clock.Source id that do not come again within
+// seven years.
 func (c *Client) msgID() string {
-	return fmt.Sprintf("%.12s%s%04d", c.cfg.OrgCodg, c.cfg.Clock.Now().In(clock.Shanghai).Format("20060102150405"), c.cfg.Source.ID()%10000)
+	return fmt.Sprintf("%.12s%018d", c.cfg.OrgCodg, c.cfg.Source.ID()%1_000_000_000_000_000_000)
 }
 
 func inChina(t time.Time) string { return t.In(clock.Shanghai).Format("2006-01-02 15:04:05") }
-
-// unpack judges an answer in three steps: the envelope's own code, its signature, and then what it is about, which the caller does.
-func (c *Client) unpack(m message, answer []byte) (fields, error) {
-	envelope, err := unwrap(answer)
-	if err != nil {
-		return nil, ErrUnreadable.Because(fmt.Errorf("%s: %w", m.number, err))
-	}
-	if c.cfg.Transport == Wrapped {
-		return c.unpackWrapped(m, envelope)
-	}
-	if failed(envelope) {
-		return nil, c.failure(m, envelope["message"])
-	}
-	data, _, err := c.sealer.open(envelope)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.number, err)
-	}
-	return data, nil
-}
-
-// unpackWrapped reads the answer of a front-end that seals for us.
-func (c *Client) unpackWrapped(m message, wrapper map[string]any) (fields, error) {
-	if code := plain(wrapper["infcode"]); code != "0" {
-		if code == "" {
-			return nil, ErrUnreadable.Because(fmt.Errorf("%s: without infcode", m.number))
-		}
-		return nil, c.failure(m, wrapper["err_msg"])
-	}
-	output, _ := wrapper["output"].(map[string]any)
-	if inner, ok := output["data"].(map[string]any); ok {
-		output = inner
-	}
-	if output == nil {
-		return nil, ErrUnreadable.Because(fmt.Errorf("%s: without output", m.number))
-	}
-	return output, nil
-}
-
-// unwrap takes off what relays put around an answer: an object in data, output or body, or JSON in a JSON text.
-func unwrap(answer []byte) (map[string]any, error) {
-	m, err := parseObject(answer)
-	for range maxWraps {
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := m["encData"]; ok || m["code"] != nil || m["success"] != nil || m["infcode"] != nil {
-			return m, nil
-		}
-		var inner any
-		for _, name := range []string{"data", "output", "body"} {
-			if m[name] != nil {
-				inner = m[name]
-				break
-			}
-		}
-		switch x := inner.(type) {
-		case map[string]any:
-			m = x
-		case string:
-			m, err = parseObject([]byte(x))
-		default:
-			return nil, errJSON
-		}
-	}
-	return m, err
-}
-
-// failed reports a failure answer: a code other than 0, or success = false.
-func failed(envelope map[string]any) bool {
-	code, told := envelope["code"]
-	if success, ok := envelope["success"]; ok && plain(success) == "false" {
-		return true
-	}
-	return told && plain(code) != "0"
-}
 
 // plain is a leaf as text, whichever JSON type it came in.
 func plain(v any) string {
@@ -201,25 +138,24 @@ func plain(v any) string {
 	return ""
 }
 
-// failure gives a failure answer its kind. It is unsigned: of a call that moves money, or that asks how money stands, it proves nothing.
-func (c *Client) failure(m message, said any) error {
-	words := plain(said)
-	shown := clean(words, m.hide)
+// refused gives a failure answer its kind. It is unsigned: of a call that moves money, or that asks how money stands, it proves nothing.
+func (c *Client) refused(m message, said string) error {
+	shown := clean(said, m.hide)
 	cause := fmt.Errorf("%s: %s", m.number, shown)
-	for _, s := range c.cfg.SystemErrors {
-		if s != "" && strings.Contains(words, s) {
-			return ErrNoAnswer.Because(cause)
-		}
-	}
-	if !m.free {
+	switch {
+	case !m.free:
 		return ErrUnproved.Because(cause)
-	}
-	for _, s := range c.cfg.AuthErrors {
-		if s != "" && strings.Contains(words, s) {
-			return settlement.ErrAuth.Because(cause)
-		}
+	case says(said, c.cfg.SystemErrors):
+		return ErrSystem.Because(cause)
+	case says(said, c.cfg.AuthErrors):
+		return saying(settlement.ErrAuth, shown).Because(cause)
 	}
 	return saying(ErrRefused, shown).Because(cause)
+}
+
+// says reports whether a text contains one of the parts.
+func says(text string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return part != "" && strings.Contains(text, part) })
 }
 
 func saying(e *fault.Error, words string) *fault.Error {

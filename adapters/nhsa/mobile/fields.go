@@ -25,7 +25,7 @@ func (f fields) find(name string) (any, error) {
 		if spelling(n) != spelling(name) || blank(v) {
 			continue
 		}
-		if found != nil && plain(found) != plain(v) {
+		if found != nil && (plain(found) == "" || plain(found) != plain(v)) {
 			return nil, ErrUnequal.Because(fmt.Errorf("%s stands twice and differs", name))
 		}
 		found = v
@@ -52,27 +52,31 @@ func (f fields) yuan(name string) (money.Fen, bool, error) {
 	return fen, true, nil
 }
 
-// object is a member that is an object, or the first of an array of them, or JSON in a text; nil when it is not there.
+// object is a member that is an object, or the only one of an array, or either as JSON in a text; nil when it is not there, and when there are
+// several, for nobody can tell which is meant.
 func (f fields) object(name string) fields {
 	v, err := f.find(name)
 	if err != nil {
 		return nil
 	}
-	switch x := v.(type) {
-	case map[string]any:
-		return x
-	case []any:
-		if len(x) > 0 {
-			first, _ := x[0].(map[string]any)
-			return first
-		}
-	case string:
-		m, err := parseObject([]byte(x))
-		if err == nil {
-			return m
-		}
+	if text, ok := v.(string); ok {
+		v = parseAny(text)
 	}
-	return nil
+	if list, ok := v.([]any); ok && len(list) == 1 {
+		v = list[0]
+	}
+	m, _ := v.(map[string]any)
+	return m
+}
+
+func parseAny(text string) any {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return nil
+	}
+	return v
 }
 
 // code reads a whole number.
@@ -91,9 +95,21 @@ func (f fields) code(name string) (int, error) {
 // moments are the forms in which centres write a time, all in China time.
 var moments = []string{"2006-01-02 15:04:05", "20060102150405", "2006-01-02T15:04:05", "2006-01-02 15:04:05.000"}
 
-// moment reads a time; zero when it is not there or in no known form: no money depends on it.
-func (f fields) moment(name string) time.Time {
-	s, _ := f.text(name)
+// moment reads the first of these members that is a time, in one of the forms or in milliseconds; zero when none is: no money depends on it.
+func (f fields) moment(names ...string) time.Time {
+	for _, name := range names {
+		s, _ := f.text(name)
+		if t := readMoment(s); !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+func readMoment(s string) time.Time {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) == 13 {
+		return time.UnixMilli(n).UTC()
+	}
 	for _, layout := range moments {
 		if t, err := time.ParseInLocation(layout, s, clock.Shanghai); err == nil {
 			return t.UTC()

@@ -7,14 +7,10 @@ package mobile
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
@@ -30,6 +26,8 @@ var (
 	ErrRefused = fault.New(fault.Rejected, "CENTRE_REFUSED", "医保移动支付中心未通过")
 	// ErrUnproved is a failure answer to a call that may move money or that asks how it stands: unsigned, it decides nothing.
 	ErrUnproved = fault.New(fault.Unknown, "CENTRE_UNPROVED", "医保结果核实中")
+	// ErrSystem is a failure answer whose text is one of Config.SystemErrors: whether anything was done is not known.
+	ErrSystem = fault.New(fault.Unknown, "CENTRE_SYSTEM_ERROR", "医保移动支付中心系统异常，正在核实")
 	// ErrNoAnswer is a call without an answer: time-out, broken connection, a status other than 200.
 	ErrNoAnswer = fault.New(fault.Unknown, "CENTRE_NO_ANSWER", "医保移动支付中心暂无应答，正在核实")
 	// ErrUnreadable is an answer that cannot be read or decrypted, or that is about something else.
@@ -52,7 +50,8 @@ type Persons interface {
 	Insured(ctx context.Context, p settlement.Person) (settlement.Visit, sensitive.Token, error)
 }
 
-// Config is one hospital's access to the centre. Required: Clock, Source, BaseURL, AppID, AppSecret, PrivateKey, PlatformKey, OrgCodg.
+// Config is one hospital's access to the centre. Required: Clock, Source, BaseURL, OrgCodg, and AppID, AppSecret, PrivateKey and PlatformKey
+// unless nothing sealed is ever sent or read (Wrapped with TrustFrontEnd, PlainNotices).
 type Config struct {
 	Clock   clock.Clock
 	Source  *clock.Source
@@ -64,32 +63,37 @@ type Config struct {
 	AppSecret   sensitive.Key
 	PrivateKey  *gm.PrivateKey // ours
 	PlatformKey *gm.PublicKey  // the centre's
-	SM2UserID   string         // empty: the standard's default
+	SM2UserID   string         // default (empty), appSecret, or the id itself
 
-	Version         string   // empty: 2.0.1
-	Timestamp       string   // yyyyMMddHHmmss (empty) or millis
-	LeafMode        LeafMode // empty: string
-	VerifyLeafModes []LeafMode
-	LowerCaseTypes  bool      // sm4 and sm2 for SM4 and SM2
-	Transport       Transport // empty: sealed
+	Version         string     // empty: 2.0.1
+	Timestamp       string     // yyyyMMddHHmmss (empty) or millis
+	LeafMode        LeafMode   // empty: string
+	VerifyLeafModes []LeafMode // nil: string, then raw
+	LowerCaseTypes  bool       // sm4 and sm2 for SM4 and SM2
 
-	NotifyMode NotifyMode // empty: sealed
-	NotifyFrom []netip.Prefix
+	Transport     Transport         // empty: sealed
+	TrustFrontEnd bool              // with Wrapped: answers without a signature are read (see Wrapped)
+	WrapperHead   map[string]string // with Wrapped: more members of its head, such as opter or infver
+
+	NotifyMode NotifyMode     // empty: sealed
+	NotifyFrom []netip.Prefix // networks that 6302 may come from; none: any, if it is sealed
+	NotifyAck  Ack            // empty: success
 
 	OrgCodg          string // 定点医药机构编号
 	OrgID            string
-	InsuCode         string // empty: the insured's area
-	Location         string // longitude,latitude, where the patient tells none
-	AccountUse       string // patient (empty), always, never
-	MdtrtCertType    string // empty: 01
-	PubHospRfomFlag  string // empty: 0
-	HospApprFlag     string // of lines whose HIS tells none; empty: 1
-	RefundCredential string // payAuthNo (empty) or ecToken
-	RefundType       string // HI (empty) or ALL
-	Required         []string
-	Extra            map[string]map[string]string // by transaction: members to send besides
+	InsuCode         string                       // empty: the insured's area
+	Location         string                       // longitude,latitude, where the patient tells none
+	AccountUse       string                       // patient (empty), always, never
+	MdtrtCertType    string                       // empty: 01
+	PsnSetlway       string                       // empty: 01
+	PubHospRfomFlag  string                       // empty: 0
+	HospApprFlag     string                       // of lines whose HIS tells none; empty: 1
+	RefundCredential string                       // payAuthNo (empty) or ecToken
+	RefundType       string                       // HI (empty) or ALL
+	Required         []string                     // more members that the head of 6201 may not lack, such as mdtrtId
+	Extra            map[string]map[string]string // by transaction: members to send besides; ours are never replaced
 
-	AuthErrors   []string // parts of message that mean the authorisation
+	AuthErrors   []string // parts of message that mean the authorisation, beside the built-in ones
 	SystemErrors []string // parts of message that mean a sick platform: the outcome is unknown
 	Timeouts     Timeouts
 }
@@ -106,8 +110,9 @@ const (
 // Transport is how a message travels.
 type Transport string
 
-// The transports. Wrapped is for a province whose front-end seals for us: the answer carries no signature of the centre, and is believed because
-// the line to the front-end is trusted. It has to be chosen.
+// The transports. Wrapped is for a province whose front-end (前置机) seals for us: the general wrapper infno, msgid, input.data goes to it, and its
+// output is read. An output that the centre sealed is verified; one without a signature is refused, unless TrustFrontEnd says that the line to
+// the front-end is as good as a signature. Even then an unsigned answer to 6203 decides nothing: 6301 is asked.
 const (
 	Sealed  Transport = "sealed"
 	Wrapped Transport = "fsi_wrapped"
@@ -120,6 +125,16 @@ type NotifyMode string
 const (
 	SealedNotices NotifyMode = "sealed"
 	PlainNotices  NotifyMode = "plain"
+)
+
+// Ack is how a 6302 is answered.
+type Ack string
+
+// The answers to a 6302. The status tells the same in every one of them.
+const (
+	AckSuccess Ack = "success" // {"success":true,"message":"成功"}
+	AckCode    Ack = "code"    // {"code":0,"message":"成功"}
+	AckEmpty   Ack = "empty"   // the status alone
 )
 
 // Timeouts bound the calls. Zero means the default.
@@ -138,88 +153,44 @@ var usualPaths = map[string]string{
 	"6401": "/org/local/api/hos/revoke_order",
 }
 
-// usualAuthErrors are what centres are known to call an authorisation that no longer serves.
-var usualAuthErrors = []string{"授权", "payAuthNo", "ecToken"}
+// usualAuthErrors are what centres are known to call an authorisation that no longer serves. "授权" alone would take a hospital without
+// permission for a patient without authorisation.
+var usualAuthErrors = []string{"授权码", "重新授权", "授权已失效", "授权已过期", "授权失效", "授权过期", "payAuthNo"}
+
+// standardUserID is the SM2 user id that takes effect even where callers pass the application's secret (§2.2).
+const standardUserID = "1234567812345678"
 
 // Client is one hospital's connection. Safe for several goroutines.
 type Client struct {
 	cfg       Config
 	transport http.RoundTripper
 	sealer    sealer
+	form      atomic.Value // string
 }
 
 var _ settlement.Centre = (*Client)(nil)
 
 // New checks the configuration and fills its defaults. It sends nothing.
 func New(cfg Config, transport http.RoundTripper) (*Client, error) {
-	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
-	paths := maps.Clone(usualPaths)
-	maps.Copy(paths, cfg.Paths)
-	cfg.Paths = paths
-	for _, d := range []struct {
-		p *string
-		v string
-	}{
-		{&cfg.SM2UserID, "1234567812345678"}, {&cfg.Version, "2.0.1"}, {&cfg.Timestamp, "yyyyMMddHHmmss"}, {(*string)(&cfg.LeafMode), string(StringLeaves)},
-		{(*string)(&cfg.Transport), string(Sealed)}, {(*string)(&cfg.NotifyMode), string(SealedNotices)}, {&cfg.AccountUse, "patient"},
-		{&cfg.MdtrtCertType, "01"}, {&cfg.PubHospRfomFlag, "0"}, {&cfg.HospApprFlag, "1"}, {&cfg.RefundCredential, "payAuthNo"}, {&cfg.RefundType, "HI"},
-	} {
-		defaults(d.p, d.v)
-	}
-	defaults(&cfg.Timeouts.Query, 20*time.Second)
-	defaults(&cfg.Timeouts.Upload, 30*time.Second)
-	defaults(&cfg.Timeouts.Refund, 60*time.Second)
-	if len(cfg.VerifyLeafModes) == 0 {
-		cfg.VerifyLeafModes = []LeafMode{StringLeaves, RawLeaves}
-	}
-	cfg.AuthErrors = append(slices.Clone(usualAuthErrors), cfg.AuthErrors...)
+	cfg.fill()
 	if err := cfg.check(transport); err != nil {
 		return nil, fmt.Errorf("nhsa mobile: %w", err)
 	}
-	key, err := deriveKey(cfg.AppID, cfg.AppSecret)
-	if err != nil {
-		return nil, fmt.Errorf("nhsa mobile: %w", err)
-	}
-	return &Client{cfg: cfg, transport: transport, sealer: sealer{appID: cfg.AppID, secret: cfg.AppSecret, key: key, private: cfg.PrivateKey,
-		platform: cfg.PlatformKey, userID: cfg.SM2UserID, leaves: cfg.LeafMode, verify: cfg.VerifyLeafModes}}, nil
-}
-
-func (cfg *Config) check(transport http.RoundTripper) error {
-	var faults []error
-	add := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Errorf(format, args...))
+	c := &Client{cfg: cfg, transport: transport}
+	if cfg.sealed() {
+		key, err := deriveKey(cfg.AppID, cfg.AppSecret)
+		if err != nil {
+			return nil, fmt.Errorf("nhsa mobile: %w", err)
 		}
+		c.sealer = sealer{appID: cfg.AppID, secret: cfg.AppSecret, key: key, private: cfg.PrivateKey, platform: cfg.PlatformKey,
+			userID: cfg.SM2UserID, leaves: cfg.LeafMode, verify: cfg.VerifyLeafModes}
 	}
-	u, err := url.Parse(cfg.BaseURL)
-	add(cfg.Clock == nil || cfg.Source == nil || transport == nil, "clock, source and transport are required")
-	add(err != nil || u.Host == "", "base URL is not absolute")
-	add(len(cfg.AppID) < 16, "app id has fewer than 16 characters")
-	add(cfg.AppSecret.IsZero(), "app secret is required")
-	add(cfg.PrivateKey == nil || cfg.PlatformKey == nil, "both SM2 keys are required")
-	add(cfg.PrivateKey != nil && cfg.PlatformKey != nil && cfg.PrivateKey.Public().Equal(cfg.PlatformKey), "the platform's key is our own")
-	add(cfg.OrgCodg == "" || len(cfg.OrgCodg) > 30, "institution code is required")
-	for _, c := range []struct {
-		name, value string
-		of          []string
-	}{
-		{"timestamp format", cfg.Timestamp, []string{"yyyyMMddHHmmss", "millis"}}, {"leaf mode", string(cfg.LeafMode), []string{"string", "raw"}},
-		{"transport", string(cfg.Transport), []string{"sealed", "fsi_wrapped"}}, {"notify mode", string(cfg.NotifyMode), []string{"sealed", "plain"}},
-		{"account use", cfg.AccountUse, []string{"patient", "always", "never"}}, {"refund type", cfg.RefundType, []string{"HI", "ALL"}},
-		{"refund credential", cfg.RefundCredential, []string{"payAuthNo", "ecToken"}},
-	} {
-		add(!slices.Contains(c.of, c.value), "%s %q: %s", c.name, c.value, strings.Join(c.of, ", "))
-	}
-	for _, m := range cfg.VerifyLeafModes {
-		add(m != StringLeaves && m != RawLeaves, "leaf mode %q: string, raw", m)
-	}
-	add(cfg.NotifyMode == PlainNotices && len(cfg.NotifyFrom) == 0, "plain notices need the networks they may come from")
-	return errors.Join(faults...)
+	return c, nil
 }
 
-func defaults[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
+// SignedAs tells in which form the centre had signed what was verified last: which leaves, and whether empty objects were kept. Empty before
+// the first answer.
+func (c *Client) SignedAs() string {
+	form, _ := c.form.Load().(string)
+	return form
 }

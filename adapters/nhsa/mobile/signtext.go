@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -20,7 +22,7 @@ func parseObject(text []byte) (map[string]any, error) {
 	if err := d.Decode(&m); err != nil || m == nil {
 		return nil, errJSON
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errJSON
 	}
 	return m, nil
@@ -35,12 +37,21 @@ type form struct {
 	keepEmpty bool
 }
 
+// String names the form: "string", "raw", "string, empty objects kept".
+func (f form) String() string {
+	if f.keepEmpty {
+		return string(f.leaves) + ", empty objects kept"
+	}
+	return string(f.leaves)
+}
+
 // signText is what is signed of an envelope with its plaintext data: name=value of every member that is not empty, in ASCII order, and the
 // secret at the end (§2.1).
 func signText(envelope map[string]any, secret string, f form) (string, error) {
-	var parts []string
-	for name, v := range envelope {
-		if slices.Contains(unsigned, name) || blank(v) {
+	parts := make([]string, 0, len(envelope)+1)
+	for _, name := range slices.Sorted(maps.Keys(envelope)) {
+		v := tidy(envelope[name], f)
+		if slices.Contains(unsigned, name) || hollow(v, f) {
 			continue
 		}
 		text, err := topLevel(v, f)
@@ -49,15 +60,12 @@ func signText(envelope map[string]any, secret string, f form) (string, error) {
 		}
 		parts = append(parts, name+"="+text)
 	}
-	slices.SortFunc(parts, func(a, b string) int { // by name: a name may be the beginning of another
-		return strings.Compare(a[:strings.IndexByte(a, '=')], b[:strings.IndexByte(b, '=')])
-	})
 	return strings.Join(append(parts, "key="+secret), "&"), nil
 }
 
 func blank(v any) bool { return v == nil || v == "" }
 
-// topLevel writes a member of the envelope: a text as it is, everything else as JSON.
+// topLevel writes a tidied member of the envelope: a text as it is, everything else as JSON.
 func topLevel(v any, f form) (string, error) {
 	switch x := v.(type) {
 	case string:
@@ -66,7 +74,7 @@ func topLevel(v any, f form) (string, error) {
 		return fmt.Sprint(x), nil
 	}
 	var b bytes.Buffer
-	if err := canonical(&b, tidy(v, f), f); err != nil {
+	if err := canonical(&b, v, f); err != nil {
 		return "", err
 	}
 	return b.String(), nil
@@ -109,19 +117,12 @@ func hollow(v any, f form) bool {
 func canonical(b *bytes.Buffer, v any, f form) error {
 	switch x := v.(type) {
 	case map[string]any:
-		names := make([]string, 0, len(x))
-		for name := range x {
-			names = append(names, name)
-		}
-		slices.Sort(names)
 		b.WriteByte('{')
-		for i, name := range names {
+		for i, name := range slices.Sorted(maps.Keys(x)) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			if err := text(b, name); err != nil {
-				return err
-			}
+			quote(b, name)
 			b.WriteByte(':')
 			if err := canonical(b, x[name], f); err != nil {
 				return err
@@ -142,26 +143,36 @@ func canonical(b *bytes.Buffer, v any, f form) error {
 		b.WriteByte(']')
 		return nil
 	case string:
-		return text(b, x)
+		quote(b, x)
+		return nil
 	case bool, json.Number:
 		if f.leaves == StringLeaves {
-			return text(b, fmt.Sprint(x))
+			quote(b, fmt.Sprint(x))
+		} else {
+			fmt.Fprint(b, x)
 		}
-		fmt.Fprint(b, x)
 		return nil
 	}
 	return fmt.Errorf("a %T cannot be signed", v)
 }
 
-// text writes a JSON string without the escapes for HTML.
-func text(b *bytes.Buffer, s string) error {
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		return err
+// escapes are the short forms of JSON; nothing else but the other control characters is ever escaped, not even what Go's encoder insists on.
+var escapes = map[byte]string{'"': `\"`, '\\': `\\`, '\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`}
+
+// quote writes a JSON string.
+func quote(b *bytes.Buffer, s string) {
+	b.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= ' ' && c != '"' && c != '\\':
+			b.WriteByte(c)
+		case escapes[c] != "":
+			b.WriteString(escapes[c])
+		default:
+			fmt.Fprintf(b, `\u%04x`, c)
+		}
 	}
-	b.Truncate(b.Len() - 1) // the encoder's line feed
-	return nil
+	b.WriteByte('"')
 }
 
 // cleanText takes out of a text what serialisers write differently: control characters, and the two line separators.

@@ -2,16 +2,15 @@ package mobile
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/tuoka/tuoka/internal/bill"
-	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -32,23 +31,15 @@ func incomplete(format string, args ...any) error {
 	return ErrClaim.Because(fmt.Errorf(format, args...))
 }
 
-// Upload is 6201, after 1101 where the HIS has not told who the patient is to the insurer.
+// Upload is 6201 (费用明细上传), after 1101 where the HIS has not told who the patient is to the insurer.
 func (c *Client) Upload(ctx context.Context, claim settlement.Claim) (settlement.Uploaded, error) {
-	if len(claim.Bills) == 0 {
-		return settlement.Uploaded{}, incomplete("a claim without bills")
+	if err := c.alive(claim.Person); err != nil {
+		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
 	}
-	visit, ec := claim.Visit, claim.Upload.ECToken
-	if visit.PersonNo == "" || visit.InsuranceType == "" || visit.CoverageArea == "" {
-		if c.cfg.Persons == nil {
-			return settlement.Uploaded{}, incomplete("psnNo, insutype or insuplcAdmdvs: the HIS tells none, and nobody else is asked")
-		}
-		found, token, err := c.cfg.Persons.Insured(ctx, claim.Person)
-		if err != nil {
-			return settlement.Uploaded{}, fmt.Errorf("upload, 1101: %w", err)
-		}
-		visit.PersonNo, visit.InsuranceType, visit.CoverageArea, ec = found.PersonNo, found.InsuranceType, found.CoverageArea, token
+	claim, err := c.identified(ctx, claim)
+	if err != nil {
+		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
 	}
-	claim.Visit, claim.Upload.ECToken = visit, ec
 	data, err := c.uploadData(claim)
 	if err != nil {
 		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
@@ -57,7 +48,58 @@ func (c *Client) Upload(ctx context.Context, claim settlement.Claim) (settlement
 	if err != nil {
 		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
 	}
-	return uploaded(out, claim)
+	u, err := uploaded(out.fields, claim)
+	if err != nil {
+		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
+	}
+	return u, nil
+}
+
+// alive proves that the authorisation may still be used. A spent one would only cost the patient an upload.
+func (c *Client) alive(p settlement.Person) error {
+	switch {
+	case p.Token.IsZero():
+		return settlement.ErrAuth.Because(errors.New("without payAuthNo"))
+	case !p.UsableUntil.IsZero() && !c.cfg.Clock.Now().Before(p.UsableUntil):
+		return settlement.ErrAuth.Because(errors.New("payAuthNo is too old"))
+	}
+	return nil
+}
+
+// identified fills in who the patient is to the insurer. What the HIS told and 1101 contradicts is nobody's to decide here. As long as 6201
+// has not left, an answer that does not come is Unavailable, for there is nothing to find out about.
+func (c *Client) identified(ctx context.Context, claim settlement.Claim) (settlement.Claim, error) {
+	v := &claim.Visit
+	if v.PersonNo != "" && v.InsuranceType != "" && v.CoverageArea != "" {
+		return claim, nil
+	}
+	if c.cfg.Persons == nil {
+		return claim, incomplete("psnNo, insutype or insuplcAdmdvs: the HIS tells none, and nobody else is asked")
+	}
+	found, token, err := c.cfg.Persons.Insured(ctx, claim.Person)
+	if e, ok := fault.Find(err); ok && e.Kind == fault.Rejected {
+		if !errors.Is(err, settlement.ErrAuth) && says(e.Msg, c.cfg.AuthErrors) {
+			return claim, settlement.ErrAuth.Saying(e.Msg).Because(err)
+		}
+		return claim, fmt.Errorf("1101: %w", err)
+	}
+	if err != nil {
+		return claim, ErrNotSent.Because(fmt.Errorf("1101: %w", err))
+	}
+	for _, m := range []struct {
+		name  string
+		known *string
+		found string
+	}{{"psnNo", &v.PersonNo, found.PersonNo}, {"insutype", &v.InsuranceType, found.InsuranceType}, {"insuplcAdmdvs", &v.CoverageArea, found.CoverageArea}} {
+		if *m.known != "" && m.found != "" && *m.known != m.found {
+			return claim, incomplete("%s: the HIS and 1101 differ", m.name)
+		}
+		defaults(m.known, m.found)
+	}
+	if !token.IsZero() {
+		claim.Upload.ECToken = token
+	}
+	return claim, nil
 }
 
 // hidden are the texts of a claim that must not be quoted.
@@ -68,14 +110,17 @@ func uploaded(out fields, claim settlement.Claim) (settlement.Uploaded, error) {
 	id, err1 := out.text("payOrdId")
 	token, err2 := out.text("payToken")
 	visitID, err3 := out.text("mdtrtId")
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return settlement.Uploaded{}, fmt.Errorf("upload: %w", err)
+	orderNo, err4 := out.text("medOrgOrd")
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return settlement.Uploaded{}, err
 	}
-	if visitID == "" {
-		visitID, _ = out.object("extData").text("mdtrtId")
-	}
-	if id == "" || len(id) > 64 || token == "" {
+	switch {
+	case id == "" || len(id) > 64 || token == "":
 		return settlement.Uploaded{}, ErrUnreadable.Because(errors.New("6201: without payOrdId or payToken"))
+	case orderNo != "" && orderNo != claim.Upload.OrderNo:
+		return settlement.Uploaded{}, ErrUnreadable.Because(errors.New("6201: the answer is about another medOrgOrd"))
+	case visitID == "":
+		visitID, _ = out.object("extData").text("mdtrtId")
 	}
 	visit := claim.Visit
 	if visitID != "" {
@@ -86,29 +131,29 @@ func uploaded(out fields, claim settlement.Claim) (settlement.Uploaded, error) {
 
 // uploadData is the business object of 6201: every leaf a text, amounts in yuan with two decimals, times in China.
 func (c *Client) uploadData(claim settlement.Claim) (map[string]any, error) {
-	v := &claim.Bills[0].Visit
+	v, err := visitOf(claim.Bills)
+	if err != nil {
+		return nil, err
+	}
 	insuCode := c.cfg.InsuCode
 	defaults(&insuCode, claim.Visit.CoverageArea)
 	place := claim.Location
 	defaults(&place, c.cfg.Location)
 	data := map[string]any{
 		"orgCodg": c.cfg.OrgCodg, "orgId": c.cfg.OrgID, "psnNo": claim.Visit.PersonNo, "insutype": claim.Visit.InsuranceType,
-		"medOrgOrd": claim.Upload.OrderNo, "rxCircFlag": "0", "begntime": inChina(v.Begun), "idNo": claim.Person.IDNumber.Reveal(),
+		"medOrgOrd": claim.Upload.OrderNo, "rxCircFlag": prescribed(claim.Bills), "begntime": inChina(v.Begun), "idNo": claim.Person.IDNumber.Reveal(),
 		"userName": claim.Person.Name.Reveal(), "idType": "01", "payAuthNo": claim.Person.Token.Reveal(), "ecToken": claim.Upload.ECToken.Reveal(),
 		"mdtrtCertType": c.cfg.MdtrtCertType, "insuCode": insuCode, "insuplcAdmdvs": claim.Visit.CoverageArea, "iptOtpNo": claim.Visit.VisitNo,
 		"atddrNo": v.DoctorCode, "drName": v.DoctorName, "deptCode": v.DepartmentCode, "deptName": v.DepartmentName, "caty": v.Caty,
 		"mdtrtId": claim.Visit.MdtrtID, "medType": v.MedType, "feeType": "01", "medfeeSumamt": claim.Total.String(),
 		"acctUsedFlag": c.accountFlag(claim.UseAccount), "mainCondDscr": v.MainCondition, "diseCodg": v.DiseaseCode, "diseName": v.DiseaseName,
-		"psnSetlway": "01", "chrgBchno": claim.BatchNo, "pubHospRfomFlag": c.cfg.PubHospRfomFlag, "uldLatlnt": place,
+		"psnSetlway": c.cfg.PsnSetlway, "chrgBchno": claim.BatchNo, "pubHospRfomFlag": c.cfg.PubHospRfomFlag, "uldLatlnt": place,
 	}
 	if v.Begun.IsZero() {
 		data["begntime"] = ""
 	}
-	if err := ready(data, append(append([]string{}, requiredHead...), c.cfg.Required...)); err != nil {
+	if err := ready(data, slices.Concat(requiredHead, c.cfg.Required)); err != nil {
 		return nil, err
-	}
-	if data["payAuthNo"] == nil && data["ecToken"] == nil {
-		return nil, settlement.ErrAuth.Because(errors.New("neither payAuthNo nor ecToken"))
 	}
 	diagnoses, err := diagnosesOf(v)
 	if err != nil {
@@ -120,6 +165,29 @@ func (c *Client) uploadData(claim settlement.Claim) (map[string]any, error) {
 	}
 	data["diseinfoList"], data["feedetailList"] = diagnoses, lines
 	return data, nil
+}
+
+// visitOf is the bills' common visit. Bills of two visits are no single upload.
+func visitOf(bills []bill.Bill) (*bill.Visit, error) {
+	if len(bills) == 0 {
+		return nil, incomplete("a claim without bills")
+	}
+	for i := range bills {
+		if bills[i].Visit.No != bills[0].Visit.No {
+			return nil, incomplete("bills of several visits")
+		}
+	}
+	return &bills[0].Visit, nil
+}
+
+// prescribed is rxCircFlag of the head: 1 where a prescription is filled outside.
+func prescribed(bills []bill.Bill) string {
+	for i := range bills {
+		if slices.ContainsFunc(bills[i].Lines, func(l bill.Line) bool { return l.External && !l.Uninsured }) {
+			return "1"
+		}
+	}
+	return "0"
 }
 
 // accountFlag is acctUsedFlag by the area's rule.
@@ -154,12 +222,15 @@ func ready(node map[string]any, required []string) error {
 	return nil
 }
 
+// diagnosesOf are the diagnoses in the HIS's order, numbered from 1.
 func diagnosesOf(v *bill.Visit) ([]any, error) {
 	if len(v.Diagnoses) == 0 {
 		return nil, incomplete("diseinfoList is missing")
 	}
-	list := make([]any, 0, len(v.Diagnoses))
-	for i, d := range v.Diagnoses {
+	ordered := slices.Clone(v.Diagnoses)
+	slices.SortStableFunc(ordered, func(a, b bill.Diagnosis) int { return a.Order - b.Order })
+	list := make([]any, 0, len(ordered))
+	for i, d := range ordered {
 		at := d.Time
 		if at.IsZero() {
 			at = v.Begun
@@ -172,82 +243,4 @@ func diagnosesOf(v *bill.Visit) ([]any, error) {
 		list = append(list, node)
 	}
 	return list, nil
-}
-
-// linesOf are the insured lines of all bills; they sum to the claim's total.
-func (c *Client) linesOf(claim settlement.Claim) ([]any, error) {
-	var lines []any
-	var sum money.Fen
-	for i := range claim.Bills {
-		b := &claim.Bills[i]
-		for j := range b.Lines {
-			l := &b.Lines[j]
-			if l.Uninsured {
-				continue
-			}
-			node, err := c.line(claim, b, l, len(lines)+1)
-			if err != nil {
-				return nil, fmt.Errorf("line %s: %w", l.No, err)
-			}
-			if sum, err = money.Add(sum, l.Total); err != nil {
-				return nil, incomplete("the lines are too much")
-			}
-			lines = append(lines, node)
-		}
-	}
-	if len(lines) == 0 || sum != claim.Total {
-		return nil, incomplete("%d insured lines sum to %s, the claim says %s", len(lines), sum, claim.Total)
-	}
-	return lines, nil
-}
-
-func (c *Client) line(claim settlement.Claim, b *bill.Bill, l *bill.Line, n int) (map[string]any, error) {
-	if l.OccurredAt.IsZero() {
-		return nil, incomplete("feeOcurTime is missing")
-	}
-	if !l.Quantity.Equal(l.Quantity.Truncate(4)) || !l.Price.Equal(l.Price.Truncate(6)) {
-		return nil, incomplete("cnt or pric has too many decimals")
-	}
-	v := &b.Visit
-	dept, deptName, doctor, doctorName := l.DepartmentCode, l.DepartmentName, l.DoctorCode, l.DoctorName
-	defaults(&dept, v.DepartmentCode)
-	defaults(&deptName, v.DepartmentName)
-	defaults(&doctor, v.DoctorCode)
-	defaults(&doctorName, v.DoctorName)
-	rx, approval, external := l.PrescriptionNo, l.Approval, "0"
-	if l.External {
-		if external = "1"; rx == "" {
-			return nil, incomplete("rxno of an external prescription is missing")
-		}
-	}
-	defaults(&rx, b.No)
-	defaults(&approval, c.cfg.HospApprFlag)
-	node := map[string]any{"feedetlSn": lineNo(claim.BatchNo, n), "psnNo": claim.Visit.PersonNo, "chrgBchno": claim.BatchNo,
-		"mdtrtId": claim.Visit.MdtrtID, "diseCodg": v.DiseaseCode, "rxno": rx, "rxCircFlag": external, "feeOcurTime": inChina(l.OccurredAt),
-		"medListCodg": l.CatalogueCode, "medinsListCodg": l.HospitalCode, "medListName": l.Name, "medListSpc": l.Spec,
-		"detItemFeeSumamt": l.Total.String(), "cnt": l.Quantity.String(), "pric": l.Price.String(), "sinDosDscr": l.Dose,
-		"usedFrquDscr": l.Frequency, "prdDays": days(l.Days), "medcWayDscr": l.Route, "bilgDeptCodg": dept, "bilgDeptName": deptName,
-		"bilgDrCodg": doctor, "bilgDrName": doctorName, "acordDeptCodg": l.ExecDeptCode, "acordDeptName": l.ExecDeptName,
-		"ordersDrCode": l.ExecDoctorCode, "ordersDrName": l.ExecDoctorName, "hospApprFlag": approval}
-	return node, ready(node, requiredLine)
-}
-
-// lineNo is unique within a visit, however often its bills are uploaded anew: the batch and a running number; where the batch leaves no room
-// for it, a digest.
-func lineNo(batch string, n int) string {
-	s := fmt.Sprintf("%s-%04d", batch, n)
-	if len(s) <= 30 {
-		return s
-	}
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:15])
-}
-
-// days reads the HIS's free text ("7", "7天"); what is no number of days is left out.
-func days(text string) string {
-	s := strings.TrimSuffix(strings.TrimSpace(text), "天")
-	if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 1000 {
-		return s
-	}
-	return ""
 }

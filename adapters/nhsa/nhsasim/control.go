@@ -63,6 +63,7 @@ func (s *Sim) Control() http.Handler {
 		return nil, nil
 	}))
 	mux.HandleFunc("PUT /oddities", take(func(in Oddities) (any, error) { s.SetOddities(in); return nil, nil }))
+	s.controlCentre(mux)
 	return mux
 }
 

@@ -31,6 +31,8 @@ func (s *Sim) uploadRows(c call) (reply, error) {
 		return reply{}, refuse("收费批次号[chrg_bchno]不能为0000")
 	case v.Settled[batch] != "":
 		return reply{}, refuse("收费批次[%s]已结算,不能上传费用明细", batch)
+	case s.taken[numberOf(c.institution, "chrgBchno", batch)]:
+		return reply{}, refuse("收费批次[%s]已用于移动支付", batch)
 	}
 	kept, answers := make([]feeRow, 0, len(rows)), make([]any, 0, len(rows))
 	taken := map[string]bool{}

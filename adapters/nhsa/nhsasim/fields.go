@@ -17,6 +17,7 @@ type kind uint8
 const (
 	text   kind = iota // C: characters
 	number             // N: a JSON number or its text
+	yuan               // an amount as a text with two decimals, not negative: the mobile-payment centre's
 	day                // D: yyyy-MM-dd
 	moment             // DT: yyyy-MM-dd HH:mm:ss
 )
@@ -73,6 +74,9 @@ func (f field) read(raw json.RawMessage) (string, error) {
 
 func (f field) fits(v string) bool {
 	switch f.kind {
+	case yuan:
+		fen, err := money.ParseYuan(v)
+		return err == nil && fen >= 0 && fen.String() == v
 	case day:
 		_, err := time.Parse(date, v)
 		return err == nil
@@ -86,7 +90,7 @@ func (f field) fits(v string) bool {
 	return len([]rune(v)) <= f.size
 }
 
-// fen is a checked N16,2.
+// fen is a checked N16,2 or yuan.
 func (v values) fen(name string) money.Fen {
 	f, _ := money.ParseYuan(v[name]) // the table was checked; beyond money.Max reads as 0 and fails every comparison
 	return f
@@ -97,7 +101,9 @@ func (v values) decimal(name string) decimal.Decimal {
 	return d
 }
 
-func inChina(t time.Time) string { return t.In(clock.Shanghai).Format(dateTime) }
+func inChina(t time.Time) string { return inShanghai(t).Format(dateTime) }
+
+func inShanghai(t time.Time) time.Time { return t.In(clock.Shanghai) }
 
 func must(name string, size int) field          { return field{name, text, size, 0, true} }
 func may(name string, size int) field           { return field{name, text, size, 0, false} }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -81,6 +82,7 @@ func (s *Sim) AddVisit(institution, psnNo, insutype, area, visitNo string) (mdtr
 type Truth struct {
 	Settlements []TrueSettlement `json:"settlements"`
 	Net         Net              `json:"net"`
+	Uploads     []TrueUpload     `json:"uploads"` // at the mobile-payment centre
 }
 
 // TrueSettlement is one settlement as it stands, in fen.
@@ -98,6 +100,8 @@ type TrueSettlement struct {
 	Hospital money.Fen `json:"hospital_fen"`
 	State    string    `json:"state"` // in_force, cancelled, reversed
 	At       time.Time `json:"at"`
+	PayOrdID string    `json:"pay_ord_id,omitempty"`  // settled by the mobile-payment centre
+	OrderNo  string    `json:"med_org_ord,omitempty"` // likewise
 }
 
 // Net sums the settlements in force: what the insurer pays the hospital, by source.
@@ -114,11 +118,19 @@ type Net struct {
 func (s *Sim) Truth() Truth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := Truth{Settlements: []TrueSettlement{}}
+	t := Truth{Settlements: []TrueSettlement{}, Uploads: []TrueUpload{}}
+	for _, id := range slices.Sorted(maps.Keys(s.uploads)) {
+		u := s.uploads[id]
+		t.Uploads = append(t.Uploads, TrueUpload{u.PayOrdID, u.OrderNo, u.Institution, u.Stas})
+	}
 	for _, x := range s.order {
-		a := x.Amounts
+		a, orderNo := x.Amounts, ""
+		if u := s.uploads[x.PayOrdID]; u != nil {
+			orderNo = u.OrderNo
+		}
 		t.Settlements = append(t.Settlements, TrueSettlement{SetlID: x.SetlID, MsgID: x.MsgID, MdtrtID: x.MdtrtID, VisitNo: s.visits[x.MdtrtID].VisitNo,
-			Batch: x.Batch, Total: a.Total, Fund: a.Fund, Account: a.Account, Family: a.Family, Cash: a.Cash, Hospital: a.Hospital, State: x.State, At: x.At})
+			Batch: x.Batch, Total: a.Total, Fund: a.Fund, Account: a.Account, Family: a.Family, Cash: a.Cash, Hospital: a.Hospital, State: x.State, At: x.At,
+			PayOrdID: x.PayOrdID, OrderNo: orderNo})
 		if x.State == inForce {
 			t.Net.Count++
 			t.Net.Total += a.Total

@@ -3,8 +3,8 @@ package nhsasim
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
-	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
@@ -67,45 +67,62 @@ func clearingOffice(area string) string { return area[:4] + "99" }
 // compute checks the batch and works out who pays.
 func (s *Sim) compute(c call, in values, p *person, v *visit) (*settlement, error) {
 	batch := in["chrg_bchno"]
-	var sum buckets
+	var total money.Fen
 	for _, r := range v.Batches[batch] {
-		sum.add(r.Split)
+		total += r.Split.Total
 	}
-	row := p.insurance(v.InsuType, v.Area)
-	inst := s.institutions[c.institution]
-	today := c.now.In(clock.Shanghai)
 	switch {
 	case v.MedType == "" || in["med_type"] != v.MedType:
 		return nil, refuse("医疗类别[med_type]与就诊信息不符")
-	case in["insutype"] != v.InsuType || row == nil:
+	case in["insutype"] != v.InsuType || p.insurance(v.InsuType, v.Area) == nil:
 		return nil, refuse("险种类型[insutype]与就诊信息不符")
 	case v.Settled[batch] != "":
 		return nil, refuse("收费批次[%s]已结算,不能重复结算", batch)
 	case len(v.Batches[batch]) == 0:
 		return nil, refuse("收费批次[%s]没有费用明细", batch)
-	case in.fen("medfee_sumamt") != sum.Total:
-		return nil, refuse("医疗费总额[%s]与上传明细合计[%s]不符", in["medfee_sumamt"], sum.Total)
+	case in.fen("medfee_sumamt") != total:
+		return nil, refuse("医疗费总额[%s]与上传明细合计[%s]不符", in["medfee_sumamt"], total)
 	case in["psn_setlway"] != "01":
 		return nil, refuse("个人结算方式[psn_setlway]值域错误")
 	case in["acct_used_flag"] != "0" && in["acct_used_flag"] != "1":
 		return nil, refuse("个人账户使用标志[acct_used_flag]值域错误")
 	}
-	benefit := benefitOf(v.MedType)
-	r, found := ruleFor(v.Area, v.InsuType, groupOf(row.PsnType), benefit, today.Format(date))
-	if !found {
-		return nil, refuse("该人员本次就诊未享受医保待遇")
+	x, err := s.assess(v, p, v.MedType, v.Batches[batch], in["acct_used_flag"] == "1", c.now)
+	if err != nil {
+		return nil, err
 	}
-	y := s.year(p.PsnNo, v.InsuType, today.Year())
-	claim := claim{rule: r, level: inst.Level, civil: row.CivilServant, signed: p.Signed, useAccount: in["acct_used_flag"] == "1", buckets: sum,
-		hospitalBears: int64(s.oddities.HospitalBears),
-		before: counters{Deductible: y.Deductible[benefit], AtLevel: y.AtLevel[inst.Level], FundPaid: y.FundPaid[benefit],
-			Balance: row.Balance, Family: p.Family}}
-	x := &settlement{MsgID: c.msgID, MdtrtID: v.MdtrtID, Batch: batch, CertType: in["mdtrt_cert_type"], MedType: v.MedType, Benefit: benefit,
-		Level: inst.Level, At: c.now, Year: today.Year(), Amounts: claim.settle()}
+	x.MsgID, x.Batch, x.CertType = c.msgID, batch, in["mdtrt_cert_type"]
 	if x.CertType == "01" {
 		x.Token = in["mdtrt_cert_no"]
 	}
 	return x, nil
+}
+
+// assess works out who pays rows of a visit now, by the same rules and counters whichever door they came through.
+func (s *Sim) assess(v *visit, p *person, medType string, rows []feeRow, useAccount bool, now time.Time) (*settlement, error) {
+	var sum buckets
+	for _, r := range rows {
+		sum.add(r.Split)
+	}
+	row, inst, today := p.insurance(v.InsuType, v.Area), s.institutions[v.Institution], inShanghai(now)
+	if v.Void {
+		return nil, refuse("该就诊已撤销挂号")
+	}
+	benefit := benefitOf(medType)
+	var r rule
+	found := row != nil
+	if found {
+		r, found = ruleFor(v.Area, v.InsuType, groupOf(row.PsnType), benefit, today.Format(date))
+	}
+	if !found {
+		return nil, refuse("该人员本次就诊未享受医保待遇")
+	}
+	y := s.year(p.PsnNo, v.InsuType, today.Year())
+	c := claim{rule: r, level: inst.Level, civil: row.CivilServant, signed: p.Signed, useAccount: useAccount, buckets: sum,
+		hospitalBears: int64(s.oddities.HospitalBears),
+		before: counters{Deductible: y.Deductible[benefit], AtLevel: y.AtLevel[inst.Level], FundPaid: y.FundPaid[benefit],
+			Balance: row.Balance, Family: p.Family}}
+	return &settlement{MdtrtID: v.MdtrtID, MedType: medType, Benefit: benefit, Level: inst.Level, At: now, Year: today.Year(), Amounts: c.settle()}, nil
 }
 
 // checkEcho compares the four amounts that 2207 repeats with what is computed now.

@@ -46,6 +46,7 @@ type Config struct {
 	Catalogue      map[string]Item
 	Oddities       Oddities
 	Authorisations Authorisations // nil: credential 01 is refused
+	Centre         Centre         // the mobile-payment centre; without applications there is none
 }
 
 // Oddities are the ways in which real platforms differ from the document and from each other (nhsa-core.md §9, §11). The zero value
@@ -68,6 +69,8 @@ type Oddities struct {
 	CancelAfterClearing   bool   `json:"cancel_after_clearing"`    // 2208 and 2601 of a cleared settlement
 	MissingOriginalIsDone bool   `json:"missing_original_is_done"` // 2601 of an original that never came: 0, and the original is refused if it comes
 	SystemErrorText       string `json:"system_error_text"`        // refuse everything with this text, as a sick platform does
+
+	Centre CentreOddities `json:"centre"` // of the mobile-payment centre
 }
 
 // Sim is the platform. Safe for several goroutines.
@@ -85,6 +88,12 @@ type Sim struct {
 	oddities Oddities
 	refusals []refusal
 	state
+
+	centre     Centre
+	apps       map[string]*centreApp // by appId
+	noticeDoor http.RoundTripper     // carries 6302 through the centre's fault plan
+	charges    map[string][]string   // medOrgOrds of 6201 by what is charged
+	scripts    centreScripts
 }
 
 // refusal is a refusal ordered by RefuseNext or FailAfterNext.
@@ -112,6 +121,9 @@ func New(cfg Config) (*Sim, error) {
 			return nil, err
 		}
 		s.plan = plan
+	}
+	if err := s.openCentre(cfg.Centre); err != nil {
+		return nil, err
 	}
 	journal, err := sandbox.OpenJournal(cfg.Journal, func(line []byte) error {
 		var e entry

@@ -67,11 +67,20 @@ type bench struct {
 	msgs   int
 	code   string // calling institution
 	area   string
+	centre Centre
 }
 
 func newBench(t *testing.T, oddities Oddities) *bench { return openBench(t, oddities, "") }
 
 func openBench(t *testing.T, oddities Oddities, journal string) *bench {
+	t.Helper()
+	b := bareBench(t)
+	b.sim = b.open(oddities, journal)
+	return b
+}
+
+// bareBench is a bench whose platform is not open yet.
+func bareBench(t *testing.T) *bench {
 	t.Helper()
 	start, err := time.Parse(time.RFC3339, dayOfTest)
 	if err != nil {
@@ -82,15 +91,13 @@ func openBench(t *testing.T, oddities Oddities, journal string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, clock: fake, plan: plan, tokens: tokens{}, ids: map[string]string{}, code: hospital, area: "360100"}
-	b.sim = b.open(oddities, journal)
-	return b
+	return &bench{t: t, clock: fake, plan: plan, tokens: tokens{}, ids: map[string]string{}, code: hospital, area: "360100"}
 }
 
 func (b *bench) open(oddities Oddities, journal string) *Sim {
 	b.t.Helper()
 	sim, err := New(Config{Clock: b.clock, Source: clock.NewSeeded(b.clock, 7, 7), Journal: journal, Plan: b.plan, PaasID: paasID,
-		Secret: sensitive.NewKey(secret), Oddities: oddities, Authorisations: b.tokens,
+		Secret: sensitive.NewKey(secret), Oddities: oddities, Authorisations: b.tokens, Centre: b.centre,
 		Institutions: map[string]Institution{hospital: {"南昌市试验医院", Level3, "360100"}, clinic: {"南昌试验卫生院", Level1, "360100"},
 			beijing: {"北京试验医院", Level3, "110000"}},
 		Catalogue: map[string]Item{drugA: {Class: "01", Kind: "09"}, drugB: {Class: "02"}, drugB5: {Class: "02", SelfPay: 500}, drugC: {Class: "03"},

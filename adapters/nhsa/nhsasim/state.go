@@ -20,16 +20,17 @@ type state struct {
 	order       []*settlement          // as settled
 	seen        map[string]bool        // every msgid
 	barred      map[string]bool        // msgids of originals that were reversed before they came
-	spent       map[string]string      // credential tokens that settled, with their visit's mdtrt_id
+	spent       map[string]string      // credential tokens that settled, with their visit's mdtrt_id, or at the centre with payOrdId
 	clearedTo   time.Time
 	sequence    int64
+	centreState
 }
 
 func newState() state {
 	return state{items: map[string]Item{}, persons: map[string]*person{}, years: map[string]*year{}, visits: map[string]*visit{},
 		settlements: map[string]*settlement{}, byMsgID: map[string]*settlement{}, cancels: map[string]*cancel{},
 		cancelIDs: map[string]*cancel{}, seen: map[string]bool{}, barred: map[string]bool{},
-		spent: map[string]string{}}
+		spent: map[string]string{}, centreState: newCentreState()}
 }
 
 // person is an insured person (人员). The journal needs the plain text; the exported form is Person.
@@ -64,6 +65,11 @@ type Used struct {
 	MedType    string    `json:"med_type"` // 11, 14
 	Deductible money.Fen `json:"deductible_fen"`
 	FundPaid   money.Fen `json:"fund_paid_fen"`
+}
+
+// enjoys reports whether the insurance pays at that moment.
+func (i *Insurance) enjoys(now time.Time) bool {
+	return i.Status == "1" && (i.Paused == "" || i.Paused > inShanghai(now).Format(date))
 }
 
 func (p *person) insurance(insutype, area string) *Insurance {
@@ -132,6 +138,7 @@ type settlement struct {
 	At       time.Time `json:"at"`
 	Year     int       `json:"year"`
 	Amounts  amounts   `json:"amounts"`
+	PayOrdID string    `json:"pay_ord_id,omitempty"` // settled by the mobile-payment centre
 	State    string    `json:"-"`
 	Seq      int       `json:"-"` // order of settling
 }
@@ -172,12 +179,24 @@ type entry struct {
 	Original string      `json:"original,omitempty"` // omsgid
 	Infno    string      `json:"infno,omitempty"`    // oinfno
 	Cleared  *time.Time  `json:"cleared,omitempty"`
+
+	PayOrdID  string        `json:"pay_ord_id,omitempty"` // at the mobile-payment centre
+	Upload    *upload       `json:"upload,omitempty"`
+	Foreseen  *foreseen     `json:"foreseen,omitempty"`
+	Asked     *mixedSums    `json:"asked,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+	RevsToken string        `json:"revs_token,omitempty"`
+	Giving    *giving       `json:"giving,omitempty"`
+	Notice    *centreNotice `json:"notice,omitempty"`
 }
 
 // apply makes one effect true. It is the only writer of state, live and in replay.
 func (s *state) apply(e entry) error {
 	if e.MsgID != "" {
 		s.seen[e.MsgID] = true
+	}
+	if s.applyCentre(e) {
+		return nil
 	}
 	switch e.Kind {
 	case "person":

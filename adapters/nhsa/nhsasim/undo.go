@@ -42,6 +42,9 @@ func (s *Sim) cancelSettlement(c call) (reply, error) {
 }
 
 func (s *Sim) cancellable(x *settlement) error {
+	if x.PayOrdID != "" {
+		return refuse("该结算由移动支付中心办理,请通过移动支付退费")
+	}
 	switch x.State {
 	case cancelled:
 		return refuse("该结算已撤销,不能重复撤销")
@@ -123,6 +126,8 @@ func (s *Sim) reversible(c call, p *person, infno, original string) (done bool, 
 	switch {
 	case v.PsnNo != p.PsnNo || v.Institution != c.institution:
 		return false, refuse("冲正交易与原交易信息不一致")
+	case x.PayOrdID != "":
+		return false, refuse("该结算由移动支付中心办理,请通过移动支付退费")
 	case infno == "2207" && x.State == reversed, infno == "2208" && k.Undone:
 		return true, nil
 	case infno == "2207" && x.State == cancelled:

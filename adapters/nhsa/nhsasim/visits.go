@@ -187,13 +187,12 @@ func (s *Sim) personInfo(c call) (reply, error) {
 			"psn_insu_date": orNull(i.Since), "paus_insu_date": orNull(i.Paused), "cvlserv_flag": flag(i.CivilServant), "insuplc_admdvs": i.Area,
 			"emp_name": orNull(i.Employer)})
 	}
-	local, _ := json.Marshal(map[string]string{"acct_mulaid_balc": p.Family.String()}) // two texts
 	extension := "expContent"
 	if s.oddities.ExpContentSnake {
 		extension = "exp_content"
 	}
 	base := personFields(p, c)
-	base[extension] = string(local)
+	base[extension] = s.extensionText(p, in["mdtrt_cert_type"], in["mdtrt_cert_no"])
 	identities := []any{}
 	if s.oddities.IdentityBesideOutput {
 		return reply{output: map[string]any{"baseinfo": base, "insuinfo": rows}, beside: map[string]any{"idetinfo": identities}}, nil
@@ -248,23 +247,29 @@ func (s *Sim) register(c call) (reply, error) {
 		return reply{}, err
 	}
 	row := p.insurance(in["insutype"], c.insuplc)
-	today := c.now.In(clock.Shanghai).Format(date)
 	switch {
 	case row == nil:
 		return reply{}, refuse("该人员未参加险种[%s]", in["insutype"])
-	case row.Status != "1" || (row.Paused != "" && row.Paused <= today) || c.injected == sandbox.Refuse:
+	case !row.enjoys(c.now) || c.injected == sandbox.Refuse:
 		return reply{}, refuse("该人员参保状态异常,暂不享受医保待遇")
-	}
-	for _, v := range s.visits {
-		if v.Institution == c.institution && v.VisitNo == in["ipt_otp_no"] && !v.Void && v.PsnNo != p.PsnNo {
-			return reply{}, refuse("住院/门诊号[%s]已被其他人员使用", in["ipt_otp_no"])
-		}
+	case s.visitNoOfAnother(c.institution, in["ipt_otp_no"], p):
+		return reply{}, refuse("住院/门诊号[%s]已被其他人员使用", in["ipt_otp_no"])
 	}
 	v := &visit{MdtrtID: s.newID(), PsnNo: p.PsnNo, InsuType: in["insutype"], Area: c.insuplc, Institution: c.institution, VisitNo: in["ipt_otp_no"]}
 	if err := s.record(entry{Kind: "visit", MsgID: c.msgID, Visit: v}); err != nil {
 		return reply{}, err
 	}
 	return reply{output: map[string]any{"data": map[string]any{"mdtrt_id": v.MdtrtID, "psn_no": v.PsnNo, "ipt_otp_no": v.VisitNo}}}, nil
+}
+
+// visitNoOfAnother reports whether another person has a living visit under that number.
+func (s *Sim) visitNoOfAnother(institution, visitNo string, p *person) bool {
+	for _, v := range s.visits {
+		if v.Institution == institution && v.VisitNo == visitNo && !v.Void && v.PsnNo != p.PsnNo {
+			return true
+		}
+	}
+	return false
 }
 
 // newID is an insurer's number for a visit or a settlement.

@@ -1,0 +1,90 @@
+package callback
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// guarded is a source that believes one network.
+type guarded struct {
+	source
+	asked []netip.Addr
+}
+
+func (g *guarded) Admits(a netip.Addr) bool {
+	g.asked = append(g.asked, a)
+	return netip.MustParsePrefix("10.9.0.0/16").Contains(a)
+}
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	proxies, err := Networks([]string{"172.16.0.1", "192.168.0.0/24", "fd00::/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, remote string
+		forwarded    []string
+		want         string // the peer; empty: nobody
+		status       int
+	}{
+		{"from the network", "10.9.1.1:40000", nil, "10.9.1.1", 204},
+		{"from elsewhere", "10.8.1.1:40000", nil, "10.8.1.1", 403},
+		{"elsewhere says that it is relayed", "10.8.1.1:40000", []string{"10.9.1.1"}, "10.8.1.1", 403},
+		{"through a proxy", "172.16.0.1:40000", []string{"10.9.1.1"}, "10.9.1.1", 204},
+		{"through two proxies", "172.16.0.1:40000", []string{"10.9.1.1, 192.168.0.7"}, "10.9.1.1", 204},
+		{"through two proxies, two headers", "172.16.0.1:40000", []string{"10.9.1.1", "192.168.0.7"}, "10.9.1.1", 204},
+		{"what the sender wrote first does not count", "172.16.0.1:40000", []string{"10.9.1.1, 8.8.8.8"}, "8.8.8.8", 403},
+		{"and not when it is rubbish", "172.16.0.1:40000", []string{"rubbish, 10.9.1.1"}, "10.9.1.1", 204},
+		{"a proxy that wrote rubbish", "172.16.0.1:40000", []string{"10.9.1.1, unknown"}, "", 403},
+		{"an empty place", "172.16.0.1:40000", []string{"10.9.1.1,"}, "", 403},
+		{"a proxy on its own behalf", "172.16.0.1:40000", nil, "172.16.0.1", 403},
+		{"proxies alone", "172.16.0.1:40000", []string{"192.168.0.7"}, "192.168.0.7", 403},
+		{"four in six", "[::ffff:172.16.0.1]:40000", []string{"::ffff:10.9.1.1"}, "10.9.1.1", 204},
+		{"six with a zone", "[fd00::1%eth0]:40000", []string{"10.9.1.1"}, "10.9.1.1", 204},
+		{"no address at all", "@", []string{"10.9.1.1"}, "", 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			in, g := &inbox{}, &guarded{}
+			h := Handler(in, map[string]Source{"nhsamobile/h1": g}, proxies, func() {})
+			r := httptest.NewRequest(http.MethodPost, "/callbacks/nhsamobile/h1", strings.NewReader("ORD1"))
+			r.RemoteAddr = tt.remote
+			r.Header.Set("Signature", "good")
+			for _, f := range tt.forwarded {
+				r.Header.Add("X-Forwarded-For", f)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			want := netip.Addr{}
+			if tt.want != "" {
+				want = netip.MustParseAddr(tt.want)
+			}
+			if w.Code != tt.status || len(g.asked) != 1 || g.asked[0] != want || (len(in.notices) == 1) != (tt.status == 204) {
+				t.Errorf("status %d, asked %v, %d stored, want %d of %v", w.Code, g.asked, len(in.notices), tt.status, want)
+			}
+		})
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	t.Parallel()
+	got, err := Networks([]string{"10.1.2.3", "::ffff:10.1.2.3", "10.1.2.7/24", "fd00::1"})
+	want := []string{"10.1.2.3/32", "10.1.2.3/32", "10.1.2.0/24", "fd00::1/128"}
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("Networks() = %v, %v", got, err)
+	}
+	for i := range got {
+		if got[i].String() != want[i] {
+			t.Errorf("network %d is %s, want %s", i, got[i], want[i])
+		}
+	}
+	for _, bad := range []string{"", "gateway", "10.1.2.3/33", "10.1.2"} {
+		if _, err := Networks([]string{bad}); err == nil {
+			t.Errorf("%q is taken for a network", bad)
+		}
+	}
+}
