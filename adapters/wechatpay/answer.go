@@ -27,7 +27,7 @@ const cannotClose = "268560650"
 type doing struct {
 	name    string
 	refused func(code, number string) *fault.Error // nil: the code says nothing about this call
-	// explained is refused for calls whose meaning hangs on more than the known codes; nil: it decides nothing.
+	// explained takes refused's place in calls about a mixed order, which have a table of their own; nil from it: decides nothing.
 	explained func(status int, code, number, message string) *fault.Error
 }
 

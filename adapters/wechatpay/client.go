@@ -1,5 +1,6 @@
-// Package wechatpay talks to WeChat Pay APIv3 (微信支付) for one direct merchant and one appid: JSAPI orders, refunds, notices and
-// bills. It is the only importer of wechatpay-go, which it uses in public-key mode (微信支付公钥) for signing, verifying and opening.
+// Package wechatpay talks to WeChat Pay APIv3 (微信支付) for one direct merchant and one appid: JSAPI orders, mixed orders
+// (医保自费混合订单), refunds, notices and bills. It is the only importer of wechatpay-go, which it uses in public-key mode
+// (微信支付公钥) for signing, verifying and encrypting.
 //
 // What the SDK says in its errors is never passed on: its texts hold headers, even whole requests. Errors are the sentinels of
 // package payment; their cause names the call, the status, WeChat's code and the number at the end of the Request-ID.
@@ -7,6 +8,8 @@ package wechatpay
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -18,8 +21,8 @@ import (
 	"time"
 
 	"github.com/wechatpay-apiv3/wechatpay-go/core"
+	"github.com/wechatpay-apiv3/wechatpay-go/core/auth/validators"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/auth/verifiers"
-	"github.com/wechatpay-apiv3/wechatpay-go/core/notify"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/option"
 	"github.com/wechatpay-apiv3/wechatpay-go/utils"
 
@@ -57,13 +60,13 @@ type Config struct {
 	Transport           http.RoundTripper // nil: http.DefaultTransport
 }
 
-// Client is WeChat Pay for one merchant. It is a payment.Gateway and may be shared by goroutines.
+// Client is WeChat Pay for one merchant. It is a payment.Gateway and a payment.MixedGateway, and may be shared by goroutines.
 type Client struct {
 	cfg     Config
-	public  *rsa.PublicKey // WeChat Pay's, named PublicKeyID: encrypts personal data
-	api     *core.Client
+	api     *core.Client // signs, verifies, and encrypts personal data under the key that is named PublicKeyID
 	files   *core.Client // for bills, whose answers carry no signature
-	notices []*notify.Handler
+	notices *validators.WechatPayNotifyValidator
+	openers []cipher.AEAD // for the content of notices: under the APIv3 key, then under the old one
 }
 
 var _ payment.Gateway = (*Client)(nil)
@@ -92,12 +95,12 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.MedIns != nil {
 		medIns := *cfg.MedIns
-		if err := medIns.check(); err != nil {
+		if err := medIns.check(cfg.AppID); err != nil {
 			return nil, fmt.Errorf("wechat pay: %w", err)
 		}
 		cfg.MedIns = &medIns
 	}
-	c := &Client{cfg: cfg, public: public}
+	c := &Client{cfg: cfg}
 	if err := c.connect(base, private, public); err != nil {
 		return nil, err
 	}
@@ -191,16 +194,20 @@ func (c *Client) connect(base *url.URL, private *rsa.PrivateKey, public *rsa.Pub
 		return errors.New("wechat pay: the SDK refuses these settings")
 	}
 	c.api, c.files = api, files
-	verifier := verifiers.NewSHA256WithRSAPubkeyVerifier(c.cfg.PublicKeyID, *public)
+	c.notices = validators.NewWechatPayNotifyValidator(verifiers.NewSHA256WithRSAPubkeyVerifier(c.cfg.PublicKeyID, *public))
 	for _, key := range []sensitive.Key{c.cfg.APIv3Key, c.cfg.OldAPIv3Key} {
 		if key.IsZero() {
 			continue
 		}
-		handler, err := notify.NewRSANotifyHandler(key.Reveal(), verifier)
+		block, err := aes.NewCipher([]byte(key.Reveal()))
 		if err != nil {
-			return errors.New("wechat pay: the SDK refuses the APIv3 key")
+			return errors.New("wechat pay: the APIv3 key is no AES key")
 		}
-		c.notices = append(c.notices, handler)
+		opener, err := cipher.NewGCM(block)
+		if err != nil {
+			return errors.New("wechat pay: the APIv3 key is no AES key")
+		}
+		c.openers = append(c.openers, opener)
 	}
 	return nil
 }

@@ -2,13 +2,13 @@ package wechatpay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/wechatpay-apiv3/wechatpay-go/core"
 
@@ -16,7 +16,6 @@ import (
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
-	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
 // MedIns is what WeChat and the local bureau gave for the mixed order (医保移动支付). All of it is the hospital's; none is a secret.
@@ -36,154 +35,105 @@ type MedIns struct {
 
 var _ payment.MixedGateway = (*Client)(nil)
 
-// check refuses what WeChat Pay would.
-func (m *MedIns) check() error {
-	u, err := url.Parse(m.CallbackURL)
-	switch {
-	case m.CityID == "" || len(m.CityID) > 8:
-		return errors.New("MedIns.CityID is required, at most 8 characters")
-	case m.InstNo == "" || len(m.InstNo) > 32:
-		return errors.New("MedIns.InstNo is required, at most 32 characters")
-	case m.InstName == "" || utf8.RuneCountInString(m.InstName) > 128:
-		return errors.New("MedIns.InstName is required, at most 128 characters")
-	case len(m.ChannelNo) > 32:
-		return errors.New("MedIns.ChannelNo has more than 32 characters")
-	case err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || len(m.CallbackURL) > 256:
-		return errors.New("MedIns.CallbackURL must be https, without query, at most 256 characters")
-	case m.TestEnv && !m.AllowTestEnv:
-		return errors.New("MedIns.TestEnv: the bureau's test system takes real cash; not in production")
-	}
+// check fills in what may be left empty and refuses what WeChat Pay would.
+func (m *MedIns) check(appID string) error {
 	if m.CardType == "" {
 		m.CardType = "ID_CARD"
 	}
 	if m.AddType == "" {
 		m.AddType = "OTHER_MEDICAL_EXPENSES"
 	}
+	u, err := url.Parse(m.CallbackURL)
+	switch {
+	case appID != strings.ToLower(appID):
+		return errors.New("AppID must be in lower case for the mixed order")
+	case !tradeNumber(m.CityID, 1, 8):
+		return errors.New("MedIns.CityID is required, at most 8 letters and digits")
+	case !tradeNumber(m.InstNo, 1, 32):
+		return errors.New("MedIns.InstNo is required, at most 32 letters and digits")
+	case m.InstName == "" || !clean(m.InstName, 128):
+		return errors.New("MedIns.InstName is required, at most 128 characters, no quotes and commas")
+	case !clean(m.ChannelNo, 32):
+		return errors.New("MedIns.ChannelNo has more than 32 characters, or such as WeChat Pay refuses")
+	case err != nil || u.Scheme != "https" || u.Host == "" || strings.ContainsAny(m.CallbackURL, "?#") || len(m.CallbackURL) > 256:
+		return errors.New("MedIns.CallbackURL must be https, without query, at most 256 characters")
+	case !cardTypes[m.CardType]:
+		return errors.New("MedIns.CardType is not a card_type of the mixed order")
+	case !addTypes[m.AddType]:
+		return errors.New("MedIns.AddType is not a cash_add_type of the mixed order")
+	case m.TestEnv && !m.AllowTestEnv:
+		return errors.New("MedIns.TestEnv: the bureau's test system takes real cash; not in production")
+	}
 	return nil
 }
 
-// mixedAnswer is the order entity of every answer and of MEDICAL_INSURANCE.SUCCESS (wechat-med-ins.md §b.1.2). What a type does not have is absent.
-type mixedAnswer struct {
-	MixTradeNo string     `json:"mix_trade_no"`
-	MixStatus  string     `json:"mix_pay_status"`
-	SelfStatus string     `json:"self_pay_status"`
-	InsStatus  string     `json:"med_ins_pay_status"`
-	PaidTime   string     `json:"paid_time"`
-	FailReason string     `json:"med_ins_fail_reason"`
-	AppID      string     `json:"appid"`
-	OpenID     string     `json:"openid"`
-	OutTradeNo string     `json:"out_trade_no"`
-	SerialNo   string     `json:"serial_no"`
-	PayOrderID string     `json:"pay_order_id"`
-	InstNo     string     `json:"med_inst_no"`
-	Total      *money.Fen `json:"total_fee"`
-	Gov        money.Fen  `json:"med_ins_gov_fee"`
-	Self       money.Fen  `json:"med_ins_self_fee"`
-	Other      money.Fen  `json:"med_ins_other_fee"`
-	Cash       money.Fen  `json:"med_ins_cash_fee"`
-	Wechat     money.Fen  `json:"wechat_pay_cash_fee"` // INSURANCE_ONLY leaves it out: nothing is charged
-	Added      []struct {
-		Fee money.Fen `json:"cash_add_fee"`
-	} `json:"cash_add_detail"`
-	Reduced []struct {
-		Fee money.Fen `json:"cash_reduce_fee"`
-	} `json:"cash_reduce_detail"`
+// hasMixed is ErrRequest where the hospital has no mixed order.
+func (c *Client) hasMixed() error {
+	if c.cfg.MedIns == nil {
+		return ErrRequest.At("med_ins")
+	}
+	return nil
 }
 
-// status reads a verified entity, and refuses one that is not ours or breaks the equations.
-func (c *Client) mixedStatus(a mixedAnswer, name string) (payment.MixedStatus, error) {
-	s := payment.MixedStatus{MixTradeNo: a.MixTradeNo, OutTradeNo: a.OutTradeNo, SerialNo: a.SerialNo, PayOrderID: a.PayOrderID, Mix: a.MixStatus,
-		Self: a.SelfStatus, MedIns: a.InsStatus, FailReason: a.FailReason,
-		Amounts: payment.MixedAmounts{Gov: a.Gov, Self: a.Self, Other: a.Other, Cash: a.Cash, Wechat: a.Wechat}}
-	for _, d := range a.Added {
-		s.Amounts.Added += d.Fee
-	}
-	for _, d := range a.Reduced {
-		s.Amounts.Reduced += d.Fee
-	}
-	switch {
-	case a.AppID != "" && !strings.EqualFold(a.AppID, c.cfg.AppID), a.InstNo != "" && a.InstNo != c.cfg.MedIns.InstNo:
-		return payment.MixedStatus{}, unreadable(name, "about another appid or institution")
-	case a.MixTradeNo == "" || a.OutTradeNo == "" || a.MixStatus == "" || a.Total == nil:
-		return payment.MixedStatus{}, unreadable(name, "without number, state or total")
-	}
-	s.Amounts.Total = *a.Total
-	if err := s.Amounts.Check(); err != nil {
-		return payment.MixedStatus{}, unreadable(name, "whose amounts break an equation")
-	}
-	if a.OpenID != "" {
-		s.OpenID = sensitive.NewOpenID(a.OpenID)
-	}
-	if a.PaidTime != "" {
-		at, err := paidTime(a.PaidTime)
-		if err != nil {
-			return payment.MixedStatus{}, unreadable(name, "with a paid_time that is no time")
-		}
-		s.PaidAt = at
-	}
-	return s, nil
-}
-
-// paidTime reads RFC 3339, and the older yyyyMMddHHmmss in China time (X5).
-func paidTime(text string) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t.UTC(), nil
-	}
-	t, err := time.ParseInLocation("20060102150405", text, clock.Shanghai)
-	return t.UTC(), err
-}
-
-// CreateMixed sends a body made by BuildMixed as it is.
+// CreateMixed sends a body made by BuildMixed as it is (医保自费混合收款下单). Errors: those of payment.MixedGateway, and ErrRequest. A
+// refusal is unsigned: of a number asked before it is only a claim.
 func (c *Client) CreateMixed(ctx context.Context, body []byte) (payment.MixedStatus, error) {
-	if c.cfg.MedIns == nil {
-		return payment.MixedStatus{}, ErrRequest.At("med_ins")
+	if err := c.hasMixed(); err != nil {
+		return payment.MixedStatus{}, err
 	}
-	return c.mixed(ctx, doing{name: "mixed order"}, func(ctx context.Context) (*core.APIResult, error) {
-		return c.api.Post(ctx, apiBase+"/v3/med-ins/orders", body)
-	})
+	var asked struct {
+		OutTradeNo string `json:"out_trade_no"`
+	}
+	if json.Unmarshal(body, &asked) != nil || asked.OutTradeNo == "" {
+		return payment.MixedStatus{}, ErrRequest.At("out_trade_no")
+	}
+	return c.mixed(ctx, doing{name: "mixed order", explained: refusedMixed}, asked.OutTradeNo, "",
+		func(ctx context.Context) (*core.APIResult, error) {
+			return c.api.Post(ctx, apiBase+"/v3/med-ins/orders", body)
+		})
 }
 
-// QueryMixed asks by WeChat's number, or by ours where that is not known.
+// QueryMixed asks by WeChat's number, or by ours where that is not known. Errors: ErrMixedNotExist, ErrNotSent, ErrUnknown, and ErrRequest; any
+// other refusal says nothing of the order, and an answer about another one is ErrUnknown.
 func (c *Client) QueryMixed(ctx context.Context, outTradeNo, mixTradeNo string) (payment.MixedStatus, error) {
-	if c.cfg.MedIns == nil {
-		return payment.MixedStatus{}, ErrRequest.At("med_ins")
+	if err := c.hasMixed(); err != nil {
+		return payment.MixedStatus{}, err
+	}
+	if outTradeNo == "" {
+		return payment.MixedStatus{}, ErrRequest.At("out_trade_no")
 	}
 	path := "/v3/med-ins/orders/out-trade-no/" + url.PathEscape(outTradeNo)
 	if mixTradeNo != "" {
 		path = "/v3/med-ins/orders/mix-trade-no/" + url.PathEscape(mixTradeNo)
 	}
-	what := doing{name: "mixed query"}
-	s, err := c.mixed(ctx, what, func(ctx context.Context) (*core.APIResult, error) { return c.api.Get(ctx, apiBase+path) })
-	switch {
-	case err != nil && errors.Is(err, payment.ErrMixedNotExist):
-		return s, err
-	case err != nil && fault.KindOf(err) == fault.Rejected: // a query that is refused says nothing of the order
-		return s, payment.ErrUnknown.Because(err)
-	case err != nil:
-		return s, err
-	case s.OutTradeNo != outTradeNo || (mixTradeNo != "" && s.MixTradeNo != mixTradeNo):
-		return payment.MixedStatus{}, unreadable(what.name, "about another order")
-	}
-	return s, nil
+	return c.mixed(ctx, doing{name: "mixed query", explained: refusedMixedQuery}, outTradeNo, mixTradeNo,
+		func(ctx context.Context) (*core.APIResult, error) { return c.api.Get(ctx, apiBase+path) })
 }
 
-// mixed runs one call about a mixed order and reads the entity.
-func (c *Client) mixed(ctx context.Context, what doing, call func(context.Context) (*core.APIResult, error)) (payment.MixedStatus, error) {
+// mixed runs one call about a mixed order and reads what is said of it. Without an answer to be believed the status holds the refusal's number.
+func (c *Client) mixed(ctx context.Context, what doing, outTradeNo, mixTradeNo string,
+	call func(context.Context) (*core.APIResult, error)) (payment.MixedStatus, error) {
 	var number string
-	what.refused = nil
+	explained := what.explained
 	what.explained = func(status int, code, digits, message string) *fault.Error {
 		number = digits
-		return refusedMixed(status, code, digits, message)
+		return explained(status, code, digits, message)
 	}
 	var a mixedAnswer
 	if err := c.exchange(ctx, what, http.StatusOK, &a, call); err != nil {
 		return payment.MixedStatus{Number: number}, err
 	}
+	if a.OutTradeNo != outTradeNo || (mixTradeNo != "" && a.MixTradeNo != mixTradeNo) {
+		return payment.MixedStatus{}, unreadable(what.name, "about another order")
+	}
 	return c.mixedStatus(a, what.name)
 }
 
-// MixedCashier signs the arguments of wx.requestMedicalInsurancePay (a.5): with cash those of the cash order, without it none.
+// MixedCashier signs the arguments of wx.requestMedicalInsurancePay (§a.5): with cash those of the cash order, without it none.
 func (c *Client) MixedCashier(mixTradeNo, prepayID string) (payment.Cashier, error) {
+	if err := c.hasMixed(); err != nil {
+		return payment.Cashier{}, err
+	}
 	if mixTradeNo == "" {
 		return payment.Cashier{}, ErrRequest.At("mix_trade_no")
 	}
@@ -191,13 +141,16 @@ func (c *Client) MixedCashier(mixTradeNo, prepayID string) (payment.Cashier, err
 		return payment.Cashier{MixTradeNo: mixTradeNo}, nil
 	}
 	p, err := c.Cashier(prepayID)
+	if err != nil {
+		return payment.Cashier{}, err
+	}
 	p.MixTradeNo = mixTradeNo
-	return p, err
+	return p, nil
 }
 
 // refundNoticeBody is the body of POST /v3/med-ins/refunds/notify (医保退款通知, §b.4). A zero is sent as zero.
 type refundNoticeBody struct {
-	Total       money.Fen `json:"med_refund_total_fee"`
+	Total       money.Fen `json:"med_refund_total_fee"` // fen, as all of them
 	Gov         money.Fen `json:"med_refund_gov_fee"`
 	Self        money.Fen `json:"med_refund_self_fee"`
 	Other       money.Fen `json:"med_refund_other_fee"`
@@ -205,15 +158,27 @@ type refundNoticeBody struct {
 	OutRefundNo string    `json:"out_refund_no"`
 }
 
-// BuildRefundNotice makes the exact body of the notice that the insurer's part is back.
+// BuildRefundNotice makes the exact body of the notice that the insurer's part is back; the total is its parts' sum (§c.7). ErrRequest names
+// the field that WeChat Pay would not bear.
 func (c *Client) BuildRefundNotice(n payment.RefundNotice) ([]byte, error) {
-	total, err := money.Add(n.Gov, n.Self, n.Other)
+	if err := c.hasMixed(); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		field string
+		fee   money.Fen
+	}{{"med_refund_gov_fee", n.Gov}, {"med_refund_self_fee", n.Self}, {"med_refund_other_fee", n.Other}} {
+		if part.fee < 0 || part.fee > money.Max {
+			return nil, ErrRequest.At(part.field)
+		}
+	}
+	total := n.Gov + n.Self + n.Other
 	switch {
 	case n.MixTradeNo == "":
 		return nil, ErrRequest.At("mix_trade_no")
 	case !tradeNumber(n.OutRefundNo, 1, 64):
 		return nil, ErrRequest.At("out_refund_no")
-	case err != nil || n.Gov < 0 || n.Self < 0 || n.Other < 0 || total > money.Max:
+	case total > money.Max:
 		return nil, ErrRequest.At("med_refund_total_fee")
 	case n.RefundedAt.IsZero():
 		return nil, ErrRequest.At("refund_time")
@@ -222,77 +187,22 @@ func (c *Client) BuildRefundNotice(n payment.RefundNotice) ([]byte, error) {
 		OutRefundNo: n.OutRefundNo}), nil
 }
 
-// NotifyRefund sends a body made by BuildRefundNotice; nil is a verified 204.
+// NotifyRefund sends a body made by BuildRefundNotice as it is; nil is a verified 204. Errors: those of payment.MixedGateway, and ErrRequest.
 func (c *Client) NotifyRefund(ctx context.Context, mixTradeNo string, body []byte) error {
-	what := doing{name: "refund notice", explained: refusedMixed}
-	return c.exchange(ctx, what, http.StatusNoContent, nil, func(ctx context.Context) (*core.APIResult, error) {
-		return c.api.Post(ctx, apiBase+"/v3/med-ins/refunds/notify?mix_trade_no="+url.QueryEscape(mixTradeNo), body)
-	})
+	if err := c.hasMixed(); err != nil {
+		return err
+	}
+	if mixTradeNo == "" {
+		return ErrRequest.At("mix_trade_no")
+	}
+	path := "/v3/med-ins/refunds/notify?mix_trade_no=" + url.QueryEscape(mixTradeNo)
+	return c.post(ctx, doing{name: "refund notice", explained: refusedMixed}, path, http.StatusNoContent, body, nil)
 }
 
 // rfc3339 is a time as /v3/med-ins takes it: with +08:00, never Z.
 func rfc3339(t time.Time) string { return t.In(clock.Shanghai).Format(time.RFC3339) }
 
-// byNumber says what the digits at the end of Request-ID mean (wechat-med-ins.md §g.2). They are finer than the code and win over it.
-var byNumber = map[string]*fault.Error{
-	"268529515": payment.ErrMixedNotExist,
-	"268512536": payment.ErrMixedExists,
-	"268510603": payment.ErrMixedRefused,
-	"268510604": payment.ErrMixedRefused,
-	"268545961": payment.ErrMixedPayer,
-	"268545962": payment.ErrMixedPayer,
-	"268545963": payment.ErrMixedNoCredential,
-	"268545964": payment.ErrMixedKin,
-	"268547120": payment.ErrMixedAuth,
-	"268545967": payment.ErrMixedAuth,
-	"268510610": payment.ErrMixedInsurer,
-	"268529477": payment.ErrMixedRefused,
-	"268529476": payment.ErrMixedRefused,
-	"268529481": payment.ErrMixedRefused,
-	"268529474": payment.ErrMixedRefused,
-	"268529475": payment.ErrMixedRefused,
-	"268554200": payment.ErrMixedNoReverse,
-	"268554422": payment.ErrMixedNoReverse,
-	"268560650": payment.ErrOrderPaid, // the password is typed
-	"268435461": payment.ErrMixedRefused,
-}
-
-// byCode says what an error code means where there is no known number (§g.1), with underscores removed. INVALID_REQUEST without a number may be
-// any rule of identity or state.
-var byCode = map[string]*fault.Error{
-	"PARAMERROR":     payment.ErrMixedRefused,
-	"INVALIDREQUEST": payment.ErrMixedPayer,
-	"ALREADYEXISTS":  payment.ErrMixedExists,
-	"SIGNERROR":      payment.ErrMixedRefused,
-	"NOAUTH":         payment.ErrMixedRefused,
-	"REQUESTBLOCKED": payment.ErrMixedRefused,
-	"RULELIMIT":      payment.ErrMixedRefused,
-	"NOTFOUND":       payment.ErrMixedNotExist,
-	"ORDERNOTEXIST":  payment.ErrMixedNotExist,
-}
-
-// rateWords mark a RULE_LIMIT that is about the rate, not the order: nothing is decided.
-var rateWords = []string{"too many requests", "频率", "频繁", "限频"}
-
-// refusedMixed gives a 4xx about a mixed order its meaning; nil: it decides nothing.
-func refusedMixed(status int, code, number, message string) *fault.Error {
-	if status < 400 || status > 499 || status == http.StatusTooManyRequests {
-		return nil
-	}
-	if plain(code) == "RULELIMIT" {
-		for _, w := range rateWords {
-			if strings.Contains(strings.ToLower(message), w) {
-				return nil
-			}
-		}
-	}
-	if e, ok := byNumber[number]; ok {
-		return e
-	}
-	return byCode[plain(code)]
-}
-
-// named is a field at fault, for BuildMixed.
+// named is a field at fault, with what is wrong in words of ours.
 func named(field, format string, args ...any) error {
 	return ErrRequest.At(field).Because(fmt.Errorf(format, args...))
 }

@@ -1,19 +1,21 @@
 package wechatpay
 
 import (
+	"context"
 	"crypto/md5" //nolint:gosec // the digest that WeChat demands
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/wechatpay-apiv3/wechatpay-go/utils"
-
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
 )
 
-// The types of a mixed order that are ours. CASH_ONLY is not: a bill without insurance is paid by a plain JSAPI order.
+// The values of mix_pay_type. CASH_ONLY is never built: a bill without insurance is paid by a plain JSAPI order.
 const (
+	cashOnly         = "CASH_ONLY"
 	insuranceOnly    = "INSURANCE_ONLY"
 	cashAndInsurance = "CASH_AND_INSURANCE"
 )
@@ -51,10 +53,10 @@ type mixedBody struct {
 	TestEnv     *bool        `json:"med_ins_test_env,omitempty"`
 }
 
-// mixedPerson holds name and digest encrypted.
+// mixedPerson is a person on the wire. The SDK encrypts what its tag names.
 type mixedPerson struct {
-	Name     string `json:"name"`
-	IDDigest string `json:"id_digest"`
+	Name     string `json:"name" encryption:"EM_APIV3"`
+	IDDigest string `json:"id_digest" encryption:"EM_APIV3"`
 	CardType string `json:"card_type"`
 }
 
@@ -70,126 +72,158 @@ type passthrough struct {
 	Location  string `json:"setlLatlnt"`
 }
 
-// presence says of a field whether an order has it, by type (§b.1.1).
-type presence struct {
+// linked says of a field whether an order has it, by type (§b.1.1).
+type linked struct {
 	field                   string
-	insuranceOnly, withCash bool // required there; false: forbidden
+	insuranceOnly, withCash bool // demanded there; false: forbidden
 	has                     func(o payment.MixedOrder) bool
 }
 
-// presences are the fields that depend on the type. The bureau's order exists in both.
-var presences = []presence{
+// linkage are the fields that depend on the type. The bureau's order exists in both of ours; the four med_ins_*_fee are sent in both, zeros
+// too; cash_add_detail is allowed in both.
+var linkage = []linked{
 	{"prepay_id", false, true, func(o payment.MixedOrder) bool { return o.PrepayID != "" }},
-	{"wechat_pay_cash_fee", false, true, func(o payment.MixedOrder) bool { return o.Amounts.Wechat > 0 }},
+	{"wechat_pay_cash_fee", false, true, func(o payment.MixedOrder) bool { return o.Amounts.Wechat != 0 }},
 	{"pay_order_id", true, true, func(o payment.MixedOrder) bool { return o.PayOrderID != "" }},
 	{"pay_auth_no", true, true, func(o payment.MixedOrder) bool { return !o.PayAuthNo.IsZero() }},
 	{"geo_location", true, true, func(o payment.MixedOrder) bool { return o.Location != "" }},
 	{"med_ins_order_create_time", true, true, func(o payment.MixedOrder) bool { return !o.UploadedAt.IsZero() }},
 }
 
-// BuildMixed makes the exact body of a mixed order. Name and digest are encrypted under WeChat Pay's public key, whose id the SDK sends as
-// Wechatpay-Serial. ErrRequest names the field that WeChat Pay would not bear; payment.ErrEquation broken sums.
+// formed says of a field what it looks like (§b.1).
+type formed struct {
+	field string
+	ok    func(o payment.MixedOrder) bool
+}
+
+// forms are the lengths and forms of the fields that come with the order; those of the hospital were checked at the start.
+var forms = []formed{
+	{"out_trade_no", func(o payment.MixedOrder) bool { return tradeNumber(o.OutTradeNo, 6, 32) }}, // as the cash order's
+	{"serial_no", func(o payment.MixedOrder) bool { return tradeNumber(o.SerialNo, 1, 20) }},
+	{"pay_order_id", func(o payment.MixedOrder) bool { return clean(o.PayOrderID, 64) }},
+	{"pay_auth_no", func(o payment.MixedOrder) bool { return clean(o.PayAuthNo.Reveal(), 40) }},
+	{"openid", func(o payment.MixedOrder) bool { return !o.OpenID.IsZero() && clean(o.OpenID.Reveal(), 128) }},
+	{"geo_location", func(o payment.MixedOrder) bool { return located(o.Location) }},
+	{"prepay_id", func(o payment.MixedOrder) bool { return clean(o.PrepayID, 64) }},
+	{"attach", func(o payment.MixedOrder) bool { return clean(o.Attach, 128) }},
+	{"order_type", func(o payment.MixedOrder) bool { return orderTypes[o.OrderType] }},
+	{"payer", func(o payment.MixedOrder) bool { return identified(&o.Payer) }},
+	{"relative", func(o payment.MixedOrder) bool { return o.Relative == nil || identified(o.Relative) }},
+}
+
+// The enumerations that an order may choose from (§b.5). UNKNOWN_* is in none.
+var (
+	orderTypes = map[string]bool{"REG_PAY": true, "DIAG_PAY": true, "COVID_EXAM_PAY": true, "IN_HOSP_PAY": true, "PHARMACY_PAY": true,
+		"INSURANCE_PAY": true, "INT_REG_PAY": true, "INT_RE_DIAG_PAY": true, "INT_RX_PAY": true, "COVID_ANTIGEN_PAY": true, "MED_PAY": true}
+	cardTypes = map[string]bool{"ID_CARD": true, "HOUSEHOLD_REGISTRATION": true, "FOREIGNER_PASSPORT": true,
+		"MAINLAND_TRAVEL_PERMIT_FOR_TW": true, "MAINLAND_TRAVEL_PERMIT_FOR_MO": true, "MAINLAND_TRAVEL_PERMIT_FOR_HK": true,
+		"FOREIGN_PERMANENT_RESIDENT": true}
+	addTypes = map[string]bool{"DEFAULT_ADD_TYPE": true, "FREIGHT": true, "OTHER_MEDICAL_EXPENSES": true}
+)
+
+// BuildMixed makes the exact body of a mixed order. Names and digests are encrypted under WeChat Pay's public key, whose id the SDK sends as
+// Wechatpay-Serial; so each call makes other bytes, and the first are to be kept. ErrRequest names the field that WeChat Pay would not bear;
+// payment.ErrEquation is broken sums.
 func (c *Client) BuildMixed(o payment.MixedOrder) ([]byte, error) {
-	m := c.cfg.MedIns
-	if m == nil {
-		return nil, ErrRequest.At("med_ins")
-	}
-	if err := checkMixed(o); err != nil {
+	if err := c.hasMixed(); err != nil {
 		return nil, err
 	}
-	payer, err := c.encrypted("payer", o.Payer)
-	if err != nil {
+	mixPayType := insuranceOnly
+	if o.PrepayID != "" || o.Amounts.Wechat != 0 {
+		mixPayType = cashAndInsurance
+	}
+	if err := checkMixed(o, mixPayType); err != nil {
 		return nil, err
 	}
-	body := mixedBody{MixPayType: insuranceOnly, OrderType: o.OrderType, AppID: c.cfg.AppID, OpenID: o.OpenID.Reveal(), Payer: payer,
+	body := c.mixedBody(o, mixPayType)
+	keyID, err := c.api.EncryptRequest(context.Background(), &body)
+	if err != nil || keyID != c.cfg.PublicKeyID { // its error is not passed on: the text may be about a person
+		return nil, fault.New(fault.Internal, "WECHAT_ENCRYPT", "系统繁忙，请稍后再试")
+	}
+	return encode(body), nil
+}
+
+// mixedBody is the body with name and digest still open.
+func (c *Client) mixedBody(o payment.MixedOrder, mixPayType string) mixedBody {
+	m, yes := c.cfg.MedIns, true
+	body := mixedBody{MixPayType: mixPayType, OrderType: o.OrderType, AppID: c.cfg.AppID, OpenID: o.OpenID.Reveal(), Payer: c.person(o.Payer),
 		OutTradeNo: o.OutTradeNo, SerialNo: o.SerialNo, PayOrderID: o.PayOrderID, PayAuthNo: o.PayAuthNo.Reveal(), Location: o.Location,
 		CityID: m.CityID, InstName: m.InstName, InstNo: m.InstNo, CreateTime: rfc3339(o.UploadedAt), Total: o.Amounts.Total, Gov: o.Amounts.Gov,
-		Self: o.Amounts.Self, Other: o.Amounts.Other, Cash: o.Amounts.Cash, CallbackURL: m.CallbackURL, Attach: o.Attach, ChannelNo: m.ChannelNo}
-	if o.PrepayID != "" {
-		body.MixPayType, body.PrepayID, body.Wechat = cashAndInsurance, o.PrepayID, &o.Amounts.Wechat
+		Self: o.Amounts.Self, Other: o.Amounts.Other, Cash: o.Amounts.Cash, CallbackURL: m.CallbackURL, PrepayID: o.PrepayID, Attach: o.Attach,
+		ChannelNo: m.ChannelNo}
+	if mixPayType == cashAndInsurance {
+		body.Wechat = &o.Amounts.Wechat
 	}
 	if o.Amounts.Added > 0 {
 		body.Added = []addedFee{{o.Amounts.Added, m.AddType}}
 	}
-	yes := true
 	if o.Relative != nil {
-		relative, err := c.encrypted("relative", *o.Relative)
-		if err != nil {
-			return nil, err
-		}
+		relative := c.person(*o.Relative)
 		body.ForRelative, body.Relative = &yes, &relative
 	}
 	if m.TestEnv {
 		body.TestEnv = &yes
 	}
-	if !m.NoPassthrough {
+	if !m.NoPassthrough { // at most 40 + 64 + 40 characters and three names: far below its 2048
 		body.Passthrough = string(encode(passthrough{o.PayAuthNo.Reveal(), o.PayOrderID, o.Location}))
 	}
-	return encode(body), nil
+	return body
 }
 
 // checkMixed proves that WeChat Pay would take the order.
-func checkMixed(o payment.MixedOrder) error {
-	withCash := o.PrepayID != "" || o.Amounts.Wechat > 0
-	for _, p := range presences {
-		required := p.insuranceOnly
-		if withCash {
-			required = p.withCash
+func checkMixed(o payment.MixedOrder, mixPayType string) error {
+	for _, l := range linkage {
+		demanded := l.insuranceOnly
+		if mixPayType == cashAndInsurance {
+			demanded = l.withCash
 		}
-		if p.has(o) != required {
-			return named(p.field, "required %v, given %v", required, p.has(o))
-		}
-	}
-	for _, t := range []struct {
-		field, value string
-		ok           bool
-	}{
-		{"out_trade_no", o.OutTradeNo, tradeNumber(o.OutTradeNo, 6, 32)}, {"serial_no", o.SerialNo, tradeNumber(o.SerialNo, 1, 20)},
-		{"pay_order_id", o.PayOrderID, len(o.PayOrderID) <= 64 && clean(o.PayOrderID, 64)},
-		{"pay_auth_no", "", len(o.PayAuthNo.Reveal()) <= 40}, {"openid", "", !o.OpenID.IsZero() && clean(o.OpenID.Reveal(), 128)},
-		{"geo_location", o.Location, located(o.Location)}, {"attach", o.Attach, clean(o.Attach, 128)}, {"prepay_id", o.PrepayID, clean(o.PrepayID, 64)},
-		{"order_type", o.OrderType, orderTypes[o.OrderType]},
-	} {
-		if !t.ok {
-			return named(t.field, "not of its form")
+		if given := l.has(o); given != demanded {
+			return named(l.field, "%s: demanded %v, given %v", mixPayType, demanded, given)
 		}
 	}
-	a := o.Amounts
-	if err := a.Check(); err != nil {
+	for _, f := range forms {
+		if !f.ok(o) {
+			return named(f.field, "%s: not of its form", mixPayType)
+		}
+	}
+	if err := o.Amounts.Check(); err != nil {
 		return err
 	}
-	if a.Total < 1 || (withCash && a.Gov+a.Self+a.Other+a.Cash < 1) || a.Reduced != 0 {
-		return named("total_fee", "no amount, or a reduction that nobody grants")
+	switch {
+	case o.Amounts.Reduced != 0:
+		return named("cash_reduce_detail", "%s: a reduction, which nobody of ours grants", mixPayType)
+	case o.Amounts.Total < 1 || !ofType(mixPayType, o.Amounts):
+		return named("total_fee", "%s: not the amounts of this type", mixPayType)
 	}
 	return nil
 }
 
-// orderTypes are the values of order_type (§b.5).
-var orderTypes = map[string]bool{"REG_PAY": true, "DIAG_PAY": true, "IN_HOSP_PAY": true, "PHARMACY_PAY": true, "INT_REG_PAY": true,
-	"INT_RE_DIAG_PAY": true, "INT_RX_PAY": true, "MED_PAY": true}
-
 // located reports longitude,latitude as plain decimals, at most 40 characters together.
 func located(s string) bool {
 	longitude, latitude, ok := strings.Cut(s, ",")
-	return ok && len(s) <= 40 && decimal(longitude) && decimal(latitude)
+	return ok && len(s) <= 40 && degrees(longitude, 180) && degrees(latitude, 90)
 }
 
-func decimal(s string) bool {
+func degrees(s string, most int) bool {
 	whole, part, dotted := strings.Cut(strings.TrimPrefix(s, "-"), ".")
-	return whole != "" && len(whole) <= 3 && strings.Trim(whole+part, "0123456789") == "" && (!dotted || part != "")
+	if strings.Trim(whole+part, "0123456789") != "" || (dotted && part == "") {
+		return false
+	}
+	n, err := strconv.Atoi(whole)
+	return err == nil && n <= most
 }
 
-func (c *Client) encrypted(field string, p payment.MixedPerson) (mixedPerson, error) {
+// maxName is how many bytes of a name RSA-OAEP with SHA-1 bears under the shortest key.
+const maxName = leastBits/8 - 42
+
+// identified reports whether a person can be told to WeChat.
+func identified(p *payment.MixedPerson) bool {
 	name := p.Name.Reveal()
-	if name == "" || utf8.RuneCountInString(name) > 60 || p.IDNumber.IsZero() {
-		return mixedPerson{}, named(field, "name or identity number is missing")
-	}
-	sealedName, err1 := utils.EncryptOAEPWithPublicKey(name, c.public)
-	sealedDigest, err2 := utils.EncryptOAEPWithPublicKey(idDigest(p.IDNumber.Reveal()), c.public)
-	if err1 != nil || err2 != nil {
-		return mixedPerson{}, named(field, "cannot be encrypted")
-	}
-	return mixedPerson{sealedName, sealedDigest, c.cfg.MedIns.CardType}, nil
+	return name != "" && len(name) <= maxName && utf8.ValidString(name) && !p.IDNumber.IsZero()
+}
+
+func (c *Client) person(p payment.MixedPerson) mixedPerson {
+	return mixedPerson{p.Name.Reveal(), idDigest(p.IDNumber.Reveal()), c.cfg.MedIns.CardType}
 }
 
 // idDigest is 身份ID摘要: letters upper-cased, fifteen digits extended to eighteen, MD5 in lower-case hex.

@@ -1,6 +1,7 @@
 package wechatpay_test
 
 import (
+	stdcmp "cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -9,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,6 +22,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/wechatpay"
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/sandbox"
 	"github.com/tuoka/tuoka/internal/sensitive"
@@ -30,7 +34,7 @@ func medIns() *wechatpay.MedIns {
 }
 
 // mixedClient speaks the mixed order to that handler.
-func mixedClient(t *testing.T, h http.HandlerFunc, change func(*wechatpay.MedIns)) *wechatpay.Client {
+func mixedClient(t testing.TB, h http.HandlerFunc, change func(*wechatpay.MedIns)) *wechatpay.Client {
 	t.Helper()
 	cfg := config(clock.NewFake(start), sandbox.Transport(h))
 	cfg.MedIns = medIns()
@@ -103,160 +107,6 @@ func opened(t *testing.T, body []byte) []byte {
 	return append(text, '\n')
 }
 
-func TestBuildMixed(t *testing.T) {
-	t.Parallel()
-	family := aMixed(t)
-	relative := person(t, "刘淑珍", "360121198102270649")
-	family.Relative = &relative
-	for name, o := range map[string]payment.MixedOrder{"mixed.json": aMixed(t), "mixed-insurance.json": insuranceAlone(t), "mixed-family.json": family} {
-		body, err := mixedClient(t, nil, nil).BuildMixed(o)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		golden(t, name, opened(t, body))
-	}
-	body, err := mixedClient(t, nil, func(m *wechatpay.MedIns) { m.NoPassthrough, m.ChannelNo = true, "" }).BuildMixed(aMixed(t))
-	if err != nil || strings.Contains(string(body), "passthrough") || strings.Contains(string(body), "channel_no") || strings.Contains(string(body), `""`) {
-		t.Errorf("without passthrough: %v %s", err, body)
-	}
-}
-
-// TestMixedFields: every field that a type demands is demanded, and every one that it forbids is refused (wechat-med-ins.md §b.1.1), lengths and
-// equations too.
-func TestMixedFields(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		alone  bool
-		change func(*payment.MixedOrder)
-		field  string
-	}{
-		"cash without prepay_id":       {false, func(o *payment.MixedOrder) { o.PrepayID = "" }, "prepay_id"},
-		"cash without amount":          {false, func(o *payment.MixedOrder) { o.Amounts = payment.MixedAmounts{Total: 10000, Gov: 10000} }, "wechat_pay_cash_fee"},
-		"prepay_id of insurance alone": {true, func(o *payment.MixedOrder) { o.PrepayID = "wx1" }, "wechat_pay_cash_fee"},
-		"cash without pay_order_id":    {false, func(o *payment.MixedOrder) { o.PayOrderID = "" }, "pay_order_id"},
-		"alone without pay_order_id":   {true, func(o *payment.MixedOrder) { o.PayOrderID = "" }, "pay_order_id"},
-		"cash without pay_auth_no":     {false, func(o *payment.MixedOrder) { o.PayAuthNo = sensitive.Token{} }, "pay_auth_no"},
-		"alone without pay_auth_no":    {true, func(o *payment.MixedOrder) { o.PayAuthNo = sensitive.Token{} }, "pay_auth_no"},
-		"cash without location":        {false, func(o *payment.MixedOrder) { o.Location = "" }, "geo_location"},
-		"alone without location":       {true, func(o *payment.MixedOrder) { o.Location = "" }, "geo_location"},
-		"cash without create time":     {false, func(o *payment.MixedOrder) { o.UploadedAt = time.Time{} }, "med_ins_order_create_time"},
-		"alone without create time":    {true, func(o *payment.MixedOrder) { o.UploadedAt = time.Time{} }, "med_ins_order_create_time"},
-		"no payer":                     {false, func(o *payment.MixedOrder) { o.Payer = payment.MixedPerson{} }, "payer"},
-		"no relative":                  {false, func(o *payment.MixedOrder) { o.Relative = &payment.MixedPerson{} }, "relative"},
-		"no openid":                    {false, func(o *payment.MixedOrder) { o.OpenID = sensitive.OpenID{} }, "openid"},
-		"short out_trade_no":           {false, func(o *payment.MixedOrder) { o.OutTradeNo = "T1" }, "out_trade_no"},
-		"serial_no of 21":              {false, func(o *payment.MixedOrder) { o.SerialNo = strings.Repeat("1", 21) }, "serial_no"},
-		"pay_order_id of 65":           {false, func(o *payment.MixedOrder) { o.PayOrderID = strings.Repeat("O", 65) }, "pay_order_id"},
-		"pay_auth_no of 41":            {false, func(o *payment.MixedOrder) { o.PayAuthNo = sensitive.NewToken(strings.Repeat("A", 41)) }, "pay_auth_no"},
-		"a place that is none":         {false, func(o *payment.MixedOrder) { o.Location = "here" }, "geo_location"},
-		"order type":                   {false, func(o *payment.MixedOrder) { o.OrderType = "FUN_PAY" }, "order_type"},
-		"a reduction":                  {true, func(o *payment.MixedOrder) { o.Amounts.Cash, o.Amounts.Reduced, o.Amounts.Total = 5, 5, 10005 }, "total_fee"},
-		"nothing at all":               {true, func(o *payment.MixedOrder) { o.Amounts = payment.MixedAmounts{} }, "total_fee"},
-	} {
-		o := aMixed(t)
-		if tt.alone {
-			o = insuranceAlone(t)
-		}
-		tt.change(&o)
-		_, err := mixedClient(t, nil, nil).BuildMixed(o)
-		if f, ok := fault.Find(err); !ok || f.Kind != fault.Invalid || f.Field != tt.field {
-			t.Errorf("%s: %v (field %v), want %s", name, err, f, tt.field)
-		}
-	}
-	o := aMixed(t)
-	o.Amounts.Total++
-	if _, err := mixedClient(t, nil, nil).BuildMixed(o); !errors.Is(err, payment.ErrEquation) {
-		t.Errorf("one fen too many: %v", err)
-	}
-	if _, err := newClient(t, clock.NewFake(start), sandbox.Transport(http.NotFoundHandler())).BuildMixed(aMixed(t)); !errors.Is(err, wechatpay.ErrRequest) {
-		t.Errorf("a merchant without the mixed order: %v", err)
-	}
-}
-
-func TestMedInsConfig(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(*wechatpay.MedIns){
-		"no city": func(m *wechatpay.MedIns) { m.CityID = "" }, "long city": func(m *wechatpay.MedIns) { m.CityID = "123456789" },
-		"no institution": func(m *wechatpay.MedIns) { m.InstNo = "" }, "no name": func(m *wechatpay.MedIns) { m.InstName = "" },
-		"long channel": func(m *wechatpay.MedIns) { m.ChannelNo = strings.Repeat("1", 33) },
-		"http":         func(m *wechatpay.MedIns) { m.CallbackURL = "http://pay.example.com/x" },
-		"query":        func(m *wechatpay.MedIns) { m.CallbackURL += "?a=1" },
-		"test system":  func(m *wechatpay.MedIns) { m.TestEnv = true },
-	} {
-		cfg := config(clock.NewFake(start), sandbox.Transport(http.NotFoundHandler()))
-		cfg.MedIns = medIns()
-		change(cfg.MedIns)
-		if _, err := wechatpay.New(cfg); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
-// entity is the order entity of an answer, as WeChat writes it.
-func entity(change func(map[string]any)) string {
-	m := map[string]any{"mix_trade_no": "MIX1", "mix_pay_status": "MIX_PAY_SUCCESS", "self_pay_status": "SELF_PAY_SUCCESS", "med_ins_pay_status": "MED_INS_PAY_SUCCESS",
-		"paid_time": "2026-11-23T10:05:00+08:00", "appid": testApp, "openid": testOpenID, "out_trade_no": order1, "serial_no": "250425114624004097",
-		"pay_order_id": "ORD1", "med_inst_no": "H36010000001", "total_fee": 20000, "med_ins_gov_fee": 9000, "med_ins_self_fee": 1000,
-		"med_ins_other_fee": 0, "med_ins_cash_fee": 8000, "wechat_pay_cash_fee": 10000, "cash_add_detail": []any{map[string]any{"cash_add_fee": 2000,
-			"cash_add_type": "OTHER_MEDICAL_EXPENSES"}}, "something_new": 1}
-	if change != nil {
-		change(m)
-	}
-	b, _ := json.Marshal(m)
-	return string(b)
-}
-
-func TestMixedAnswers(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		change func(map[string]any)
-		want   error
-	}{
-		"as it should be": {nil, nil},
-		"older time":      {func(m map[string]any) { m["paid_time"] = "20261123100500" }, nil},
-		"insurance alone": {func(m map[string]any) {
-			m["total_fee"] = 10000
-			m["self_pay_status"] = "NO_SELF_PAY"
-			m["med_ins_cash_fee"] = 0
-			delete(m, "wechat_pay_cash_fee")
-			delete(m, "cash_add_detail")
-		}, nil},
-		"an unpublished state":    {func(m map[string]any) { m["mix_pay_status"] = "MIX_PAY_USER_PAYING" }, nil},
-		"a broken equation":       {func(m map[string]any) { m["med_ins_gov_fee"] = 9001 }, payment.ErrUnknown},
-		"a negative amount":       {func(m map[string]any) { m["med_ins_self_fee"] = -1000; m["med_ins_gov_fee"] = 11000 }, payment.ErrUnknown},
-		"another appid":           {func(m map[string]any) { m["appid"] = "wx9" }, payment.ErrUnknown},
-		"another institution":     {func(m map[string]any) { m["med_inst_no"] = "H9" }, payment.ErrUnknown},
-		"another order":           {func(m map[string]any) { m["out_trade_no"] = "other-order" }, payment.ErrUnknown},
-		"another mix_trade_no":    {func(m map[string]any) { m["mix_trade_no"] = "MIX2" }, payment.ErrUnknown},
-		"no total":                {func(m map[string]any) { delete(m, "total_fee") }, payment.ErrUnknown},
-		"no state":                {func(m map[string]any) { delete(m, "mix_pay_status") }, payment.ErrUnknown},
-		"a time that is none":     {func(m map[string]any) { m["paid_time"] = "soon" }, payment.ErrUnknown},
-		"an amount with decimals": {func(m map[string]any) { m["total_fee"] = 20000.5 }, payment.ErrUnknown},
-	} {
-		asked := ""
-		c := mixedClient(t, func(w http.ResponseWriter, r *http.Request) {
-			asked = r.URL.Path
-			signed(w, time.Now(), http.StatusOK, entity(tt.change))
-		}, nil)
-		s, err := c.QueryMixed(t.Context(), order1, "MIX1")
-		if !errors.Is(err, tt.want) || asked != "/v3/med-ins/orders/mix-trade-no/MIX1" {
-			t.Errorf("%s: %v from %s, want %v", name, err, asked, tt.want)
-		}
-		if tt.want == nil && (s.OutTradeNo != order1 || s.Amounts.Check() != nil || !s.PaidAt.Equal(time.Date(2026, 11, 23, 2, 5, 0, 0, time.UTC))) {
-			t.Errorf("%s: %+v", name, s)
-		}
-	}
-	c := mixedClient(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v3/med-ins/orders/out-trade-no/"+order1 {
-			t.Errorf("asked %s", r.URL.Path)
-		}
-		signed(w, time.Now().Add(-time.Hour), http.StatusOK, entity(nil))
-	}, nil)
-	if _, err := c.QueryMixed(t.Context(), order1, ""); !errors.Is(err, payment.ErrUnknown) {
-		t.Errorf("an answer signed an hour ago: %v", err)
-	}
-}
-
 // TestMixedRefusals: every number and every code of wechat-med-ins.md §g, what we take it for, and what is kept of it.
 func TestMixedRefusals(t *testing.T) {
 	t.Parallel()
@@ -285,19 +135,30 @@ func TestMixedRefusals(t *testing.T) {
 		{403, "RULE_LIMIT", "268529475", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{400, "INVALID_REQUEST", "268554200", "", payment.ErrMixedNoReverse, payment.ErrUnknown},
 		{400, "INVALID_REQUEST", "268554422", "", payment.ErrMixedNoReverse, payment.ErrUnknown},
-		{400, "INVALID_REQUEST", "268560650", "", payment.ErrOrderPaid, payment.ErrUnknown},
+		{400, "INVALID_REQUEST", "268560650", "", payment.ErrUnknown, payment.ErrUnknown},
 		{400, "PARAM_ERROR", "268435461", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{400, "PARAM_ERROR", "", "", payment.ErrMixedRefused, payment.ErrUnknown},
-		{400, "INVALID_REQUEST", "", "", payment.ErrMixedPayer, payment.ErrUnknown},
+		{400, "INVALID_REQUEST", "", "", payment.ErrMixedRefused, payment.ErrUnknown},
+		{400, "INVALID_REQUEST", "268999999", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{400, "ALREADY_EXISTS", "", "", payment.ErrMixedExists, payment.ErrUnknown},
 		{401, "SIGN_ERROR", "", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{403, "NO_AUTH", "", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{403, "REQUEST_BLOCKED", "", "", payment.ErrMixedRefused, payment.ErrUnknown},
 		{403, "RULE_LIMIT", "", "金额有误", payment.ErrMixedRefused, payment.ErrUnknown},
-		{403, "RULE_LIMIT", "", "too many requests", payment.ErrUnknown, payment.ErrUnknown},
+		{403, "RULE_LIMIT", "", "Too many requests", payment.ErrUnknown, payment.ErrUnknown},
+		{403, "RULELIMIT", "", "请求频率超限", payment.ErrUnknown, payment.ErrUnknown},
+		{403, "RULE_LIMIT", "", "操作过于频繁，请稍后再试", payment.ErrUnknown, payment.ErrUnknown},
+		{403, "RATELIMIT_EXCEEDED", "", "", payment.ErrUnknown, payment.ErrUnknown},
+		{403, "FREQUENCY_LIMITED", "", "", payment.ErrUnknown, payment.ErrUnknown},
+		{400, "SOMETHING_NEW", "268547120", "", payment.ErrMixedAuth, payment.ErrUnknown}, // the number wins
+		{403, "RULE_LIMIT", "268512536", "", payment.ErrMixedExists, payment.ErrUnknown},
 		{404, "NOT_FOUND", "", "", payment.ErrMixedNotExist, payment.ErrMixedNotExist},
 		{404, "ORDER_NOT_EXIST", "", "", payment.ErrMixedNotExist, payment.ErrMixedNotExist},
 		{429, "RATELIMIT_EXCEEDED", "", "", payment.ErrUnknown, payment.ErrUnknown},
+		{429, "RULE_LIMIT", "268529477", "", payment.ErrUnknown, payment.ErrUnknown},
+		{500, "SYSTEM_ERROR", "268547120", "", payment.ErrUnknown, payment.ErrUnknown},
+		{302, "PARAM_ERROR", "268435461", "", payment.ErrUnknown, payment.ErrUnknown},
+		{404, "", "", "", payment.ErrUnknown, payment.ErrUnknown}, // a gateway's own
 		{500, "SYSTEM_ERROR", "", "", payment.ErrUnknown, payment.ErrUnknown},
 		{502, "SERVICE_UNAVAILABLE", "", "", payment.ErrUnknown, payment.ErrUnknown},
 		{503, "SERVICE_UNAVAILABLE", "", "", payment.ErrUnknown, payment.ErrUnknown},
@@ -321,14 +182,17 @@ func TestMixedRefusals(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%d %s %s: %v, want %v", tt.status, tt.code, tt.number, err, tt.want)
 		}
-		if tt.number != "" && s.Number != tt.number {
-			t.Errorf("%s %s: kept %q", tt.code, tt.number, s.Number)
+		if want := stdcmp.Or(tt.number, "-"); tt.status != http.StatusAccepted && s != (payment.MixedStatus{Number: want}) {
+			t.Errorf("%d %s %s: kept %+v, want the number alone", tt.status, tt.code, tt.number, s)
 		}
 		if strings.Contains(err.Error(), "张伟明") || strings.Contains(err.Error(), "3601021985") {
 			t.Errorf("the error tells who it is about: %v", err)
 		}
-		if _, err := c.QueryMixed(t.Context(), order1, ""); !errors.Is(err, tt.queried) {
-			t.Errorf("query, %d %s %s: %v, want %v", tt.status, tt.code, tt.number, err, tt.queried)
+		if _, err := c.QueryMixed(t.Context(), order1, ""); !errors.Is(err, tt.queried) || (!errors.Is(tt.want, tt.queried) && errors.Is(err, tt.want)) {
+			t.Errorf("query, %d %s %s: %v, want %v and nothing else", tt.status, tt.code, tt.number, err, tt.queried)
+		}
+		if err := c.NotifyRefund(t.Context(), "MIX1", []byte("{}")); !errors.Is(err, tt.want) {
+			t.Errorf("refund notice, %d %s %s: %v, want %v", tt.status, tt.code, tt.number, err, tt.want)
 		}
 	}
 }
@@ -375,7 +239,10 @@ func TestRefundNotice(t *testing.T) {
 	for field, change := range map[string]func(*payment.RefundNotice){
 		"mix_trade_no":         func(n *payment.RefundNotice) { n.MixTradeNo = "" },
 		"out_refund_no":        func(n *payment.RefundNotice) { n.OutRefundNo = "" },
-		"med_refund_total_fee": func(n *payment.RefundNotice) { n.Gov = -1 },
+		"med_refund_gov_fee":   func(n *payment.RefundNotice) { n.Gov = -1 },
+		"med_refund_self_fee":  func(n *payment.RefundNotice) { n.Self = money.Max + 1 },
+		"med_refund_other_fee": func(n *payment.RefundNotice) { n.Other = math.MinInt64 },
+		"med_refund_total_fee": func(n *payment.RefundNotice) { n.Gov, n.Self = money.Max, 1 },
 		"refund_time":          func(n *payment.RefundNotice) { n.RefundedAt = time.Time{} },
 	} {
 		bad := n
@@ -387,14 +254,49 @@ func TestRefundNotice(t *testing.T) {
 	}
 }
 
-// TestMixedNever: nothing is sent when the call cannot leave, and that is not unknown.
+// TestMixedOnABrokenWire: what never left is told apart from what may have arrived.
+func TestMixedOnABrokenWire(t *testing.T) {
+	t.Parallel()
+	for want, cause := range map[error]error{payment.ErrNotSent: &net.OpError{Op: "dial", Err: errors.New("张伟明")}, payment.ErrUnknown: io.EOF} {
+		cfg := config(clock.NewFake(start), failing{cause})
+		cfg.MedIns = medIns()
+		c, err := wechatpay.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, created := c.CreateMixed(t.Context(), []byte(`{"out_trade_no":"`+order1+`"}`))
+		_, queried := c.QueryMixed(t.Context(), order1, "")
+		for _, err := range []error{created, queried, c.NotifyRefund(t.Context(), "MIX1", []byte("{}"))} {
+			if !errors.Is(err, want) || strings.Contains(err.Error(), "张伟明") {
+				t.Errorf("%v: %v, want %v", cause, err, want)
+			}
+		}
+	}
+}
+
+// TestMixedNever: a hospital without the mixed order, and calls about nothing, send nothing.
 func TestMixedNever(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, clock.NewFake(start), sandbox.Transport(http.NotFoundHandler()))
-	if _, err := c.CreateMixed(t.Context(), []byte("{}")); !errors.Is(err, wechatpay.ErrRequest) {
-		t.Errorf("CreateMixed: %v", err)
+	over := func(http.ResponseWriter, *http.Request) { t.Error("something was sent") }
+	c := newClient(t, clock.NewFake(start), sandbox.Transport(http.HandlerFunc(over)))
+	with := mixedClient(t, over, nil)
+	body, err := with.BuildMixed(aMixed(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := c.QueryMixed(t.Context(), order1, ""); !errors.Is(err, wechatpay.ErrRequest) {
-		t.Errorf("QueryMixed: %v", err)
+	for name, do := range map[string]func() error{
+		"BuildMixed":          func() error { _, err := c.BuildMixed(aMixed(t)); return err },
+		"CreateMixed":         func() error { _, err := c.CreateMixed(t.Context(), body); return err },
+		"QueryMixed":          func() error { _, err := c.QueryMixed(t.Context(), order1, ""); return err },
+		"MixedCashier":        func() error { _, err := c.MixedCashier("MIX1", "wx1"); return err },
+		"BuildRefundNotice":   func() error { _, err := c.BuildRefundNotice(payment.RefundNotice{}); return err },
+		"NotifyRefund":        func() error { return c.NotifyRefund(t.Context(), "MIX1", []byte("{}")) },
+		"query of nothing":    func() error { _, err := with.QueryMixed(t.Context(), "", "MIX1"); return err },
+		"notice of nothing":   func() error { return with.NotifyRefund(t.Context(), "", []byte("{}")) },
+		"creation of nothing": func() error { _, err := with.CreateMixed(t.Context(), []byte("{}")); return err },
+	} {
+		if err := do(); !errors.Is(err, wechatpay.ErrRequest) || fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

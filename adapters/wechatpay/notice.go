@@ -3,13 +3,12 @@ package wechatpay
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/wechatpay-apiv3/wechatpay-go/core/notify"
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/payment"
@@ -22,7 +21,25 @@ const (
 	MaxNotice = 256 << 10
 )
 
-// noticeContent is what both kinds of notice share. A refund's status is named refund_status there, not status.
+const (
+	noticeSignature = "WECHATPAY2-SHA256-RSA2048"
+	noticeCipher    = "AEAD_AES_256_GCM"
+)
+
+// envelope is a notice before it is opened. What the SDK's own parser demands, and what older notices of the mixed order lack or write otherwise
+// (create_time, summary, original_type, associated_data), is not needed and not looked at.
+type envelope struct {
+	ID        string `json:"id"`
+	EventType string `json:"event_type"`
+	Resource  *struct {
+		Algorithm      string `json:"algorithm"`
+		Ciphertext     string `json:"ciphertext"`
+		AssociatedData string `json:"associated_data"`
+		Nonce          string `json:"nonce"`
+	} `json:"resource"`
+}
+
+// noticeContent is what all kinds of notice share; the mixed order's has no mchid. A refund's status is named refund_status there, not status.
 type noticeContent struct {
 	MchID       string `json:"mchid"`
 	AppID       string `json:"appid"`
@@ -34,61 +51,72 @@ type noticeContent struct {
 // out_trade_no (of a refund notice too), Body the decrypted resource. Every fault in it is payment.ErrNotice. The signature is good
 // for five minutes by the machine's clock; a notice that was seen before opens again, so the inbox must know it by its ID.
 func (c *Client) Open(header http.Header, body []byte) (payment.Notice, error) {
-	if len(body) > MaxNotice {
-		return payment.Notice{}, payment.ErrNotice.Because(errors.New("too long"))
+	e, text, err := c.unseal(header, body)
+	if err != nil {
+		return payment.Notice{}, payment.ErrNotice.Because(err)
 	}
-	for _, handler := range c.notices {
-		opened, ok := parse(handler, header, body)
-		if !ok {
-			continue
-		}
-		content, err := c.check(opened)
-		if err != nil {
-			return payment.Notice{}, payment.ErrNotice.Because(err)
-		}
-		return payment.Notice{Source: Source, ID: opened.ID, Kind: opened.EventType, Number: content.OutTradeNo,
-			Body: []byte(opened.Resource.Plaintext), ReceivedAt: c.cfg.Clock.Now()}, nil
+	content, err := c.check(e, text)
+	if err != nil {
+		return payment.Notice{}, payment.ErrNotice.Because(err)
 	}
-	why := "signature, cipher or form is wrong"
-	if strings.HasPrefix(header.Get("Wechatpay-Signature"), probeMark) {
-		why = "signature probe"
-	}
-	return payment.Notice{}, payment.ErrNotice.Because(errors.New(why))
+	return payment.Notice{Source: Source, ID: e.ID, Kind: e.EventType, Number: content.OutTradeNo, Body: text,
+		ReceivedAt: c.cfg.Clock.Now()}, nil
 }
 
-// parse lets the SDK verify and open. It panics on a signed body without resource, and its error quotes the whole message.
-func parse(handler *notify.Handler, header http.Header, body []byte) (opened *notify.Request, ok bool) {
-	defer func() {
-		if recover() != nil {
-			opened, ok = nil, false
-		}
-	}()
-	var content json.RawMessage
+// unseal verifies the callback over its raw bytes, and only then reads and decrypts it. What the SDK says of a wrong signature quotes the message,
+// and is dropped.
+func (c *Client) unseal(header http.Header, body []byte) (envelope, []byte, error) {
+	var e envelope
+	if len(body) > MaxNotice {
+		return e, nil, errors.New("too long")
+	}
+	kind := header.Get("Wechatpay-Signature-Type")
 	request := &http.Request{Method: http.MethodPost, Header: header, Body: io.NopCloser(bytes.NewReader(body))}
-	opened, err := handler.ParseNotifyRequest(context.Background(), request, &content)
-	return opened, err == nil && opened != nil && opened.Resource != nil
+	switch {
+	case strings.HasPrefix(header.Get("Wechatpay-Signature"), probeMark):
+		return e, nil, errors.New("signature probe")
+	case (kind != "" && kind != noticeSignature) || c.notices.Validate(context.Background(), request) != nil:
+		return e, nil, errors.New("signature is wrong")
+	case json.Unmarshal(body, &e) != nil || e.Resource == nil || e.Resource.Algorithm != noticeCipher:
+		return e, nil, errors.New("form is wrong")
+	}
+	sealed, err := base64.StdEncoding.DecodeString(e.Resource.Ciphertext)
+	if err != nil {
+		return e, nil, errors.New("form is wrong")
+	}
+	for _, opener := range c.openers {
+		if len(e.Resource.Nonce) != opener.NonceSize() {
+			break
+		}
+		if text, err := opener.Open(nil, []byte(e.Resource.Nonce), sealed, []byte(e.Resource.AssociatedData)); err == nil {
+			return e, text, nil
+		}
+	}
+	return e, nil, errors.New("not sealed by our APIv3 key")
 }
 
 // check reads the content as far as every notice of this merchant must have it.
-func (c *Client) check(opened *notify.Request) (noticeContent, error) {
+func (c *Client) check(e envelope, text []byte) (noticeContent, error) {
 	var content noticeContent
-	if json.Unmarshal([]byte(opened.Resource.Plaintext), &content) != nil {
+	if json.Unmarshal(text, &content) != nil {
 		return content, errors.New("content is not an object")
 	}
-	refund := strings.HasPrefix(opened.EventType, "REFUND.")
+	product, _, _ := strings.Cut(e.EventType, ".")
+	foreign := content.AppID != "" && content.AppID != c.cfg.AppID
 	switch {
-	case opened.ID == "" || opened.EventType == "":
+	case e.ID == "" || e.EventType == "":
 		return content, errors.New("without id or event_type")
-	case strings.HasPrefix(opened.EventType, "MEDICAL_INSURANCE."):
-		if (content.AppID != "" && content.AppID != c.cfg.AppID) || content.OutTradeNo == "" {
-			return content, errors.New("for another appid, or without our number")
-		}
+	case product == "MEDICAL_INSURANCE" && foreign:
+		return content, errors.New("for another appid")
+	case product == "MEDICAL_INSURANCE" && content.OutTradeNo == "":
+		return content, errors.New("without our number")
+	case product == "MEDICAL_INSURANCE":
 		return content, nil
-	case !refund && !strings.HasPrefix(opened.EventType, "TRANSACTION."):
+	case product != "TRANSACTION" && product != "REFUND":
 		return content, nil // an event of another product; the callback's owner decides
-	case content.MchID != c.cfg.MchID || (content.AppID != "" && content.AppID != c.cfg.AppID):
+	case content.MchID != c.cfg.MchID || foreign:
 		return content, errors.New("for another merchant or appid")
-	case content.OutTradeNo == "" || (refund && content.OutRefundNo == ""):
+	case content.OutTradeNo == "" || (product == "REFUND" && content.OutRefundNo == ""):
 		return content, errors.New("without our number")
 	}
 	return content, nil

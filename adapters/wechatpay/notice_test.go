@@ -59,6 +59,13 @@ func TestNoticesOfTheSimulator(t *testing.T) {
 
 // sealed is a notice with that content, as WeChat Pay writes it.
 func sealed(key, event, content string) string {
+	return fmt.Sprintf(`{"id":"EV-1","create_time":"2026-11-23T10:00:00+08:00","resource_type":"encrypt-resource","event_type":%q,`+
+		`"summary":"s","resource":{"original_type":"transaction","algorithm":"AEAD_AES_256_GCM","ciphertext":%q,`+
+		`"associated_data":"transaction","nonce":"123456789012"}}`, event, sealedText(key, content, "transaction"))
+}
+
+// sealedText is the ciphertext of a notice.
+func sealedText(key, content, additional string) string {
 	block, err := aes.NewCipher([]byte(key))
 	if err != nil {
 		panic(err)
@@ -67,10 +74,7 @@ func sealed(key, event, content string) string {
 	if err != nil {
 		panic(err)
 	}
-	text := base64.StdEncoding.EncodeToString(gcm.Seal(nil, []byte("123456789012"), []byte(content), []byte("transaction")))
-	return fmt.Sprintf(`{"id":"EV-1","create_time":"2026-11-23T10:00:00+08:00","resource_type":"encrypt-resource","event_type":%q,`+
-		`"summary":"s","resource":{"original_type":"transaction","algorithm":"AEAD_AES_256_GCM","ciphertext":%q,`+
-		`"associated_data":"transaction","nonce":"123456789012"}}`, event, text)
+	return base64.StdEncoding.EncodeToString(gcm.Seal(nil, []byte("123456789012"), []byte(content), []byte(additional)))
 }
 
 const (
@@ -119,7 +123,9 @@ func TestNoticeTable(t *testing.T) {
 		{"wrong algorithm", sign(edited("AEAD_AES_256_GCM", "AEAD_SM4_GCM")), edited("AEAD_AES_256_GCM", "AEAD_SM4_GCM"), false},
 		{"short nonce", sign(edited(`"nonce":"123456789012"`, `"nonce":"1"`)), edited(`"nonce":"123456789012"`, `"nonce":"1"`), false},
 		{"sealed by another key", sign(sealed(strings.Repeat("k", 32), "TRANSACTION.SUCCESS", content)), sealed(strings.Repeat("k", 32), "TRANSACTION.SUCCESS", content), false},
-		{"create_time not RFC 3339", sign(edited("2026-11-23T", "2026/11/23 ")), edited("2026-11-23T", "2026/11/23 "), false},
+		{"create_time not RFC 3339", sign(edited("2026-11-23T10:00:00+08:00", "20261123100000")), edited("2026-11-23T10:00:00+08:00", "20261123100000"), true},
+		{"ciphertext no Base64", sign(edited(`"ciphertext":"`, `"ciphertext":"!`)), edited(`"ciphertext":"`, `"ciphertext":"!`), false},
+		{"no associated_data where it was sealed with one", sign(edited(`"associated_data":"transaction",`, "")), edited(`"associated_data":"transaction",`, ""), false},
 		{"no id", sign(edited("EV-1", "")), edited("EV-1", ""), false},
 		{"no event", sign(event("", content)), event("", content), false},
 		{"oversized", sign(right + strings.Repeat(" ", wechatpay.MaxNotice)), right + strings.Repeat(" ", wechatpay.MaxNotice), false},
@@ -158,6 +164,31 @@ func TestNoticeTable(t *testing.T) {
 	}
 }
 
+// TestMixedNotice: MEDICAL_INSURANCE.SUCCESS as the pages of today and of yesterday write it, with and without what may be absent.
+func TestMixedNotice(t *testing.T) {
+	t.Parallel()
+	c := mixedClient(t, nil, nil)
+	text := entity(nil)
+	for name, tt := range map[string]struct{ createTime, additional, rest string }{
+		"of today":                {`"create_time":"2026-11-23T10:05:00+08:00",`, "medical", `"associated_data":"medical","original_type":"transaction",`},
+		"of yesterday":            {`"create_time":"20261123100500",`, "", `"associated_data":"",`},
+		"without create_time":     {"", "", ""},
+		"with an odd create_time": {`"create_time":1795399500,`, "", `"original_type":"",`},
+	} {
+		body := fmt.Sprintf(`{"id":"EV-9",%s"resource_type":"encrypt-resource","event_type":"MEDICAL_INSURANCE.SUCCESS","resource":{%s`+
+			`"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"nonce":"123456789012"}}`, tt.createTime, tt.rest, sealedText(testV3, text, tt.additional))
+		for range 2 {
+			n, err := c.Open(signature(time.Now(), []byte(body)), []byte(body))
+			if err != nil || n.ID != "EV-9" || n.Kind != "MEDICAL_INSURANCE.SUCCESS" || n.Number != order1 || string(n.Body) != text {
+				t.Errorf("%s: %+v, %v", name, n, err)
+			}
+		}
+		if _, err := c.Open(signature(time.Now().Add(-time.Hour), []byte(body)), []byte(body)); !errors.Is(err, payment.ErrNotice) {
+			t.Errorf("%s, an hour old: %v", name, err)
+		}
+	}
+}
+
 func TestAcknowledge(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -174,6 +205,8 @@ func TestAcknowledge(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add("TRANSACTION.SUCCESS", content, "")
 	f.Add("REFUND.SUCCESS", content, `null`)
+	f.Add("MEDICAL_INSURANCE.SUCCESS", entity(nil), "")
+	f.Add("MEDICAL_INSURANCE.SUCCESS", `{"out_trade_no":""}`, "")
 	f.Add("", "", `{"resource":{}}`)
 	f.Add("X", "{}", `{"id":1}`)
 	c, err := wechatpay.New(config(clock.NewFake(start), nil))
@@ -185,7 +218,7 @@ func FuzzOpen(f *testing.F) {
 			envelope = sealed(testV3, event, content)
 		}
 		n, err := c.Open(signature(time.Now(), []byte(envelope)), []byte(envelope))
-		if err == nil && (n.ID == "" || n.Kind == "" || (strings.HasPrefix(n.Kind, "TRANSACTION.") && n.Number == "")) {
+		if err == nil && (n.ID == "" || n.Kind == "" || (n.Number == "" && (strings.HasPrefix(n.Kind, "TRANSACTION.") || strings.HasPrefix(n.Kind, "MEDICAL_INSURANCE.")))) {
 			t.Errorf("Open(%q) = %+v", envelope, n)
 		}
 		if _, err := c.Open(http.Header{}, []byte(envelope)); err == nil {

@@ -123,6 +123,7 @@ type notice struct {
 	Event       string    `json:"event"` // TRANSACTION.SUCCESS, REFUND.SUCCESS, …
 	OutTradeNo  string    `json:"out_trade_no"`
 	OutRefundNo string    `json:"out_refund_no,omitempty"`
+	MixTradeNo  string    `json:"mix_trade_no,omitempty"` // of a mixed order's notice
 	URL         string    `json:"url"`
 	CreatedAt   time.Time `json:"created_at"`
 	Tries       int       `json:"tries,omitempty"`
@@ -149,8 +150,11 @@ type script struct {
 
 // scripts are the wishes not yet used up.
 type scripts struct {
-	Bank    []script `json:"bank,omitempty"`    // the customer's bank refuses to pay
-	Refunds []script `json:"refunds,omitempty"` // how refunds end
+	Bank    []script      `json:"bank,omitempty"`    // the customer's bank refuses to pay
+	Refunds []script      `json:"refunds,omitempty"` // how refunds end
+	States  []MixedStates `json:"states,omitempty"`  // what queries of mixed orders answer
+	Typed   []Typed       `json:"typed,omitempty"`   // mixed orders that stay between password and outcome
+	Cash    CashMode      `json:"cash,omitempty"`    // of mixed orders that the insurer refuses; stands until changed
 }
 
 // take uses up one wish about the key and returns what is left; ok tells whether there was one.
@@ -173,6 +177,7 @@ func take(list []script, key string) (found script, left []script, ok bool) {
 type entry struct {
 	Orders   []*order  `json:"orders,omitempty"`
 	Refunds  []*refund `json:"refunds,omitempty"`
+	Mixed    []*mixed  `json:"mixed,omitempty"`
 	Notices  []*notice `json:"notices,omitempty"`
 	Deposits []deposit `json:"deposits,omitempty"`
 	Scripts  *scripts  `json:"scripts,omitempty"`
@@ -190,6 +195,13 @@ type books struct {
 	deposits     []deposit
 	scripts      scripts
 
+	mixed     map[string]*mixed   // by out_trade_no
+	mixTrades map[string]string   // mix_trade_no to out_trade_no
+	serials   map[string][]string // serial_no to out_trade_no, in the order of creation
+	payAuths  map[string]string   // pay_auth_no to the pay_order_id that used it first
+	typed     []string            // out_trade_no of mixed orders between password and outcome
+	notified  map[string]bool     // mix_trade_no whose notice was accepted
+
 	balance money.Fen          // all refunds counted as spent
 	closing map[string]*refund // those that give the money back at a step
 }
@@ -197,7 +209,8 @@ type books struct {
 func newBooks(opening money.Fen) books {
 	return books{orders: map[string]*order{}, transactions: map[string]string{}, prepays: map[string]string{},
 		refunds: map[string]*refund{}, refundIDs: map[string]bool{}, notices: map[string]*notice{}, balance: opening,
-		closing: map[string]*refund{}}
+		closing: map[string]*refund{}, mixed: map[string]*mixed{}, mixTrades: map[string]string{}, serials: map[string][]string{},
+		payAuths: map[string]string{}, notified: map[string]bool{}}
 }
 
 func (b *books) apply(e entry) {
@@ -217,7 +230,13 @@ func (b *books) apply(e entry) {
 	for _, r := range e.Refunds {
 		b.applyRefund(r)
 	}
+	for _, m := range e.Mixed {
+		b.applyMixed(m)
+	}
 	for _, n := range e.Notices {
+		if n.MixTradeNo != "" && n.Accepted {
+			b.notified[n.MixTradeNo] = true
+		}
 		if _, known := b.notices[n.ID]; !known {
 			b.open = append(b.open, n.ID)
 		}
@@ -232,6 +251,22 @@ func (b *books) apply(e entry) {
 	}
 	if e.Scripts != nil {
 		b.scripts = *e.Scripts
+	}
+}
+
+func (b *books) applyMixed(m *mixed) {
+	number, in := m.number(), &m.Request
+	if b.mixed[number] == nil {
+		b.mixTrades[m.MixTradeNo] = number
+		b.serials[in.SerialNo] = append(b.serials[in.SerialNo], number)
+		if in.PayAuthNo != "" && b.payAuths[in.PayAuthNo] == "" {
+			b.payAuths[in.PayAuthNo] = in.PayOrderID
+		}
+	}
+	b.mixed[number] = m
+	b.typed = slices.DeleteFunc(b.typed, func(one string) bool { return one == number })
+	if m.Typed != nil {
+		b.typed = append(b.typed, number)
 	}
 }
 

@@ -22,6 +22,7 @@ type Truth struct {
 	FeeFen       money.Fen     `json:"fee_fen"` // after what was given back
 	NetFen       money.Fen     `json:"net_fen"` // paid − refunded − refunding: what the merchant may keep, before fees
 	BalanceFen   money.Fen     `json:"balance_fen"`
+	Mixed        []MixedTruth  `json:"mixed"`   // by out_trade_no
 	Notices      []NoticeTruth `json:"notices"` // those not yet accepted, oldest first
 }
 
@@ -60,7 +61,7 @@ func (s *Sim) Truth() Truth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.cfg.Clock.Now()
-	t := Truth{MchID: s.cfg.MchID, Orders: []OrderTruth{}, Notices: []NoticeTruth{}, BalanceFen: s.books.available(now)}
+	t := Truth{MchID: s.cfg.MchID, Orders: []OrderTruth{}, Mixed: []MixedTruth{}, Notices: []NoticeTruth{}, BalanceFen: s.books.available(now)}
 	for _, key := range slices.Sorted(maps.Keys(s.books.orders)) {
 		o := s.books.orders[key]
 		one := OrderTruth{OutTradeNo: key, TransactionID: o.TransactionID, State: o.state(now), TotalFen: o.Request.Amount.Total,
@@ -81,6 +82,9 @@ func (s *Sim) Truth() Truth {
 		t.PaidFen, t.RefundedFen, t.RefundingFen = t.PaidFen+one.PaidFen, t.RefundedFen+one.RefundedFen, t.RefundingFen+one.RefundingFen
 		t.Orders = append(t.Orders, one)
 	}
+	for _, key := range slices.Sorted(maps.Keys(s.books.mixed)) {
+		t.Mixed = append(t.Mixed, s.mixedTruth(s.books.mixed[key], now))
+	}
 	t.NetFen = t.PaidFen - t.RefundedFen - t.RefundingFen
 	for _, n := range s.books.notices {
 		if !n.Accepted {
@@ -96,6 +100,10 @@ func (s *Sim) Truth() Truth {
 //
 //	GET  /truth             Truth
 //	POST /pay               PhonePay
+//	POST /pay-mixed         PhoneMixed
+//	POST /mixed/script      MixedStates
+//	POST /mixed/typed       Typed
+//	POST /mixed/cash        {"mode"}, a CashMode
 //	POST /bank-refusals     {"out_trade_no","times"}
 //	POST /refunds/script    {"out_refund_no","status","times"}
 //	POST /refunds/settle    {"out_refund_no","status"}
@@ -129,6 +137,7 @@ func (s *Sim) Control() http.Handler {
 	} {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { act(w, r, do) })
 	}
+	s.controlMixed(mux)
 	if s.cfg.Plan != nil {
 		s.controlFaults(mux)
 	}

@@ -28,22 +28,30 @@ var waits = [...]time.Duration{15 * time.Second, 15 * time.Second, 30 * time.Sec
 	3 * time.Hour, 6 * time.Hour, 6 * time.Hour}
 
 // newNotice is a notice to be sent from that moment on. The caller commits it.
-func (s *Sim) newNotice(event string, o *order, outRefundNo, url string, at time.Time) *notice {
-	return &notice{ID: fmt.Sprintf("EV-%020d", s.cfg.Source.ID()), Event: event, OutTradeNo: o.number(), OutRefundNo: outRefundNo,
+func (s *Sim) newNotice(event, outTradeNo, outRefundNo, url string, at time.Time) *notice {
+	return &notice{ID: fmt.Sprintf("EV-%020d", s.cfg.Source.ID()), Event: event, OutTradeNo: outTradeNo, OutRefundNo: outRefundNo,
 		URL: url, CreatedAt: at, Next: at}
 }
 
-// Step delivers the notice that has been due longest, once, and reports whether there was one. A notice that is not answered by
-// 200 or 204 comes again by WeChat's schedule, divided by the pace, with a fresh signature.
+// Step brings a mixed order whose outcome is due to its end, or delivers the notice that has been due longest, once, and reports
+// whether there was something to do. A notice that is not answered by 200 or 204 comes again by WeChat's schedule, divided by the
+// pace, with a fresh signature.
 func (s *Sim) Step(ctx context.Context) (worked bool) {
-	if s.cfg.Notify == nil || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return false
+	}
+	if s.finishTyped() {
+		return true
+	}
+	if s.cfg.Notify == nil {
 		return false
 	}
 	n := s.due()
 	if n == nil {
 		return false
 	}
-	accepted := s.deliver(ctx, n)
+	late := s.over(n, s.cfg.Clock.Now())
+	accepted := !late && s.deliver(ctx, n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.delivering, n.ID)
@@ -51,14 +59,16 @@ func (s *Sim) Step(ctx context.Context) (worked bool) {
 		return true
 	}
 	tried := *n
-	tried.Tries++
+	if !late {
+		tried.Tries++
+	}
 	switch {
 	case accepted:
 		tried.Accepted = true
-	case tried.Tries > len(waits):
+	case late || tried.Tries > len(n.schedule()):
 		tried.GivenUp = true
 	default:
-		tried.Next = s.cfg.Clock.Now().Add(s.cfg.Pace.Wait(waits[tried.Tries-1]))
+		tried.Next = s.cfg.Clock.Now().Add(s.cfg.Pace.Wait(n.schedule()[tried.Tries-1]))
 	}
 	return s.commit(entry{Notices: []*notice{&tried}}) == nil // a try that cannot be noted is made again, as true notices are
 }
@@ -116,6 +126,9 @@ func (s *Sim) noticeDoor() http.RoundTripper {
 			if n.OutRefundNo != "" {
 				key = n.OutRefundNo
 			}
+			if n.MixTradeNo != "" {
+				return sandbox.Call{Op: "mixed_notice", Key: key, Priced: true}
+			}
 			return sandbox.Call{Op: "notice", Key: key, Priced: true}
 		}, send)
 	}
@@ -156,12 +169,12 @@ type envelope struct {
 	CreateTime   string   `json:"create_time"`
 	ResourceType string   `json:"resource_type"`
 	EventType    string   `json:"event_type"`
-	Summary      string   `json:"summary"`
+	Summary      string   `json:"summary,omitempty"`
 	Resource     resource `json:"resource"`
 }
 
 type resource struct {
-	OriginalType   string `json:"original_type"`
+	OriginalType   string `json:"original_type,omitempty"`
 	Algorithm      string `json:"algorithm"`
 	Ciphertext     string `json:"ciphertext"`
 	AssociatedData string `json:"associated_data"`
@@ -193,11 +206,17 @@ func (s *Sim) envelope(id string, more money.Fen) (url string, body []byte, err 
 	s.mu.Lock()
 	n := s.books.notices[id]
 	o := s.books.orders[n.OutTradeNo]
-	var content any = s.describe(o, statePaid, int64(more))
-	kind, summary := "transaction", "支付成功"
-	if n.OutRefundNo != "" {
+	var content any
+	var kind, summary string
+	switch {
+	case n.MixTradeNo != "": // its envelope has neither type nor summary nor associated data
+		content = s.paidMixed(s.books.mixed[n.OutTradeNo], more)
+	case n.OutRefundNo != "":
 		kind, summary = "refund", "退款结果通知"
 		content = s.describeRefundNotice(s.books.refunds[n.OutRefundNo], o, n.CreatedAt, more)
+	default:
+		kind, summary = "transaction", "支付成功"
+		content = s.describe(o, statePaid, int64(more))
 	}
 	s.mu.Unlock()
 	plain, err := json.Marshal(content)

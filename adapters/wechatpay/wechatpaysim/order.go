@@ -209,6 +209,9 @@ func (s *Sim) closeOrder(r *http.Request, body []byte) (any, *refusal) {
 	case o.state(now) == stateClosed:
 		return nil, nil
 	}
+	if no := s.holdsTyped(o.number()); no != nil {
+		return nil, no
+	}
 	closed := *o
 	closed.ClosedAt = now
 	if err := s.commit(entry{Orders: []*order{&closed}}); err != nil {

@@ -114,7 +114,7 @@ func (s *Sim) refundNotices(o *order, r *refund, end step) []*notice {
 	if r.Request.NotifyURL == "" {
 		return nil
 	}
-	return []*notice{s.newNotice("REFUND."+end.Status, o, r.Request.OutRefundNo, r.Request.NotifyURL, end.At)}
+	return []*notice{s.newNotice("REFUND."+end.Status, o.number(), r.Request.OutRefundNo, r.Request.NotifyURL, end.At)}
 }
 
 // ScriptRefunds decides how the next refunds end: PROCESSING (for ever), CLOSED or ABNORMAL, under that out_refund_no or, when it

@@ -1,6 +1,7 @@
-// Package wechatpaysim is WeChat Pay APIv3 (微信支付) for one direct merchant, as far as a mini program needs it: JSAPI orders,
-// refunds, notices and bills, on the true wire. It checks what it is sent as WeChat Pay does, keeps its books in a journal, and
-// misbehaves by plan. What it knows of the wire it took from WeChat's pages, not from our client, with which it shares no code.
+// Package wechatpaysim is WeChat Pay APIv3 (微信支付) for one direct merchant, as far as a mini program needs it: JSAPI orders, mixed
+// orders of medical insurance and cash (医保自费混合订单), refunds, notices and bills, on the true wire. It checks what it is sent as
+// WeChat Pay does, keeps its books in a journal, and misbehaves by plan. What it knows of the wire it took from WeChat's pages, not
+// from our client, with which it shares no code.
 //
 // Everything that WeChat Pay reckons by its own calendar (expiry, refund times, bills) follows Config.Clock; what two machines
 // compare by their watches (timestamps of requests, answers and notices) follows Config.Stamp.
@@ -48,6 +49,15 @@ type Config struct {
 	RefundGap time.Duration
 	// Pace divides RefundDelay, RefundGap and the waits between notices.
 	Pace clock.Pace
+	// MedIns opens /v3/med-ins to the merchant; nil: the permission is missing.
+	MedIns *MedIns
+	// Centre settles the insurer's part of mixed orders; required with MedIns.
+	Centre Centre
+	// Credentials knows the e-credentials; nil: everybody is who the order says.
+	Credentials Credentials
+	// NeedsPassthrough refuses mixed orders whose passthrough_request_content does not repeat authorisation, order and place, as some
+	// cities do.
+	NeedsPassthrough bool
 	// BillsAtOnce serves the current day's bill as it stands, for a sandbox that cannot wait until ten tomorrow.
 	BillsAtOnce bool
 }
@@ -64,6 +74,7 @@ type Sim struct {
 	nonces       map[string]seen
 	downloads    map[string]download
 	delivering   map[string]bool // notices that a Step has in hand
+	settling     map[string]bool // mixed orders whose centre is being asked, by out_trade_no
 	probes       int
 	noncesPurged time.Time
 }
@@ -74,7 +85,7 @@ func New(cfg Config) (*Sim, error) {
 		return nil, fmt.Errorf("wechatpaysim: %w", err)
 	}
 	s := &Sim{cfg: cfg, stamp: cfg.Stamp, books: newBooks(cfg.Opening), nonces: map[string]seen{},
-		downloads: map[string]download{}, delivering: map[string]bool{}}
+		downloads: map[string]download{}, delivering: map[string]bool{}, settling: map[string]bool{}}
 	if s.stamp == nil {
 		s.stamp = cfg.Clock
 	}
@@ -109,7 +120,7 @@ func check(cfg Config) error {
 	case cfg.Opening < 0:
 		return errors.New("the opening balance is negative")
 	}
-	return nil
+	return cfg.MedIns.check(cfg.Centre)
 }
 
 // Close closes the journal.
@@ -152,6 +163,10 @@ func (s *Sim) api() http.Handler {
 	mux.Handle("POST /v3/pay/transactions/out-trade-no/{number}/close", s.signed(s.closeOrder))
 	mux.Handle("POST /v3/refund/domestic/refunds", s.signed(s.refund))
 	mux.Handle("GET /v3/refund/domestic/refunds/{number}", s.signed(s.queryRefund))
+	mux.Handle("POST /v3/med-ins/orders", s.signed(s.createMixed))
+	mux.Handle("GET /v3/med-ins/orders/out-trade-no/{number}", s.signed(s.queryMixedByNumber))
+	mux.Handle("GET /v3/med-ins/orders/mix-trade-no/{number}", s.signed(s.queryMixedByTradeNo))
+	mux.Handle("POST /v3/med-ins/refunds/notify", s.signed(s.mixedRefunded))
 	mux.Handle("GET /v3/bill/tradebill", s.signed(s.tradeBill))
 	mux.Handle("GET /v3/bill/fundflowbill", s.signed(s.fundFlowBill))
 	mux.Handle("GET /v3/billdownload/file", http.HandlerFunc(s.download))
@@ -183,6 +198,8 @@ func (s *Sim) call(r *http.Request, body []byte) sandbox.Call {
 		return sandbox.Call{Op: "refund", Key: in.OutRefundNo, Refusable: true}
 	case strings.HasPrefix(path, refunds):
 		return sandbox.Call{Op: "refund_query", Key: strings.TrimPrefix(path, refunds)}
+	case strings.HasPrefix(path, "/v3/med-ins/"):
+		return s.callMixed(path, in.OutTradeNo, r.URL.Query())
 	case path == "/v3/billdownload/file":
 		return sandbox.Call{Op: "download"}
 	default:
