@@ -21,7 +21,7 @@ import (
 const maxAuthNo = 40
 
 // Identify exchanges the authCode that the jump brought back (userQuery, a.4). Errors: patient.ErrAuthCode when it was refused,
-// ErrNoFamilyAuth when the user authorised for a relative, ErrIdentity when the person has no resident identity number, ErrBusy,
+// ErrIdentity when the person has no resident identity number, ErrBusy,
 // ErrSetup.
 func (c *Client) Identify(ctx context.Context, authCode string, openID sensitive.OpenID) (patient.Identity, error) {
 	if c.queryURL == "" {
@@ -80,17 +80,19 @@ func readIdentity(answer []byte, busy []string) (patient.Identity, error) {
 		return patient.Identity{}, patient.ErrBusy.Because(fmt.Errorf("userQuery code %q", code))
 	case code != "0":
 		return patient.Identity{}, patient.ErrAuthCode.Because(fmt.Errorf("userQuery code %q", code))
-	case a.Family != "":
-		return patient.Identity{}, patient.ErrNoFamilyAuth
-	case a.Name == "" || a.IDNumber == "" || !authNumber(a.Own):
+	case a.Own != "" && a.Family != "": // which of them it is decides who pays
+		return patient.Identity{}, patient.ErrAuthCode.Because(errors.New("userQuery answer with both authorisations"))
+	}
+	number := a.Own + a.Family
+	if a.Name == "" || a.IDNumber == "" || !authNumber(number) {
 		return patient.Identity{}, patient.ErrBusy.Because(errors.New("userQuery answer without name, number or authorisation"))
 	}
 	id, err := sensitive.ParseIDNumber(a.IDNumber)
 	if err != nil {
 		return patient.Identity{}, patient.ErrIdentity.Because(err)
 	}
-	return patient.Identity{Name: sensitive.NewName(a.Name), IDNumber: id, PayAuthNo: sensitive.NewToken(a.Own),
-		Location: location(a.Place)}, nil
+	return patient.Identity{Name: sensitive.NewName(a.Name), IDNumber: id, PayAuthNo: sensitive.NewToken(number),
+		Location: location(a.Place), Family: a.Family != ""}, nil
 }
 
 // unwrap takes a relay's wrapping off, once.

@@ -42,8 +42,8 @@ func TestReadIdentity(t *testing.T) {
 		{"busy", `{"code":7}`, "", patient.ErrBusy},
 		{"no code", `{` + who + `,"pay_auth_no":"AUTH1"}`, "", patient.ErrBusy},
 		{"code not a number", `{"code":"ok"}`, "", patient.ErrBusy},
-		{"family", `{"code":0,` + who + `,"pay_auth_no":"","family_pay_auth_no":"AUTH2"}`, "", patient.ErrNoFamilyAuth},
-		{"both numbers", full(`,"family_pay_auth_no":"AUTH2"`), "", patient.ErrNoFamilyAuth},
+		{"family", `{"code":0,` + who + `,"pay_auth_no":"","family_pay_auth_no":"AUTH1"}`, "", nil},
+		{"both numbers", full(`,"family_pay_auth_no":"AUTH2"`), "", patient.ErrAuthCode},
 		{"no number", `{"code":0,` + who + `,"auth_no":"AUTH1"}`, "", patient.ErrBusy},
 		{"number too long", `{"code":0,` + who + `,"pay_auth_no":"` + strings.Repeat("A", 41) + `"}`, "", patient.ErrBusy},
 		{"no name", `{"code":0,"user_card_no":"360102199003074517","pay_auth_no":"AUTH1"}`, "", patient.ErrBusy},
@@ -63,6 +63,9 @@ func TestReadIdentity(t *testing.T) {
 			}
 			if got.Name.Reveal() != "张三丰" || got.PayAuthNo.Reveal() != "AUTH1" || got.Location != tt.place {
 				t.Errorf("readIdentity() = %q %q %q", got.Name.Reveal(), got.PayAuthNo.Reveal(), got.Location)
+			}
+			if got.Family != (tt.name == "family") {
+				t.Errorf("Family = %v", got.Family)
 			}
 		})
 	}
@@ -95,9 +98,12 @@ func TestIdentifyAgainstTheSimulator(t *testing.T) {
 			return err
 		}, patient.ErrAuthCode},
 		{"for a relative", func(t *testing.T, w *world) error {
-			_, err := w.identify(w.authCode(t, "&familyId=F1"))
+			who, err := w.identify(w.authCode(t, "&familyId=F1"))
+			if err == nil && (!who.Family || who.Name.Reveal() != "张三丰") {
+				t.Errorf("identity = %+v, want the authoriser, for a relative", who)
+			}
 			return err
-		}, patient.ErrNoFamilyAuth},
+		}, nil},
 		{"answer lost", func(t *testing.T, w *world) error {
 			w.plan.Script(sandbox.Script{Op: "userQuery", Key: w.openID, Fault: sandbox.LoseAfter})
 			_, err := w.identify(w.authCode(t, ""))

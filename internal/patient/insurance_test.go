@@ -20,7 +20,7 @@ func TestBind(t *testing.T) {
 	p := h.addSelf(t)
 	h.wechat.people["auth-1"] = identity(p, 10*time.Minute)
 
-	_, err := h.Bind(ctx, h.who, p.ID, "auth-1")
+	_, err := h.Bind(ctx, h.who, p.ID, "auth-1", "")
 	wantErr(t, err, ErrNoConsent)
 	_, err = h.Jump(ctx, h.who)
 	wantErr(t, err, ErrNoConsent)
@@ -35,7 +35,7 @@ func TestBind(t *testing.T) {
 	if err != nil || j != h.wechat.jump {
 		t.Errorf("Jump = %+v, %v", j, err)
 	}
-	c, err := h.Bind(ctx, h.who, p.ID, "auth-1")
+	c, err := h.Bind(ctx, h.who, p.ID, "auth-1", "")
 	if err != nil || !c.Bound || !c.Usable || !c.UsableUntil.Equal(h.clock.Now().Add(10*time.Minute)) {
 		t.Fatalf("Bind = %+v, %v", c, err)
 	}
@@ -53,7 +53,7 @@ func TestBind(t *testing.T) {
 	if got, err := h.Coverage(ctx, h.who, p.ID); err != nil || !got.Bound || got.Usable {
 		t.Errorf("Coverage = %+v, %v; want bound and not usable", got, err)
 	}
-	_, err = h.Bind(ctx, h.who, p.ID, "auth-1")
+	_, err = h.Bind(ctx, h.who, p.ID, "auth-1", "")
 	wantErr(t, err, ErrAuthCode)
 	h.recorded(t, "insurance.bind", objectOf(p.ID), "AUTH_CODE_INVALID")
 
@@ -89,7 +89,7 @@ func TestBindComparesThePerson(t *testing.T) {
 		{"no life", self, func() Identity { return identity(self, 0) }, ErrAuthCode},
 	} {
 		h.wechat.people["auth"] = c.seen()
-		_, err := h.Bind(ctx, h.who, c.whom.ID, "auth")
+		_, err := h.Bind(ctx, h.who, c.whom.ID, "auth", "")
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
@@ -100,9 +100,87 @@ func TestBindComparesThePerson(t *testing.T) {
 	}
 	h.store.broken["Record"] = errDatabase
 	h.wechat.people["auth"] = identity(mother, time.Minute)
-	_, err = h.Bind(ctx, h.who, self.ID, "auth")
+	_, err = h.Bind(ctx, h.who, self.ID, "auth", "")
 	wantErr(t, err, errDatabase)
 	wantErr(t, err, ErrIdentity)
+}
+
+func TestFamilyAuthorisation(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	self := h.addSelf(t)
+	h.agree(t, ConsentInsurance)
+	motherID := withCheck(t, "36010219600101002")
+	h.archive(t, motherName, motherID, "P5")
+	mother, err := h.Add(ctx, h.who, typed(t, Parent, motherName, motherID, ""+"13812345679"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forRelative := func(p Patient) Identity { i := identity(p, time.Minute); i.Family = true; return i }
+	h.wechat.people["auth"] = forRelative(self)
+	_, err = h.Bind(ctx, h.who, mother.ID, "auth", "")
+	wantErr(t, err, ErrNoFamilyAuth)
+	inst := h.institutions["h1"]
+	inst.Family = true
+	h.institutions["h1"] = inst
+	stranger := forRelative(self)
+	stranger.IDNumber, err = sensitive.ParseIDNumber(withCheck(t, "36010219700101003"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless, numberless, spent := forRelative(self), forRelative(self), forRelative(self)
+	nameless.Name, numberless.IDNumber, spent.PayAuthNo = sensitive.Name{}, sensitive.IDNumber{}, sensitive.Token{}
+	for name, c := range map[string]struct {
+		whom Patient
+		seen Identity
+		want *fault.Error
+	}{
+		"for himself":                     {self, forRelative(mother), ErrIdentity},
+		"the patient authorised":          {mother, forRelative(mother), ErrIdentity},
+		"not the account's owner":         {mother, stranger, ErrIdentity},
+		"without the authoriser's name":   {mother, nameless, ErrAuthCode},
+		"without the number":              {mother, numberless, ErrAuthCode},
+		"without an authorisation":        {mother, spent, ErrAuthCode},
+		"the owner's own, not a family's": {mother, identity(self, time.Minute), ErrIdentity},
+	} {
+		h.wechat.people["auth"] = c.seen
+		if _, err := h.Bind(ctx, h.who, c.whom.ID, "auth", ""); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if len(h.store.auths) != 0 {
+		t.Fatal("a refused authorisation was stored")
+	}
+	right := forRelative(self)
+	right.Location = ""
+	h.wechat.people["auth"] = right
+	if c, err := h.Bind(ctx, h.who, mother.ID, "auth", "115.9,28.7"); err != nil || !c.Usable {
+		t.Fatalf("Bind() = %+v, %v", c, err)
+	}
+	a := h.store.auths[0]
+	if !a.Family || !a.PayerID.Equal(self.IDNumber) || !a.PayerName.Equal(self.Name) || a.Patient != mother.ID || a.Location != "115.9,28.7" {
+		t.Errorf("stored authorisation = %+v", a)
+	}
+}
+
+func TestLocation(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.addSelf(t)
+	h.agree(t, ConsentInsurance)
+	for _, bad := range []string{"115", "115,", ",28", "181,28", "115,91", "115.9 ,28", "1e2,28", "+115,28", "115,28,1", "NaN,28"} {
+		h.wechat.people["auth"] = identity(p, time.Minute)
+		_, err := h.Bind(t.Context(), h.who, p.ID, "auth", bad)
+		wantErr(t, err, ErrLocation)
+	}
+	h.wechat.people["auth"] = identity(p, time.Minute)
+	if _, err := h.Bind(t.Context(), h.who, p.ID, "auth", "-1.5,-2.5"); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.store.auths[0].Location; got != "115.89,28.68" {
+		t.Errorf("location = %s, want the platform's", got)
+	}
 }
 
 func TestNoInsuranceHere(t *testing.T) {
@@ -119,7 +197,7 @@ func TestNoInsuranceHere(t *testing.T) {
 	h.institutions["h1"] = inst
 	_, err = h.Jump(ctx, h.who)
 	wantErr(t, err, ErrNoInsurance)
-	_, err = h.Bind(ctx, h.who, p.ID, "auth")
+	_, err = h.Bind(ctx, h.who, p.ID, "auth", "")
 	wantErr(t, err, ErrNoInsurance)
 }
 
@@ -131,7 +209,7 @@ func TestBindAndABrokenStore(t *testing.T) {
 		h.agree(t, ConsentInsurance)
 		h.wechat.people["auth"] = identity(p, time.Minute)
 		h.store.broken[method] = errDatabase
-		_, err := h.Bind(t.Context(), h.who, p.ID, "auth")
+		_, err := h.Bind(t.Context(), h.who, p.ID, "auth", "")
 		wantErr(t, err, errDatabase)
 	}
 	for _, method := range []string{"BindingOf", "NewestAuth"} {
@@ -147,6 +225,6 @@ func TestBindAndABrokenStore(t *testing.T) {
 	}
 	h := newHouse(t)
 	h.config.Log = nil // then refusals are not recorded
-	_, err := h.Bind(t.Context(), h.who, 1, "auth")
+	_, err := h.Bind(t.Context(), h.who, 1, "auth", "")
 	wantErr(t, err, ErrNoConsent)
 }

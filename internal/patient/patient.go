@@ -34,6 +34,7 @@ var (
 	ErrIdentity     = fault.New(fault.Conflict, "IDENTITY_MISMATCH", "医保授权的身份与就诊人不一致")
 	ErrAuthExpired  = fault.New(fault.Conflict, "AUTH_EXPIRED", "医保授权已过期，请重新授权")
 	ErrNotBound     = fault.New(fault.Conflict, "INSURANCE_NOT_BOUND", "请先完成医保授权")
+	ErrLocation     = fault.New(fault.Invalid, "LOCATION_INVALID", "位置信息格式有误").At("location")
 	ErrNoFamilyAuth = fault.New(fault.Rejected, "FAMILY_AUTH_UNSUPPORTED", "暂不支持为亲属进行医保授权")
 )
 

@@ -29,6 +29,7 @@ type Institution struct {
 	WeChat    WeChat
 	Authority Authority
 	Insurance bool   // 医保移动支付 is open here
+	Family    bool   // 亲情付 too: one may pay with a relative's insurance; the mobile-payment centre's alone
 	Texts     []Text // nil: StandardTexts
 }
 
@@ -61,6 +62,9 @@ func New(store Store, institutions map[string]Institution, tokens Tokens, clk cl
 	for id, inst := range institutions {
 		if id == "" || inst.Name == "" || inst.Contact == "" || inst.WeChat == nil || inst.Authority == nil {
 			return nil, fmt.Errorf("institution %q: name, contact, WeChat and authority are required", id)
+		}
+		if inst.Family && !inst.Insurance {
+			return nil, fmt.Errorf("institution %q: paying with a relative's insurance wants insurance", id)
 		}
 		if inst.Texts == nil {
 			inst.Texts = StandardTexts(inst.Name, inst.Contact)

@@ -144,6 +144,7 @@ func TestNewWantsWholeInstitutions(t *testing.T) {
 		"no contact":   func(i *Institution) { i.Contact = "" },
 		"no WeChat":    func(i *Institution) { i.WeChat = nil },
 		"no authority": func(i *Institution) { i.Authority = nil },
+		"family alone": func(i *Institution) { i.Family = true },
 		"a text fails": func(i *Institution) { i.Texts = []Text{NewText(ConsentPrivacy, "1", "t", "b")} },
 		"empty text": func(i *Institution) {
 			i.Texts = append(StandardTexts("a", "b")[1:], NewText(ConsentPrivacy, "1", "t", ""))
@@ -249,7 +250,7 @@ func (h *house) calls() map[string]func(context.Context) error {
 		"Remove":   func(ctx context.Context) error { return h.Remove(ctx, h.who, 1) },
 		"Coverage": func(ctx context.Context) error { _, err := h.Coverage(ctx, h.who, 1); return err },
 		"Jump":     func(ctx context.Context) error { _, err := h.Jump(ctx, h.who); return err },
-		"Bind":     func(ctx context.Context) error { _, err := h.Bind(ctx, h.who, 1, "auth"); return err },
+		"Bind":     func(ctx context.Context) error { _, err := h.Bind(ctx, h.who, 1, "auth", ""); return err },
 		"Add": func(ctx context.Context) error {
 			n, err := ReadPatient(Self, adultName, h.adultID, "")
 			if err == nil {

@@ -95,6 +95,10 @@ type payAuthRow struct {
 	LocationSealed []byte
 	UsableUS       int64
 	CreatedUS      int64
+
+	Family          bool
+	PayerNameSealed []byte
+	PayerIDSealed   []byte
 }
 
 // TableName is the table's name.
@@ -105,13 +109,20 @@ func (p Patients) Bind(ctx context.Context, b patient.Binding, a patient.PayAuth
 	if p.db.vault == nil {
 		return ErrNoVault
 	}
-	row := payAuthRow{ID: a.ID, Institution: a.Institution, PatientID: int64(a.Patient), UsableUS: micros(a.UsableUntil), CreatedUS: micros(a.CreatedAt)}
+	row := payAuthRow{ID: a.ID, Institution: a.Institution, PatientID: int64(a.Patient), UsableUS: micros(a.UsableUntil), CreatedUS: micros(a.CreatedAt),
+		Family: a.Family}
 	s := p.db.sealer(row.TableName(), row.ID)
 	row.NumberSealed = s.secret("number_sealed", a.Number)
 	row.LocationSealed = s.text("location_sealed", a.Location)
+	row.PayerNameSealed = s.secret("payer_name_sealed", a.PayerName)
+	row.PayerIDSealed = s.secret("payer_id_sealed", a.PayerID)
 	err := s.err
-	if err == nil && (b.Patient != a.Patient || row.NumberSealed == nil) {
+	switch {
+	case err != nil:
+	case b.Patient != a.Patient || row.NumberSealed == nil:
 		err = refuse("binding and authorisation are not one patient's, or there is no number")
+	case a.Family != (row.PayerNameSealed != nil) || a.Family != (row.PayerIDSealed != nil):
+		err = refuse("another payer belongs to an authorisation for a relative, and to no other")
 	}
 	if err == nil {
 		err = p.db.write(ctx, func(tx *gorm.DB) error {
@@ -170,7 +181,16 @@ func (p Patients) payAuth(ctx context.Context, which func(tx *gorm.DB) *gorm.DB)
 		s := p.db.sealer(row.TableName(), row.ID)
 		a = patient.PayAuth{ID: row.ID, Patient: patient.ID(row.PatientID), Institution: row.Institution,
 			Number:   sensitive.NewToken(s.openText("number_sealed", row.NumberSealed)),
-			Location: s.openText("location_sealed", row.LocationSealed), UsableUntil: moment(row.UsableUS), CreatedAt: moment(row.CreatedUS)}
+			Location: s.openText("location_sealed", row.LocationSealed), UsableUntil: moment(row.UsableUS), CreatedAt: moment(row.CreatedUS),
+			Family: row.Family}
+		if row.Family {
+			a.PayerName = sensitive.NewName(s.openText("payer_name_sealed", row.PayerNameSealed))
+			id, err := sensitive.ParseIDNumber(s.openText("payer_id_sealed", row.PayerIDSealed))
+			if s.err == nil {
+				s.err = err
+			}
+			a.PayerID = id
+		}
 		return s.err
 	})
 	if err != nil {

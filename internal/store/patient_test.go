@@ -184,6 +184,7 @@ func bindings(t *testing.T, db *DB) {
 	}
 	old, newer := auth(0), auth(time.Minute)
 	newer.Location = ""
+	newer.Family, newer.PayerName, newer.PayerID = true, p.Name, p.IDNumber
 	check(t, store.Bind(t.Context(), patient.Binding{Patient: p.ID, Institution: hospital, VerifiedAt: now(db)}, old, someone(db)))
 	renewed := patient.Binding{Patient: p.ID, Institution: hospital, VerifiedAt: now(db).Add(time.Minute)}
 	check(t, store.Bind(t.Context(), renewed, newer, someone(db)))
@@ -219,6 +220,15 @@ func bindings(t *testing.T, db *DB) {
 		}
 	}
 	exec(t, db, "UPDATE orders SET state = ?, uninsured_fen = total_fen WHERE id = ?", string(order.Closed), int64(o.ID)) // for the tampering below
+	for name, edit := range map[string]func(*patient.PayAuth){
+		"a relative's without the payer":  func(a *patient.PayAuth) { a.Family = true },
+		"a relative's without his number": func(a *patient.PayAuth) { a.Family, a.PayerName = true, p.Name },
+		"one's own with another payer":    func(a *patient.PayAuth) { a.PayerName, a.PayerID = p.Name, p.IDNumber },
+	} {
+		bad := auth(0)
+		edit(&bad)
+		wantErr(t, name, store.Bind(t.Context(), renewed, bad, someone(db)), ErrRow)
+	}
 	stray := auth(0)
 	stray.Patient = 1
 	wantErr(t, "binding and authorisation of two", store.Bind(t.Context(), renewed, stray, someone(db)), ErrRow)

@@ -130,7 +130,8 @@ type token struct {
 // grant is one insurance authorisation, pay_auth_no.
 type grant struct {
 	Number   string    `json:"number"`
-	IDNumber string    `json:"id_number"` // whose insurance it opens
+	IDNumber string    `json:"id_number"`        // whose insurance it opens
+	OpenID   string    `json:"openid,omitempty"` // who gave it
 	Until    time.Time `json:"until"`
 }
 

@@ -75,7 +75,7 @@ func (s *Sim) exchange(r *http.Request) (any, *refusal) {
 	if u.OpenIDs[c.AppID] != in.OpenID {
 		return nil, refusedOpenID
 	}
-	g := &grant{Number: s.authorisationNumber(now), IDNumber: u.IDNumber, Until: now.Add(s.cfg.PayAuthLife)}
+	g := &grant{Number: s.authorisationNumber(now), IDNumber: u.IDNumber, OpenID: in.OpenID, Until: now.Add(s.cfg.PayAuthLife)}
 	if c.Family != "" {
 		rel := u.relative(c.Family)
 		if rel == nil {

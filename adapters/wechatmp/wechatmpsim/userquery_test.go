@@ -151,6 +151,9 @@ func TestFamilyAuthorisation(t *testing.T) {
 	if !ok || id != childID || out["user_card_no"] != zhangID || out["pay_auth_no"] != "" {
 		t.Errorf("answer %v, insurance of %s", out, id)
 	}
+	if openID, until, ok := b.sim.PayAuthorisation(family); !ok || openID != b.sim.Users()[0].OpenIDs[app1] || !until.After(b.clock.Now()) {
+		t.Errorf("PayAuthorisation() = %s, %v, %v", openID, until, ok)
+	}
 	if _, _, ok := b.sim.Authorisation("AUTH"); ok {
 		t.Error("an authorisation nobody gave")
 	}
@@ -162,5 +165,38 @@ func TestFamilyAuthorisation(t *testing.T) {
 	}
 	if got, _ := b.query(code, open, signed(partner, partnerKey, b.clock.Now())...); got != refusedUser.Code {
 		t.Errorf("relation ended meanwhile: %d, want %d", got, refusedUser.Code)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	openID := b.sim.Users()[0].OpenIDs[app1]
+	name, id, ok := b.sim.Credential(openID)
+	if !ok || name != "张三丰" || id != zhangID {
+		t.Errorf("Credential() = %s %s %v", name, id, ok)
+	}
+	if _, _, ok := b.sim.Credential("nobody"); ok {
+		t.Error("Credential() of nobody")
+	}
+	child := func(n string) bool { return n == childID }
+	for name, want := range map[string]bool{"张小宝": true, "张小贝": false} {
+		if b.sim.Kin(openID, name, child) != want {
+			t.Errorf("Kin(%s) = %v", name, !want)
+		}
+	}
+	if b.sim.Kin(openID, "张小宝", func(string) bool { return false }) || b.sim.Kin("nobody", "张小宝", child) {
+		t.Error("kin by name alone, or of nobody")
+	}
+	u := zhang()
+	u.Unbound = true
+	if _, err := b.sim.AddUser(u); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := b.sim.Credential(openID); ok {
+		t.Error("Credential() of an account without one")
+	}
+	if _, _, ok := b.sim.PayAuthorisation("AUTH"); ok {
+		t.Error("PayAuthorisation() of a number nobody gave")
 	}
 }
