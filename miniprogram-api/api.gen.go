@@ -73,17 +73,62 @@ func (e JumpEnvVersion) Valid() bool {
 	}
 }
 
+// Defines values for MixedState.
+const (
+	MixedStateDead      MixedState = "dead"
+	MixedStateFailed    MixedState = "failed"
+	MixedStateInReview  MixedState = "in_review"
+	MixedStateOpen      MixedState = "open"
+	MixedStatePreparing MixedState = "preparing"
+	MixedStateRefused   MixedState = "refused"
+	MixedStateSucceeded MixedState = "succeeded"
+	MixedStateTelling   MixedState = "telling"
+	MixedStateTold      MixedState = "told"
+	MixedStateUntold    MixedState = "untold"
+)
+
+// Valid indicates whether the value is a known member of the MixedState enum.
+func (e MixedState) Valid() bool {
+	switch e {
+	case MixedStateDead:
+		return true
+	case MixedStateFailed:
+		return true
+	case MixedStateInReview:
+		return true
+	case MixedStateOpen:
+		return true
+	case MixedStatePreparing:
+		return true
+	case MixedStateRefused:
+		return true
+	case MixedStateSucceeded:
+		return true
+	case MixedStateTelling:
+		return true
+	case MixedStateTold:
+		return true
+	case MixedStateUntold:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NextAction.
 const (
-	NextActionConfirm NextAction = "confirm"
-	NextActionNone    NextAction = "none"
-	NextActionPay     NextAction = "pay"
-	NextActionWait    NextAction = "wait"
+	NextActionAuthorise NextAction = "authorise"
+	NextActionConfirm   NextAction = "confirm"
+	NextActionNone      NextAction = "none"
+	NextActionPay       NextAction = "pay"
+	NextActionWait      NextAction = "wait"
 )
 
 // Valid indicates whether the value is a known member of the NextAction enum.
 func (e NextAction) Valid() bool {
 	switch e {
+	case NextActionAuthorise:
+		return true
 	case NextActionConfirm:
 		return true
 	case NextActionNone:
@@ -136,6 +181,30 @@ func (e OrderState) Valid() bool {
 	case OrderStateUnwinding:
 		return true
 	case OrderStateUnwound:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PayWay.
+const (
+	PayWayBoth      PayWay = "both"
+	PayWayCash      PayWay = "cash"
+	PayWayInsurance PayWay = "insurance"
+	PayWayNone      PayWay = "none"
+)
+
+// Valid indicates whether the value is a known member of the PayWay enum.
+func (e PayWay) Valid() bool {
+	switch e {
+	case PayWayBoth:
+		return true
+	case PayWayCash:
+		return true
+	case PayWayInsurance:
+		return true
+	case PayWayNone:
 		return true
 	default:
 		return false
@@ -427,16 +496,22 @@ type Bills struct {
 // BindInsurance defines model for BindInsurance.
 type BindInsurance struct {
 	AuthCode string `json:"auth_code"`
+
+	// Location wx.getLocation（gcj02）的经纬度，十进制文本；仅在医保平台未给出位置时使用，可不传
+	Location *Location `json:"location,omitempty"`
 }
 
 // Cashier defines model for Cashier.
 type Cashier struct {
-	AppId     string `json:"appId"`
-	NonceStr  string `json:"nonceStr"`
-	Package   string `json:"package"`
-	PaySign   string `json:"paySign"`
-	SignType  string `json:"signType"`
-	TimeStamp string `json:"timeStamp"`
+	AppId *string `json:"appId,omitempty"`
+
+	// MixTradeNo 微信医保订单号；不参与签名
+	MixTradeNo *string `json:"mixTradeNo,omitempty"`
+	NonceStr   *string `json:"nonceStr,omitempty"`
+	Package    *string `json:"package,omitempty"`
+	PaySign    *string `json:"paySign,omitempty"`
+	SignType   *string `json:"signType,omitempty"`
+	TimeStamp  *string `json:"timeStamp,omitempty"`
 }
 
 // ConfirmOrder defines model for ConfirmOrder.
@@ -496,13 +571,19 @@ type Institution struct {
 	// Contact 个人信息问题的联系方式
 	Contact string `json:"contact"`
 
+	// Family 是否可以用亲属的医保为亲属支付（亲情付）
+	Family bool `json:"family"`
+
 	// Id Example: h1
 	Id InstitutionID `json:"id"`
 
 	// Insurance 是否开通医保移动支付
-	Insurance bool   `json:"insurance"`
-	Name      string `json:"name"`
-	Texts     []Text `json:"texts"`
+	Insurance bool `json:"insurance"`
+
+	// MedicalInsurancePay 用医保支付是否须有 wx.requestMedicalInsurancePay
+	MedicalInsurancePay bool   `json:"medical_insurance_pay"`
+	Name                string `json:"name"`
+	Texts               []Text `json:"texts"`
 }
 
 // InstitutionID Example: h1
@@ -529,7 +610,29 @@ type Jump struct {
 // JumpEnvVersion defines model for Jump.EnvVersion.
 type JumpEnvVersion string
 
-// NextAction 等待（长轮询）、确认金额、取收银台参数并支付、无须操作
+// Location wx.getLocation（gcj02）的经纬度，十进制文本；仅在医保平台未给出位置时使用，可不传
+type Location struct {
+	Latitude  string `json:"latitude"`
+	Longitude string `json:"longitude"`
+}
+
+// Mixed 微信医保自费混合订单
+type Mixed struct {
+	// MixTradeNo 微信医保订单号，下单成功后才有
+	MixTradeNo *string `json:"mix_trade_no,omitempty"`
+
+	// OutTradeNo 微信商户单号
+	OutTradeNo string `json:"out_trade_no"`
+
+	// SerialNo 医院订单号
+	SerialNo string     `json:"serial_no"`
+	State    MixedState `json:"state"`
+}
+
+// MixedState defines model for Mixed.State.
+type MixedState string
+
+// NextAction 等待（长轮询）、重新医保授权、确认金额、取收银台参数并支付、无须操作
 type NextAction string
 
 // OpenSession defines model for OpenSession.
@@ -561,9 +664,10 @@ type Order struct {
 	Id ID `json:"id"`
 
 	// Insured 使用医保
-	Insured bool `json:"insured"`
+	Insured bool    `json:"insured"`
+	Mixed   []Mixed `json:"mixed"`
 
-	// NextAction 等待（长轮询）、确认金额、取收银台参数并支付、无须操作
+	// NextAction 等待（长轮询）、重新医保授权、确认金额、取收银台参数并支付、无须操作
 	NextAction NextAction `json:"next_action"`
 
 	// PatientId Example: 251334985728512
@@ -571,13 +675,16 @@ type Order struct {
 
 	// PayUntil 此前支付有效
 	PayUntil *time.Time `json:"pay_until,omitempty"`
-	Payments []Payment  `json:"payments"`
+
+	// PayWay 此刻怎样支付：不能（或不必）支付；微信支付；医保与微信支付一次密码；只有医保，微信不扣款
+	PayWay   PayWay    `json:"pay_way"`
+	Payments []Payment `json:"payments"`
 
 	// PostingNo 医院缴费流水号
 	PostingNo *string `json:"posting_no,omitempty"`
 	Progress  []Step  `json:"progress"`
 
-	// QuotedUntil 此前确认有效
+	// QuotedUntil 此前确认（`next_action` 为 `authorise` 时：重新授权）有效
 	QuotedUntil *time.Time `json:"quoted_until,omitempty"`
 
 	// ReceiptNo 医院收据号
@@ -653,6 +760,9 @@ type Patients struct {
 	Patients []Patient `json:"patients"`
 }
 
+// PayWay 此刻怎样支付：不能（或不必）支付；微信支付；医保与微信支付一次密码；只有医保，微信不扣款
+type PayWay string
+
 // Payment defines model for Payment.
 type Payment struct {
 	// AmountFen 分
@@ -703,6 +813,9 @@ type QuoteOrder struct {
 	// Insurance 使用医保
 	Insurance bool `json:"insurance"`
 
+	// MedicalInsurance 客户端是否有 `wx.requestMedicalInsurancePay`；为假、使用医保而本院须用它时，不问医保即回答 409 `CLIENT_TOO_OLD`（仍可自费）。缺省按有处理，理由见 `GET /orders/{order_id}/cashier`
+	MedicalInsurance *bool `json:"medical_insurance,omitempty"`
+
 	// PatientId Example: 251334985728512
 	PatientId ID `json:"patient_id"`
 
@@ -719,6 +832,9 @@ type Receipt struct {
 	Guide     []string  `json:"guide"`
 	Hospital  string    `json:"hospital"`
 	IssuedAt  time.Time `json:"issued_at"`
+
+	// Mixed 医保与微信一次密码支付的订单
+	Mixed []ReceiptMixed `json:"mixed"`
 
 	// OrderId Example: 251334985728512
 	OrderId ID `json:"order_id"`
@@ -741,6 +857,16 @@ type Receipt struct {
 
 // ReceiptTitle defines model for Receipt.Title.
 type ReceiptTitle string
+
+// ReceiptMixed defines model for ReceiptMixed.
+type ReceiptMixed struct {
+	// MixTradeNo 微信医保订单号
+	MixTradeNo string `json:"mix_trade_no"`
+
+	// OutTradeNo 微信商户单号
+	OutTradeNo string    `json:"out_trade_no"`
+	PaidAt     time.Time `json:"paid_at"`
+}
 
 // ReceiptPayment defines model for ReceiptPayment.
 type ReceiptPayment struct {
@@ -784,6 +910,9 @@ type SetPhone struct {
 
 // Settlement defines model for Settlement.
 type Settlement struct {
+	// OrderNo 医院订单号 medOrgOrd，经医保移动支付中心的才有
+	OrderNo *string `json:"order_no,omitempty"`
+
 	// SetlId 结算ID，结算前为空
 	SetlId    string          `json:"setl_id"`
 	SettledAt *time.Time      `json:"settled_at,omitempty"`
@@ -887,6 +1016,13 @@ type GetOrderParams struct {
 	Version *int64 `form:"version,omitempty" json:"version,omitempty"`
 }
 
+// GetCashierParams defines parameters for GetCashier.
+type GetCashierParams struct {
+	// MedicalInsurance 客户端是否有 `wx.requestMedicalInsurancePay`（`typeof wx.requestMedicalInsurancePay === 'function'`）。为假而订单须用它时回答 409 `CLIENT_TOO_OLD`。
+	// 缺省按有处理：过旧的微信调用它只是没有反应，不会扣款；缺省按没有处理，则会拒绝本来可以支付的患者。
+	MedicalInsurance *bool `form:"medical_insurance,omitempty" json:"medical_insurance,omitempty"`
+}
+
 // ConfirmOrderParams defines parameters for ConfirmOrder.
 type ConfirmOrderParams struct {
 	// IdempotencyKey 一次意图一个；重试沿用
@@ -946,12 +1082,15 @@ type ServerInterface interface {
 	// GetOrder 订单，可长轮询
 	// (GET /orders/{order_id})
 	GetOrder(c *gin.Context, orderId OrderID, params GetOrderParams)
+	// AuthoriseOrder 以新的医保授权继续原订单
+	// (POST /orders/{order_id}/authorisation)
+	AuthoriseOrder(c *gin.Context, orderId OrderID)
 	// CancelOrder 放弃未支付的订单
 	// (POST /orders/{order_id}/cancel)
 	CancelOrder(c *gin.Context, orderId OrderID)
-	// GetCashier wx.requestPayment 的参数
+	// GetCashier 调起支付的参数
 	// (GET /orders/{order_id}/cashier)
-	GetCashier(c *gin.Context, orderId OrderID)
+	GetCashier(c *gin.Context, orderId OrderID, params GetCashierParams)
 	// ConfirmOrder 确认金额，开始收款
 	// (POST /orders/{order_id}/confirm)
 	ConfirmOrder(c *gin.Context, orderId OrderID, params ConfirmOrderParams)
@@ -1236,6 +1375,31 @@ func (siw *ServerInterfaceWrapper) GetOrder(c *gin.Context) {
 	siw.Handler.GetOrder(c, orderId, params)
 }
 
+// AuthoriseOrder operation middleware
+func (siw *ServerInterfaceWrapper) AuthoriseOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderId OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AuthoriseOrder(c, orderId)
+}
+
 // CancelOrder operation middleware
 func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
 
@@ -1276,6 +1440,17 @@ func (siw *ServerInterfaceWrapper) GetCashier(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCashierParams
+
+	// ------------- Optional query parameter "medical_insurance" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "medical_insurance", c.Request.URL.Query(), &params.MedicalInsurance, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter medical_insurance: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -1283,7 +1458,7 @@ func (siw *ServerInterfaceWrapper) GetCashier(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetCashier(c, orderId)
+	siw.Handler.GetCashier(c, orderId, params)
 }
 
 // ConfirmOrder operation middleware
@@ -1621,6 +1796,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/orders/live", wrapper.GetLiveOrder)
 	router.GET(options.BaseURL+"/orders/:order_id", wrapper.GetOrder)
 	router.POST(options.BaseURL+"/orders/:order_id/confirm", wrapper.ConfirmOrder)
+	router.POST(options.BaseURL+"/orders/:order_id/authorisation", wrapper.AuthoriseOrder)
 	router.POST(options.BaseURL+"/orders/:order_id/cancel", wrapper.CancelOrder)
 	router.GET(options.BaseURL+"/orders/:order_id/cashier", wrapper.GetCashier)
 	router.GET(options.BaseURL+"/orders/:order_id/receipt", wrapper.GetReceipt)

@@ -88,7 +88,7 @@ func newFace(t testing.TB, edit ...func(*Config)) *face {
 	f.orders = &orders{list: map[order.ID]*order.Order{}, replays: f.replays}
 	source := clock.NewSeeded(f.clock, 1, 7)
 	people, err := patient.New(f.store, map[string]patient.Institution{
-		"h1": {Name: "示范市人民医院", Contact: "0791-88880000", WeChat: f.wechat, Authority: f.his, Insurance: true},
+		"h1": {Name: "示范市人民医院", Contact: "0791-88880000", WeChat: f.wechat, Authority: f.his, Insurance: true, Family: true},
 		"h2": {Name: "没有费用单的医院", Contact: "前台", WeChat: f.wechat, Authority: f.his},
 	}, &counter{}, f.clock, source, patient.Config{Log: f.store})
 	if err != nil {
@@ -238,6 +238,8 @@ type orders struct {
 	quote   func(order.QuoteRequest) (*order.Order, error)
 	confirm func(*order.Order) error
 	cancel  func(*order.Order) error
+	renew   func(*order.Order) error
+	joint   bool
 	wait    func(context.Context) error
 	cashier payment.Cashier
 	quotes  int

@@ -29,6 +29,9 @@ func (s *Server) QuoteOrder(c *gin.Context, params QuoteOrderParams) {
 		digest := digestOf(c)
 		return s.once(c, who, request{key: key, digest: digest, done: http.StatusCreated, moving: quoting,
 			allow: func(ctx context.Context) error {
+				if in.Insurance && tooOld(in.MedicalInsurance) && s.orders.Joint(who.Institution) {
+					return ErrClientTooOld
+				}
 				_, err := s.patients.MayPay(ctx, who, person, in.Insurance)
 				return err
 			},
@@ -84,6 +87,44 @@ func keyOf(who patient.Caller, c *gin.Context, key string) job.Key {
 	return job.Key{Account: int64(who.Account), Route: c.Request.Method + " " + c.FullPath(), Key: key}
 }
 
+// tooOld reports a client that says it has no wx.requestMedicalInsurancePay. One that says nothing counts as having it: where that is wrong,
+// nothing happens on the phone and nothing is charged.
+func tooOld(medicalInsurance *bool) bool { return medicalInsurance != nil && !*medicalInsurance }
+
+// AuthoriseOrder serves POST /orders/{order_id}/authorisation: the order goes on with the patient's newest authorisation.
+func (s *Server) AuthoriseOrder(c *gin.Context, id OrderID) {
+	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
+		o, err := s.orders.Get(ctx, who.Account, n)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.patients.MayPay(ctx, who, o.Patient, true); err != nil {
+			return nil, err
+		}
+		o, err = s.orders.Renew(ctx, who.Account, n)
+		if errors.Is(err, order.ErrState) || errors.Is(err, order.ErrAuthUsed) { // perhaps the answer to an earlier request was lost
+			if now, again := s.orders.Get(ctx, who.Account, n); again == nil && s.renewed(now, err) {
+				o, err = now, nil
+			}
+		}
+		if err != nil {
+			return nil, retrying(err)
+		}
+		return s.rendered(ctx, http.StatusOK, o, moving(o)), nil
+	})
+}
+
+// renewed reports whether an order goes on with a living authorisation already: it is asking with it, or was quoted by it.
+func (s *Server) renewed(o *order.Order, refusal error) bool {
+	switch {
+	case !o.Insured || o.CancelAsked || o.Renew || !s.clock.Now().Before(o.AuthUntil):
+		return false
+	case o.State == order.Quoting:
+		return true
+	}
+	return o.State == order.Quoted && errors.Is(refusal, order.ErrAuthUsed)
+}
+
 // CancelOrder serves POST /orders/{order_id}/cancel.
 func (s *Server) CancelOrder(c *gin.Context, id OrderID) {
 	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
@@ -100,15 +141,18 @@ func (s *Server) CancelOrder(c *gin.Context, id OrderID) {
 	})
 }
 
-// GetCashier serves GET /orders/{order_id}/cashier: the arguments of wx.requestPayment.
-func (s *Server) GetCashier(c *gin.Context, id OrderID) {
+// GetCashier serves GET /orders/{order_id}/cashier: the arguments of wx.requestMedicalInsurancePay, or of wx.requestPayment.
+func (s *Server) GetCashier(c *gin.Context, id OrderID, params GetCashierParams) {
 	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
 		cashier, err := s.orders.Cashier(ctx, who.Account, n)
 		if err != nil {
 			return nil, err
 		}
-		return Cashier{AppId: cashier.AppID, TimeStamp: cashier.TimeStamp, NonceStr: cashier.NonceStr, Package: cashier.Package,
-			SignType: cashier.SignType, PaySign: cashier.PaySign}, nil
+		if cashier.MixTradeNo != "" && tooOld(params.MedicalInsurance) {
+			return nil, ErrClientTooOld
+		}
+		return Cashier{MixTradeNo: textSet(cashier.MixTradeNo), AppId: textSet(cashier.AppID), TimeStamp: textSet(cashier.TimeStamp),
+			NonceStr: textSet(cashier.NonceStr), Package: textSet(cashier.Package), SignType: textSet(cashier.SignType), PaySign: textSet(cashier.PaySign)}, nil
 	})
 }
 
@@ -211,17 +255,20 @@ func (s *Server) rendered(ctx context.Context, done int, o *order.Order, moving 
 	return r
 }
 
-// quoting reports whether a quote has no outcome yet: the amounts are not known, or the order is being given up.
-func quoting(o *order.Order) bool { return o.State == order.Quoting || o.State == order.Closing }
+// quoting reports whether a quote has no outcome yet: the amounts are not known, or the order is being given up. That a new authorisation is
+// needed is an outcome.
+func quoting(o *order.Order) bool {
+	return (o.State == order.Quoting && !wantsAuth(o)) || o.State == order.Closing
+}
 
 // moving reports whether a confirmed or cancelled order goes on by itself.
 func moving(o *order.Order) bool {
 	switch o.State {
-	case order.Quoting, order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
+	case order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
 		return true
-	case order.Quoted: // confirmed, and the bills are being locked; or given up this moment
-		return nextAction(o, time.Time{}) == NextActionWait
-	case order.Paying: // until WeChat has the order there is nothing for the patient to do
+	case order.Quoting, // unless a new authorisation is waited for
+		order.Quoted, // confirmed, and the bills are being locked; or given up this moment
+		order.Paying: // until WeChat has the order there is nothing for the patient to do
 		return nextAction(o, time.Time{}) == NextActionWait
 	}
 	return false

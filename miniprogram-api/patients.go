@@ -123,7 +123,11 @@ func (s *Server) BindInsurance(c *gin.Context, id PatientID) {
 		if err := read(c, &in); err != nil {
 			return nil, err
 		}
-		cover, err := s.patients.Bind(ctx, who, n, in.AuthCode)
+		var location string
+		if in.Location != nil {
+			location = in.Location.Longitude + "," + in.Location.Latitude
+		}
+		cover, err := s.patients.Bind(ctx, who, n, in.AuthCode, location)
 		if err != nil {
 			return nil, err
 		}

@@ -33,8 +33,15 @@ func TestTextsAreReadableWithoutLogin(t *testing.T) {
 	f := newFace(t)
 	body := f.want(f.do("GET", "/institutions/h1", ""), 200, "")
 	texts, _ := body["texts"].([]any)
-	if len(texts) != 3 || body["name"] != "示范市人民医院" || body["insurance"] != true {
+	if len(texts) != 3 || body["name"] != "示范市人民医院" || body["insurance"] != true || body["family"] != true || body["medical_insurance_pay"] != false {
 		t.Errorf("institution = %v", body)
+	}
+	f.orders.joint = true
+	if body := f.want(f.do("GET", "/institutions/h1", ""), 200, ""); body["medical_insurance_pay"] != true {
+		t.Errorf("institution = %v", body)
+	}
+	if body := f.want(f.do("GET", "/institutions/h2", ""), 200, ""); body["medical_insurance_pay"] != false || body["family"] != false {
+		t.Errorf("institution without insurance = %v", body)
 	}
 	f.want(f.do("GET", "/institutions/nowhere", ""), 404, "INSTITUTION_NOT_FOUND")
 	f.wantField(f.do("GET", "/institutions/a%20b", ""), 400, "BAD_REQUEST", "institution")

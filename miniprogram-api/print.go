@@ -270,7 +270,7 @@ func (p *page) splitTable(r Receipt) {
 
 // proofs are the numbers by which the counterparts know the payment.
 func (p *page) proofs(r Receipt) {
-	if len(r.Payments)+len(r.Settlements) > 0 {
+	if len(r.Payments)+len(r.Settlements)+len(r.Mixed) > 0 {
 		p.title("支付与结算")
 	}
 	for _, w := range r.Payments {
@@ -281,6 +281,11 @@ func (p *page) proofs(r Receipt) {
 		if w.RefundedFen > 0 {
 			p.field("已退款", yuan(w.RefundedFen))
 		}
+	}
+	for _, m := range r.Mixed {
+		p.field("微信医保订单号", m.MixTradeNo)
+		p.field("微信医保商户单号", m.OutTradeNo)
+		p.field("医保支付时间", chinaTime(m.PaidAt))
 	}
 	for _, st := range r.Settlements {
 		p.field("医保结算ID", st.SetlId)

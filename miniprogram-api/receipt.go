@@ -60,8 +60,8 @@ func (s *Server) receipt(ctx context.Context, who patient.Caller, n order.ID) (R
 		return Receipt{}, err
 	}
 	return Receipt{Title: ReceiptTitleNotAnInvoice, Hospital: inst.Name, OrderId: o.ID.No(), PatientName: name, Bills: orderBills(o), TotalFen: o.Total,
-		ChargeFen: o.Split.Charge(), Split: splitView(o.Split), Payments: paid(o), Settlements: settled(o), PostingNo: o.Posted.PostingNo,
-		ReceiptNo: o.Posted.ReceiptNo, PostedAt: o.Posted.PostedAt, Guide: listed(o.Posted.Guide), IssuedAt: s.clock.Now()}, nil
+		ChargeFen: o.Split.Charge(), Split: splitView(o.Split), Payments: paid(o), Settlements: settled(o), Mixed: paidTogether(o),
+		PostingNo: o.Posted.PostingNo, ReceiptNo: o.Posted.ReceiptNo, PostedAt: o.Posted.PostedAt, Guide: listed(o.Posted.Guide), IssuedAt: s.clock.Now()}, nil
 }
 
 // paid lists the payments that WeChat took, with what came back since.
@@ -74,6 +74,18 @@ func paid(o *order.Order) []ReceiptPayment {
 				list = append(list, ReceiptPayment{OutTradeNo: p.OutTradeNo, TransactionId: p.TransactionID, AmountFen: p.Amount,
 					RefundedFen: refunded(p), PaidAt: p.PaidAt})
 			}
+		}
+	}
+	return list
+}
+
+// paidTogether lists the mixed orders that succeeded, whatever was given back since.
+func paidTogether(o *order.Order) []ReceiptMixed {
+	list := []ReceiptMixed{}
+	for _, m := range o.Mixed {
+		switch m.State {
+		case payment.MixedSucceeded, payment.MixedTelling, payment.MixedTold, payment.MixedUntold:
+			list = append(list, ReceiptMixed{OutTradeNo: m.OutTradeNo, MixTradeNo: m.MixTradeNo, PaidAt: m.PaidAt})
 		}
 	}
 	return list

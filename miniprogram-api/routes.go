@@ -44,6 +44,7 @@ func (s *Server) Routes(e *gin.Engine) error {
 		{http.MethodGet, "/orders/live", session, w.GetLiveOrder},
 		{http.MethodGet, "/orders/:order_id", session, w.GetOrder},
 		{http.MethodPost, "/orders/:order_id/confirm", session, w.ConfirmOrder},
+		{http.MethodPost, "/orders/:order_id/authorisation", session, w.AuthoriseOrder},
 		{http.MethodPost, "/orders/:order_id/cancel", session, w.CancelOrder},
 		{http.MethodGet, "/orders/:order_id/cashier", session, w.GetCashier},
 		{http.MethodGet, "/orders/:order_id/receipt", session, w.GetReceipt},

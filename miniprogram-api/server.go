@@ -27,6 +27,9 @@ import (
 var (
 	// ErrKeyReused is an Idempotency-Key that came with another request before.
 	ErrKeyReused = fault.New(fault.Rejected, "IDEMPOTENCY_KEY_REUSED", "请求编号重复，请返回后重新操作")
+	// ErrClientTooOld is a WeChat without wx.requestMedicalInsurancePay where it is needed. Ordinary payment is no way out: the insurer's part
+	// would never settle.
+	ErrClientTooOld = fault.New(fault.Conflict, "CLIENT_TOO_OLD", "请将微信升级到 8.0.44 或以上版本（鸿蒙 8.0.13）后再用医保支付")
 )
 
 // Orders is what the API asks of package order; *order.Service serves it.
@@ -34,7 +37,9 @@ type Orders interface {
 	Quote(ctx context.Context, r order.QuoteRequest) (*order.Order, error)
 	Confirm(ctx context.Context, account patient.AccountID, id order.ID, seen int64) (*order.Order, error)
 	Cancel(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
+	Renew(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Cashier(ctx context.Context, account patient.AccountID, id order.ID) (payment.Cashier, error)
+	Joint(institution string) bool
 	OrderReader
 }
 

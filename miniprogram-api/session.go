@@ -68,7 +68,8 @@ func (s *Server) GetInstitution(c *gin.Context, id InstitutionPath) {
 		for i, t := range inst.Texts {
 			texts[i] = textView(t)
 		}
-		return Institution{Id: id, Name: inst.Name, Contact: inst.Contact, Insurance: inst.Insurance, Texts: texts}, nil
+		return Institution{Id: id, Name: inst.Name, Contact: inst.Contact, Insurance: inst.Insurance,
+			MedicalInsurancePay: inst.Insurance && s.orders.Joint(id), Family: inst.Insurance && inst.Family, Texts: texts}, nil
 	})(c)
 }
 

@@ -12,18 +12,32 @@ import (
 // orderView is an order as the page shows it at that moment.
 func orderView(o *order.Order, now time.Time) Order {
 	v := Order{Id: o.ID.No(), State: OrderState(o.State), StateText: stateText(o, now), Version: o.Version, NextAction: nextAction(o, now),
-		PatientId: idText(int64(o.Patient)), Insured: o.Insured, UseAccount: o.UseAccount, CashOffered: o.State == order.Quoted && o.Refusal != "",
+		PayWay: payWay(o, now), PatientId: idText(int64(o.Patient)), Insured: o.Insured, UseAccount: o.UseAccount, CashOffered: o.State == order.Quoted && o.Refusal != "",
 		Refusal: textSet(o.Refusal), Cause: textSet(string(o.Cause)), TotalFen: o.Total, ChargeFen: o.Split.Charge(), Split: splitView(o.Split),
-		Bills: orderBills(o), Progress: progress(o), Settlements: settlements(o), Payments: payments(o), PostingNo: textSet(o.Posted.PostingNo),
-		ReceiptNo: textSet(o.Posted.ReceiptNo), Guide: listed(o.Posted.Guide), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
-	if o.State == order.Quoted {
+		Bills: orderBills(o), Progress: progress(o), Settlements: settlements(o), Payments: payments(o), Mixed: mixed(o),
+		PostingNo: textSet(o.Posted.PostingNo), ReceiptNo: textSet(o.Posted.ReceiptNo), Guide: listed(o.Posted.Guide), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
+	if o.State == order.Quoted || wantsAuth(o) {
 		v.QuotedUntil = whenSet(o.QuotedUntil)
 	}
-	if p := o.Payment(); p != nil && o.State == order.Paying {
-		v.PayUntil = whenSet(p.ExpiresAt)
+	if o.State == order.Paying {
+		v.PayUntil = whenSet(payUntil(o))
 	}
 	return v
 }
+
+// payUntil is the end of the patient's time to pay; zero where nobody has set it.
+func payUntil(o *order.Order) time.Time {
+	if m := o.MixedOrder(); m != nil && o.AtCentre() && !m.State.Final() {
+		return m.ExpiresAt
+	}
+	if p := o.Payment(); p != nil {
+		return p.ExpiresAt
+	}
+	return time.Time{}
+}
+
+// wantsAuth reports whether the order waits for a new authorisation, and for nothing else.
+func wantsAuth(o *order.Order) bool { return o.State == order.Quoting && o.Renew && !o.CancelAsked }
 
 // nextAction is what the page offers. The zero time asks regardless of deadlines.
 func nextAction(o *order.Order, now time.Time) NextAction {
@@ -34,20 +48,27 @@ func nextAction(o *order.Order, now time.Time) NextAction {
 		}
 		return NextActionWait
 	case order.Paying:
-		if payable(o, now) {
+		if o.Payable(now) != order.NoWay {
 			return NextActionPay
 		}
 		return NextActionWait
-	case order.Quoting, order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
+	case order.Quoting:
+		if wantsAuth(o) {
+			return NextActionAuthorise
+		}
+		return NextActionWait
+	case order.Settling, order.BeingPosted, order.Closing, order.Unwinding:
 		return NextActionWait
 	}
 	return NextActionNone
 }
 
-// payable reports whether the cashier may be opened: WeChat has the order, and its time is not over.
-func payable(o *order.Order, now time.Time) bool {
-	p := o.Payment()
-	return o.State == order.Paying && !o.CancelAsked && p != nil && p.State == payment.Open && (p.ExpiresAt.IsZero() || now.Before(p.ExpiresAt))
+// payWay is order.Payable in the API's words.
+func payWay(o *order.Order, now time.Time) PayWay {
+	if way := o.Payable(now); way != order.NoWay {
+		return PayWay(way)
+	}
+	return PayWayNone
 }
 
 func splitView(p split.Split) Split {
@@ -68,7 +89,16 @@ func orderBills(o *order.Order) []OrderBill {
 func settlements(o *order.Order) []Settlement {
 	list := make([]Settlement, len(o.Settlements))
 	for i, s := range o.Settlements {
-		list[i] = Settlement{VisitNo: s.Visit.VisitNo, SetlId: s.SetlID, State: SettlementState(s.State), SettledAt: whenSet(s.SettledAt)}
+		list[i] = Settlement{VisitNo: s.Visit.VisitNo, SetlId: s.SetlID, State: SettlementState(s.State), SettledAt: whenSet(s.SettledAt),
+			OrderNo: textSet(s.Upload.OrderNo)}
+	}
+	return list
+}
+
+func mixed(o *order.Order) []Mixed {
+	list := make([]Mixed, len(o.Mixed))
+	for i, m := range o.Mixed {
+		list[i] = Mixed{OutTradeNo: m.OutTradeNo, MixTradeNo: textSet(m.MixTradeNo), State: MixedState(m.State), SerialNo: m.SerialNo}
 	}
 	return list
 }
@@ -100,20 +130,33 @@ func listed(list []string) []string {
 // asksInsurer reports whether the order has an insurance part; a refused one that offers cash has none, nor one without insured lines.
 func asksInsurer(o *order.Order) bool { return o.Insured && o.Refusal == "" && o.InsuredTotal() > 0 }
 
+// joint reports whether the order's legs move together, as one step: it is at the centre, or about to go there.
+func joint(o *order.Order) bool {
+	return asksInsurer(o) && (o.AtCentre() || (o.Route == order.Mixed && len(o.Settlements) == 0))
+}
+
 // progress is the order's way as steps. A step that was not reached when the order was stopped is marked so.
 func progress(o *order.Order) []Step {
 	steps := []Step{{Step: StepStepQuote, Text: "预结算"}, {Step: StepStepConfirm, Text: "确认金额"}}
 	if !asksInsurer(o) {
 		steps[0].Text = "读取费用"
 	}
-	if o.State == order.Quoting || o.Split.Charge() > 0 || len(o.Payments) > 0 {
+	switch cash := o.State == order.Quoting || o.Split.Charge() > 0 || len(o.Payments) > 0; {
+	case joint(o) && !cash:
+		steps = append(steps, Step{Step: StepStepPay, Text: "医保支付"})
+	case joint(o):
+		steps = append(steps, Step{Step: StepStepPay, Text: "医保与微信支付"})
+	case cash:
 		steps = append(steps, Step{Step: StepStepPay, Text: "微信支付"})
 	}
-	if asksInsurer(o) {
+	if asksInsurer(o) && !joint(o) {
 		steps = append(steps, Step{Step: StepStepSettle, Text: "医保结算"})
 	}
 	steps = append(steps, Step{Step: StepStepPost, Text: "医院入账"})
 	at, status := reached(o)
+	if at == ranks[StepStepSettle] && joint(o) {
+		at = ranks[StepStepPay]
+	}
 	for i := range steps {
 		switch rank := ranks[steps[i].Step]; {
 		case rank < at:

@@ -39,6 +39,18 @@ var reasons = map[order.Cause]reason{
 	order.HISMismatch:     {"医院入账金额与订单不符", ""},
 	order.RefundStuck:     {"微信退款异常", ""},
 	order.TooLong:         {"超过时限仍没有结果", ""},
+
+	order.AuthRefused:    {"医保授权已失效", "请重新授权后再发起缴费"},
+	order.PayerRefused:   {"付款微信与绑定的医保电子凭证不一致", "请用本人的微信支付，也可以选择自费缴费或到窗口结算"},
+	order.NoCredential:   {"当前微信没有激活医保电子凭证", "请先在微信里激活医保电子凭证，再重新发起缴费，也可以选择自费缴费"},
+	order.NoKin:          {"没有绑定亲情账户", "请先在医保电子凭证里绑定这位亲属，再重新发起缴费，也可以选择自费缴费"},
+	order.MixedRefused:   {"微信医保支付未受理", "请稍后再试，也可以选择自费缴费或到窗口缴费"},
+	order.MixedFailed:    {"医保支付没有成功", "请稍后重试，也可以选择自费缴费或到窗口结算"},
+	order.MixedMismatch:  {"微信医保订单的金额或单号与订单不符", ""},
+	order.MixedGone:      {"微信医保订单的款项已在他处退回", ""},
+	order.CentreMismatch: {"医保中心的金额或单号与订单不符", ""},
+	order.CentrePeculiar: {"医保中心的订单状态异常", ""},
+	order.SidesDiffer:    {"微信与医保中心的结果不一致", ""},
 }
 
 // stateText is what the patient reads: how it stands, honestly, and what to do next. Unknown is never called failed.
@@ -57,6 +69,9 @@ func stateText(o *order.Order, now time.Time) string {
 	case order.Completed:
 		return completedText(o)
 	case order.Closing:
+		if o.Renew && !o.CancelAsked {
+			return "医保授权已失效，正在撤回原来的医保单，随后请重新授权，费用单为您保留。如果刚刚完成了支付，以实际支付结果为准，请勿重复支付"
+		}
 		return because(o, "，") + "正在关闭订单，请稍候。如果刚刚完成了支付，以实际支付结果为准，请勿重复支付"
 	case order.Closed:
 		return because(o, "，") + "订单已关闭，未扣款" + advised(o)
@@ -89,6 +104,14 @@ func advised(o *order.Order) string {
 
 func quotingText(o *order.Order) string {
 	switch {
+	case o.CancelAsked:
+		return "正在关闭订单，请稍候"
+	case wantsAuth(o):
+		kept := "费用单已为您保留"
+		if !o.QuotedUntil.IsZero() {
+			kept += "到 " + clockTime(o.QuotedUntil)
+		}
+		return "医保授权已失效，请重新授权，" + kept + "，尚未扣款"
 	case o.Lock != order.Unlocked: // it was confirmed once
 		return "费用或报价有变化，正在重新计算金额，尚未扣款，请稍候"
 	case o.Insured:
@@ -111,23 +134,55 @@ func quotedText(o *order.Order) string {
 	if o.Lock != order.Unlocked {
 		changed = "费用或报价有变化，尚未扣款。"
 	}
-	if o.Split.Charge() == 0 {
-		return changed + "请核对金额，确认后由医保结算，您无需支付现金"
+	switch cash := o.Split.Charge() > 0; {
+	case joint(o) && cash:
+		return changed + "请核对金额，确认后在微信里输入一次密码，医保与微信支付同时完成"
+	case joint(o):
+		return changed + "请核对金额，确认后在微信里由医保支付，您无需支付现金"
+	case cash:
+		return changed + "请核对金额，确认后支付"
 	}
-	return changed + "请核对金额，确认后支付"
+	return changed + "请核对金额，确认后由医保结算，您无需支付现金"
 }
 
 func payingText(o *order.Order, now time.Time) string {
-	p := o.Payment()
-	switch {
-	case payable(o, now):
-		text := "请完成微信支付"
-		if !p.ExpiresAt.IsZero() {
-			text = "请在 " + p.ExpiresAt.In(clock.Shanghai).Format("15:04") + " 前完成微信支付"
-		}
-		return text + "。已经支付的，正在确认结果，请勿重复支付"
-	case p == nil || p.State == payment.Preparing && !o.CancelAsked:
+	by := "请"
+	if until := payUntil(o); !until.IsZero() {
+		by = "请在 " + clockTime(until) + " 前"
+	}
+	const paid = "。已经支付的，正在确认结果，请勿重复支付"
+	switch o.Payable(now) {
+	case order.ByCash:
+		return by + "完成微信支付" + paid
+	case order.ByBoth:
+		return by + "完成支付，医保与微信支付只需输入一次密码" + paid
+	case order.ByInsurance:
+		return by + "完成医保支付，微信不扣款" + paid
+	}
+	if o.AtCentre() {
+		return togetherText(o)
+	}
+	if p := o.Payment(); p == nil || p.State == payment.Preparing && !o.CancelAsked {
 		return "正在准备微信支付，请稍候"
+	}
+	return "正在确认支付结果，请勿重复支付"
+}
+
+// togetherText is an order whose legs move together, while there is nothing for the patient to do.
+func togetherText(o *order.Order) string {
+	m, p := o.MixedOrder(), o.Payment()
+	switch {
+	case o.CancelAsked:
+	case m == nil || m.State == payment.MixedPreparing || m.State == payment.MixedRefused:
+		if p == nil || p.State != payment.Paid {
+			return "正在准备医保与微信支付，请稍候"
+		}
+	case m.State == payment.MixedSucceeded:
+		return "微信已确认支付，正在与医保平台核对结果，请稍候，请勿重复支付，也不要到窗口重复结算"
+	case m.State == payment.MixedFailed:
+		return "微信答复医保支付没有成功，正在与医保平台核实，已扣的款项会原路退回，请稍候，请勿重复支付"
+	case m.State == payment.MixedOpen && !m.TypedAt.IsZero():
+		return "您已输入密码，微信正在与医保平台确认结果，请稍候，请勿重复支付，也不要到窗口重复结算"
 	}
 	return "正在确认支付结果，请勿重复支付"
 }
@@ -160,9 +215,22 @@ func unwindingText(o *order.Order) string {
 	return because(o, "，") + "正在撤销，已支付的款项将原路退回，银行卡通常 1 至 3 个工作日到账，请勿重复支付"
 }
 
+// insuranceBack reports whether the insurer had settled and has taken it back.
+func insuranceBack(o *order.Order) bool {
+	st := o.Settlement()
+	return st != nil && st.State == settlement.Cancelled
+}
+
 func unwoundText(o *order.Order) string {
+	insurance := ""
+	if insuranceBack(o) {
+		insurance = "医保支付的部分已退回医保，"
+	}
 	if back := returned(o); back > 0 {
-		return because(o, "，") + "订单已撤销，" + yuan(back) + " 已原路退回，银行卡通常 1 至 3 个工作日到账" + advised(o)
+		return because(o, "，") + "订单已撤销，" + insurance + yuan(back) + " 已原路退回，银行卡通常 1 至 3 个工作日到账" + advised(o)
+	}
+	if insurance != "" {
+		return because(o, "，") + "订单已撤销，" + insurance + "微信未扣款" + advised(o)
 	}
 	return because(o, "，") + "订单已撤销，未扣款" + advised(o)
 }
@@ -186,5 +254,8 @@ func returned(o *order.Order) money.Fen {
 	}
 	return sum
 }
+
+// clockTime is the hour and minute in China.
+func clockTime(t time.Time) string { return t.In(clock.Shanghai).Format("15:04") }
 
 func yuan(f money.Fen) string { return "¥" + f.String() }

@@ -65,6 +65,16 @@ func TestTheSpecificationKnowsEveryState(t *testing.T) {
 			t.Errorf("settlement state %q is not in openapi.yaml", s)
 		}
 	}
+	for _, s := range constants(t, "../internal/payment/mixed_state.go", "MixedState") {
+		if !MixedState(s).Valid() {
+			t.Errorf("state %q of a mixed order is not in openapi.yaml", s)
+		}
+	}
+	for _, w := range constants(t, "../internal/order/route.go", "Way") {
+		if w != "" && !PayWay(w).Valid() {
+			t.Errorf("way %q to pay is not in openapi.yaml", w)
+		}
+	}
 }
 
 // TestEveryStateAndCauseHasWords says something true in every state under every cause.
@@ -84,6 +94,10 @@ func TestEveryStateAndCauseHasWords(t *testing.T) {
 	final := map[order.State]bool{order.Quoted: true, order.Completed: true, order.Closed: true, order.Unwound: true, order.Quoting: true}
 	for _, s := range states {
 		for _, c := range append(causes, "") {
+			waits := &order.Order{ID: 7, State: order.State(s), Cause: order.Cause(c), Renew: true, QuotedUntil: now}
+			if text := stateText(waits, now); (nextAction(waits, now) == NextActionAuthorise) != (waits.State == order.Quoting) || strings.Contains(text, "失败") {
+				t.Errorf("%s waits for an authorisation: %s, %q", s, nextAction(waits, now), text)
+			}
 			o := &order.Order{ID: 7, State: order.State(s), Cause: order.Cause(c)}
 			text := stateText(o, now)
 			if text == "" || strings.Contains(text, "失败") || strings.HasPrefix(text, "，") {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tuoka/tuoka/adapters/his/rest"
 	"github.com/tuoka/tuoka/adapters/nhsa/core"
+	"github.com/tuoka/tuoka/adapters/nhsa/mobile"
 	"github.com/tuoka/tuoka/adapters/wechatmp"
 	"github.com/tuoka/tuoka/adapters/wechatpay"
 	"github.com/tuoka/tuoka/internal/bill"
@@ -24,6 +25,7 @@ import (
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/store"
 	"github.com/tuoka/tuoka/internal/vault"
 )
@@ -150,13 +152,14 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 			CityCode: in.WechatMP.CityCode, Channel: in.WechatMP.Channel, ChannelCert: in.WechatMP.ChannelCert, OrgCode: in.WechatMP.OrgCode,
 			OrgAppID: in.WechatMP.OrgAppID, UsableFor: in.WechatMP.AuthLife}})
 	faults := []error{err}
-	notify := strings.TrimRight(in.WechatPay.NotifyBase, "/") + "/callbacks/wechatpay/" + in.ID
+	base := strings.TrimRight(in.WechatPay.NotifyBase, "/")
+	notify := base + "/callbacks/wechatpay/" + in.ID
 	pay, err := wechatpay.New(wechatpay.Config{MchID: in.WechatPay.MchID, AppID: in.WechatMP.AppID, MerchantSerial: in.WechatPay.MerchantSerial,
 		MerchantKey: s.read("wechat_pay.merchant_key_file", in.WechatPay.MerchantKeyFile), PublicKeyID: in.WechatPay.PublicKeyID,
 		PublicKey:   s.read("wechat_pay.public_key_file", in.WechatPay.PublicKeyFile).Reveal(),
 		APIv3Key:    s.read("wechat_pay.api_v3_key_file", in.WechatPay.APIv3KeyFile),
 		OldAPIv3Key: s.read("wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile), PayNotifyURL: notify, RefundNotifyURL: notify,
-		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire})
+		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire, MedIns: medIns(h.config, in, notify)})
 	faults = append(faults, err)
 	t := h.config.CallTimeout
 	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
@@ -164,16 +167,76 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	faults = append(faults, err)
 	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his,
 		PostLimit: in.PostLimit}
+	var insurer *core.Client
 	if in.Insurer != nil {
-		insurer, err := h.insurer(in.Insurer, s, wire)
+		insurer, err = h.insurer(in.Insurer, s, wire)
 		faults = append(faults, err)
-		party.Insurer, party.NeedsAuth = insurer, in.Insurer.Credential == "token"
+		party.NeedsAuth = in.Insurer.Credential == "token"
+	}
+	var centre *mobile.Client
+	if in.Centre != nil {
+		centre, err = h.centre(in.Centre, insurer, s, wire)
+		faults = append(faults, err)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, patient.Institution{}, err
 	}
 	h.bills[in.ID], h.notices["wechatpay/"+in.ID] = his, pay
-	return party, patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insurer != nil}, nil
+	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insured()}
+	switch {
+	case centre != nil: // the core platform, where there is one, only tells who the patient is
+		party.Centre, party.Mixed, party.NeedsAuth = centre, pay, true
+		party.UploadTries, party.OrderType = in.Centre.UploadTries, in.WechatPay.MedIns.OrderType
+		for _, code := range in.Centre.SettledBy {
+			party.SettledBy = append(party.SettledBy, settlement.OrdStas(code))
+		}
+		h.notices[mobile.Source+"/"+in.ID], inst.Family = centre, in.Centre.Family
+	case insurer != nil:
+		party.Insurer = insurer
+	}
+	return party, inst, nil
+}
+
+// medIns is what the hospital got for WeChat's mixed order; nil without.
+func medIns(cfg *config.Config, in *config.Institution, notify string) *wechatpay.MedIns {
+	m := in.WechatPay.MedIns
+	if m == nil {
+		return nil
+	}
+	return &wechatpay.MedIns{CityID: m.CityID, InstName: in.Name, InstNo: m.InstNo, ChannelNo: m.ChannelNo, CallbackURL: notify,
+		NoPassthrough: m.NoPassthrough, TestEnv: m.TestEnv, AllowTestEnv: cfg.Mode != config.Production}
+}
+
+// centre makes the client of the mobile-payment centre. Persons is nil where the HIS tells everything.
+func (h *house) centre(in *config.NHSAMobile, persons *core.Client, s *secrets, wire http.RoundTripper) (*mobile.Client, error) {
+	ours, err1 := gm.ParsePrivateKey(s.read("nhsa_mobile.sm2_private_key_file", in.PrivateKeyFile), gm.Base64)
+	theirs, err2 := gm.ParsePublicKey(s.read("nhsa_mobile.platform_public_key_file", in.PlatformKeyFile).Reveal(), gm.Base64)
+	from, err3 := callback.Networks(in.NotifyFrom)
+	if err := errors.Join(named("sm2_private_key_file", err1), named("platform_public_key_file", err2), named("notify_from", err3)); err != nil {
+		return nil, err
+	}
+	cfg := mobile.Config{Clock: h.clock, Source: h.source, BaseURL: in.BaseURL, Paths: in.Paths, AppID: in.AppID,
+		AppSecret: s.read("nhsa_mobile.app_secret_file", in.AppSecretFile), PrivateKey: ours, PlatformKey: theirs, SM2UserID: in.SM2UserID,
+		Version: in.Version, Timestamp: in.TimestampFormat, LeafMode: mobile.LeafMode(in.LeafMode), LowerCaseTypes: in.LowerCaseTypes,
+		Transport: mobile.Transport(in.Transport), NotifyMode: mobile.NotifyMode(in.NotifyMode), NotifyFrom: from, OrgCodg: in.OrgCodg,
+		OrgID: in.OrgID, InsuCode: in.InsuCode, Location: in.Location, AccountUse: in.AccountUse, RefundCredential: in.RefundCredential,
+		RefundType: in.RefundType, AuthErrors: in.AuthErrors, SystemErrors: in.SystemErrors,
+		Timeouts: mobile.Timeouts{Query: h.config.CallTimeout, Upload: h.config.CallTimeout, Refund: h.config.CallTimeout}}
+	for _, mode := range in.VerifyLeafModes {
+		cfg.VerifyLeafModes = append(cfg.VerifyLeafModes, mobile.LeafMode(mode))
+	}
+	if persons != nil {
+		cfg.Persons = persons
+	}
+	return mobile.New(cfg, wire)
+}
+
+// named says at which key of nhsa_mobile a fault is.
+func named(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("nhsa_mobile.%s: %w", key, err)
 }
 
 func (h *house) insurer(in *config.NHSACore, s *secrets, wire http.RoundTripper) (*core.Client, error) {

@@ -25,7 +25,7 @@ var phonePage embed.FS
 //	GET  /sandbox/roles?institution=h1     the people of the configuration, as that hospital knows them
 //	POST /sandbox/cast                     {"institution","count","seed"}: new players with one bill each
 //	PUT  /sandbox/faults                   {"level","seed"}: of all counterparts at once
-//	*    /sandbox/wechatmp/, /sandbox/nhsa/                        the Control of a simulator that all hospitals share
+//	*    /sandbox/wechatmp/, /sandbox/nhsa/, /sandbox/centre/      the Control of a simulator that all hospitals share
 //	*    /sandbox/{institution}/wechatpay/, /sandbox/{institution}/his/   and of those that one hospital has alone
 func (s *simulators) phone() http.Handler {
 	mux := http.NewServeMux()
@@ -64,7 +64,9 @@ func (s *simulators) phone() http.Handler {
 		}
 		tell(w, map[string]any{"level": in.Level, "seed": in.Seed}, errors.Join(errs...))
 	})
-	controls := map[string]http.Handler{"wechatmp": s.mp.Control(), "nhsa": s.nhsa.Control()}
+	insurer := s.nhsa.Control()
+	mux.Handle("/sandbox/centre/", http.StripPrefix("/sandbox", insurer)) // the centre's part stands below /centre there
+	controls := map[string]http.Handler{"wechatmp": s.mp.Control(), "nhsa": insurer}
 	for _, h := range s.hospitals {
 		controls[h.config.ID+"/wechatpay"], controls[h.config.ID+"/his"] = h.pay.Control(), h.his.Control()
 	}

@@ -254,7 +254,7 @@ func TestPhone(t *testing.T) {
 		h.see("live")
 		h.shot("live")
 		h.tap("live")
-		h.sandboxDoor("/wechatpay/bank-refusals", map[string]any{"out_trade_no": "", "times": 1})
+		h.sandboxDoor("/h1/wechatpay/bank-refusals", map[string]any{"out_trade_no": "", "times": 1})
 		h.tap("pay")
 		h.password()
 		h.until("the bank's words", `document.querySelector('.password-hint.bad')?.textContent.includes('银行')`)
@@ -283,7 +283,7 @@ func TestPhone(t *testing.T) {
 		h.see("pay-bill")
 		no := h.billInView()
 		h.pay(true)
-		h.sandboxDoor("/his/bills/"+no+"/window-pay", nil)
+		h.sandboxDoor("/h1/his/bills/"+no+"/window-pay", nil)
 		h.tap("confirm")
 		if text := h.over("没有缴费"); !strings.Contains(text, "其他渠道") {
 			h.t.Errorf("the end says %q and not where the bill was paid", text)

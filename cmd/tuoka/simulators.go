@@ -16,6 +16,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/wechatpay/wechatpaysim"
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sandbox"
 	"github.com/tuoka/tuoka/internal/sensitive"
@@ -138,10 +139,62 @@ func (s *simulators) openInsurer() error {
 	if cfg.Plan, err = s.plan("nhsa"); err != nil {
 		return err
 	}
+	if cfg.Centre, err = s.centre(); err != nil {
+		return err
+	}
 	if s.nhsa, err = nhsasim.New(cfg); err != nil {
 		return fmt.Errorf("insurer: %w", err)
 	}
 	return nil
+}
+
+// centre is the insurance platform's mobile-payment centre, with the hospitals that have access to it.
+func (s *simulators) centre() (nhsasim.Centre, error) {
+	platform, err := s.sm2("centre_platform")
+	if err != nil {
+		return nhsasim.Centre{}, err
+	}
+	c := nhsasim.Centre{Key: platform, Notify: gateway{s.stage.addr(callbackPort), transport()}, Pace: clock.Pace(s.config.TimeScale)}
+	if c.Plan, err = s.plan("centre"); err != nil {
+		return nhsasim.Centre{}, err
+	}
+	for i := range s.config.Institutions {
+		in := &s.config.Institutions[i]
+		if in.Centre == nil {
+			continue
+		}
+		secret, err1 := s.secret(own(in.ID, "centre_app_secret"))
+		key, err2 := s.sm2(own(in.ID, "centre_hospital"))
+		if err := errors.Join(err1, err2); err != nil {
+			return nhsasim.Centre{}, err
+		}
+		c.Apps = append(c.Apps, nhsasim.CentreApp{AppID: in.Centre.AppID, Secret: secret, HospitalKey: key.Public(), OrgCodg: in.Centre.OrgCodg,
+			NotifyURL: "https://callback.sandbox.invalid/callbacks/nhsamobile/" + in.ID, Plain: in.Centre.NotifyMode == "plain"})
+	}
+	return c, nil
+}
+
+func (s *simulators) sm2(name string) (*gm.PrivateKey, error) {
+	secret, err := s.secret(name)
+	if err != nil {
+		return nil, err
+	}
+	return gm.ParsePrivateKey(secret, gm.Base64)
+}
+
+// credentials lets a merchant's simulator ask the mini-program platform, which knows whose e-credential an account holds.
+type credentials struct{ mp *wechatmpsim.Sim }
+
+func (c credentials) Credential(openID string) (name, idNumber string, ok bool) {
+	return c.mp.Credential(openID)
+}
+
+func (c credentials) Kin(openID, digest, name string) bool {
+	return c.mp.Kin(openID, name, func(idNumber string) bool { return wechatpaysim.IDDigest(idNumber) == digest })
+}
+
+func (c credentials) Authorisation(payAuthNo string) (openID string, usableUntil time.Time, ok bool) {
+	return c.mp.PayAuthorisation(payAuthNo)
 }
 
 // openHospital opens what one hospital has alone.
@@ -156,12 +209,17 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
+	var medIns *wechatpaysim.MedIns
+	if m := in.WechatPay.MedIns; m != nil {
+		medIns = &wechatpaysim.MedIns{MedInstNo: m.InstNo, CityID: m.CityID}
+	}
 	var err error
 	if h.pay, err = wechatpaysim.New(wechatpaysim.Config{MchID: in.WechatPay.MchID, AppIDs: []string{in.WechatMP.AppID}, APIv3Key: apiv3.Reveal(),
 		MerchantSerial: in.WechatPay.MerchantSerial, MerchantKey: public(merchant), KeyID: in.WechatPay.PublicKeyID, Key: platform,
 		Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/wechatpay"), Plan: payPlan,
 		Notify: gateway{s.stage.addr(callbackPort), transport()}, KnownOpenID: s.knownOpenID, Opening: merchantOpening,
-		Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true}); err != nil {
+		Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true, MedIns: medIns, Centre: s.nhsa, Credentials: credentials{s.mp},
+		NeedsPassthrough: medIns != nil}); err != nil {
 		return fmt.Errorf("wechat pay: %w", err)
 	}
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
@@ -219,6 +277,7 @@ func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, err
 	handlers := map[string]http.Handler{
 		s.stage.addr(wechatMPPort): s.mp.Handler(),
 		s.stage.addr(insurerPort):  s.nhsa.Handler(),
+		s.stage.addr(centrePort):   s.nhsa.CentreHandler(),
 		s.stage.addr(phonePort):    s.phone(),
 	}
 	for i, h := range s.hospitals {
@@ -228,6 +287,7 @@ func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, err
 	if err != nil {
 		return nil, err
 	}
+	s.repeat(ctx, s.nhsa.StepCentre)
 	for _, h := range s.hospitals {
 		s.repeat(ctx, h.pay.Step)
 	}

@@ -39,6 +39,16 @@ func (s *Service) legsOf(route Route) ([]Leg, bool) {
 	return legs, ok
 }
 
+// Joint reports whether an institution's route moves both legs together: its patients then need wx.requestMedicalInsurancePay.
+func (s *Service) Joint(institution string) bool {
+	party, ok := s.parties[institution]
+	if !ok {
+		return false
+	}
+	legs, _ := s.legsOf(party.Route)
+	return together(legs)
+}
+
 // advance works on the first leg, in the route's order, whose money is still to come; after the last one the HIS is told. The order is
 // paying while cash is to come, and settling while only the insurer's word is missing.
 func (r *run) advance(ctx context.Context) (turn, error) {

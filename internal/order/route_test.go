@@ -131,3 +131,15 @@ func TestUnknownRoute(t *testing.T) {
 		t.Errorf("order is %s", o.State)
 	}
 }
+
+func TestJoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	if w.service.Joint(w.party.Institution) {
+		t.Error("the legs of the core route move together")
+	}
+	togetherHere(w)
+	if !w.service.Joint(w.party.Institution) || w.service.Joint("elsewhere") {
+		t.Error("Joint is not what the routes say")
+	}
+}

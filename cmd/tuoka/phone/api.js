@@ -105,10 +105,10 @@ export async function sandbox(method, path, body) {
 
 // login is wx.login on the simulated phone, then a session of ours.
 export async function login(role) {
-  const about = await aboutSandbox();
-  const {code} = await sandbox('POST', '/wechatmp/login', {user: role.user});
+  const here = await hospitalHere();
+  const {code} = await onPhone('/login', {user: role.user});
   session.token = '';
-  const opened = await once('POST', '/sessions', {body: {institution: about.institution, code}});
+  const opened = await once('POST', '/sessions', {body: {institution: here.institution, code}});
   session.role = role;
   session.token = opened.token;
 }
@@ -119,6 +119,31 @@ let about;
 export async function aboutSandbox() {
   about ??= await sandbox('GET', '/about');
   return about;
+}
+
+// hospitalHere is the chosen hospital of the sandbox, {institution, hospital, route, app_id}; the first one until another is chosen.
+export async function hospitalHere() {
+  const {hospitals} = await aboutSandbox();
+  return hospitals.find((h) => h.institution === session.hospital) || hospitals[0];
+}
+
+const institutions = new Map();
+
+// institutionHere is what our API tells anybody of the chosen hospital.
+export async function institutionHere() {
+  const {institution} = await hospitalHere();
+  if (!institutions.has(institution)) institutions.set(institution, await once('GET', `/institutions/${institution}`));
+  return institutions.get(institution);
+}
+
+// atHospital speaks to a counterpart that the chosen hospital has alone: its merchant at WeChat Pay, its HIS.
+export async function atHospital(method, path, body) {
+  return sandbox(method, `/${(await hospitalHere()).institution}${path}`, body);
+}
+
+// onPhone is something that the user does in WeChat, in the mini program of the chosen hospital.
+export async function onPhone(path, body) {
+  return sandbox('POST', `/wechatmp${path}`, {appid: (await hospitalHere()).app_id, ...body});
 }
 
 // sleep waits, and wakes with an AbortError when the page is left.

@@ -1,11 +1,16 @@
 // drawer.js is the sandbox's own board: it makes counterparts misbehave, plays the window and the doctor, and shows what went wrong so far.
 
 import {h, icon, button} from './dom.js';
-import {api, sandbox, aboutSandbox} from './api.js';
+import {api, sandbox, aboutSandbox, atHospital, hospitalHere} from './api.js';
 import {session} from './session.js';
 import {go, onShown} from './view.js';
 
-const parties = {nhsa: '医保', wechatpay: '微信支付', his: 'HIS', wechatmp: '小程序'};
+// parties are the counterparts: those that all hospitals share, and those that each has alone.
+const parties = {nhsa: '医保', centre: '医保中心', wechatpay: '微信支付', his: 'HIS', wechatmp: '小程序'};
+const alone = ['wechatpay', 'his'];
+
+// at speaks to a counterpart's own door.
+const at = (party, method, path, body) => (alone.includes(party) ? atHospital(method, `/${party}${path}`, body) : sandbox(method, `/${party}${path}`, body));
 
 const faultNames = {
   lose_before: '请求丢失', lose_after: '应答丢失', error_before: '5xx，未办', error_after: '5xx，已办', garbage: '应答乱码', slow: '变慢',
@@ -14,12 +19,21 @@ const faultNames = {
 
 const opNames = {
   1101: '1101 人员信息', 2201: '2201 挂号', '2203A': '2203A 就诊信息', 2204: '2204 费用上传', 2205: '2205 费用撤销', 2206: '2206 预结算', 2207: '2207 结算',
-  2208: '2208 结算撤销', 2601: '2601 冲正', 5203: '5203 结算查询', jsapi: '下单', query: '查单', close: '关单', refund: '退款', refund_query: '退款查询', notice: '支付通知',
+  2208: '2208 结算撤销', 2601: '2601 冲正', 5203: '5203 结算查询',
+  6201: '6201 费用上传', 6202: '6202 支付下单', 6203: '6203 退费', 6301: '6301 结果查询', 6401: '6401 上传撤销', mixed: '混合下单', mixed_query: '混合查单', mixed_notice: '混合支付通知',
+  jsapi: '下单', query: '查单', close: '关单', refund: '退款', refund_query: '退款查询', notice: '支付通知',
   'patients.find': '查档案', 'bills.pending': '待缴列表', 'bills.detail': '费用明细', lock: '锁单', release: '解锁', post: '入账', 'posting.query': '入账查询', userQuery: '授权查询',
 };
 
-// singles are the faults worth trying by hand, each for the next such call.
-const singles = [
+const hospitalSingles = ['医院', [
+  ['his', 'post', 'lose_after', 'HIS 入账应答丢失', '查询后得知已入账'],
+  ['his', 'post', 'refuse', 'HIS 维护中', '入账稍后重试'],
+  ['his', 'bills.detail', 'change_amount', '费用单金额被改', '重新预结算再确认'],
+  ['his', 'lock', 'lose_after', '锁单应答丢失', '同一订单号再锁'],
+]];
+
+// stepwise are the faults worth trying by hand where the legs follow each other, each for the next such call.
+const stepwise = [
   ['预结算', [
     ['nhsa', '2206', 'refuse', '医保拒绝预结算', '看到原因，可改自费'],
     ['nhsa', '2206', 'lose_after', '丢失 2206 应答', '换新批次再算一次'],
@@ -36,12 +50,39 @@ const singles = [
     ['nhsa', '2207', 'refuse', '医保拒绝结算', '撤销，微信原路退回'],
     ['nhsa', '2207', 'change_amount', '结算金额被改', '2208 撤销并退款'],
   ]],
-  ['医院', [
-    ['his', 'post', 'lose_after', 'HIS 入账应答丢失', '查询后得知已入账'],
-    ['his', 'post', 'refuse', 'HIS 维护中', '入账稍后重试'],
-    ['his', 'bills.detail', 'change_amount', '费用单金额被改', '重新预结算再确认'],
-    ['his', 'lock', 'lose_after', '锁单应答丢失', '同一订单号再锁'],
+  hospitalSingles,
+];
+
+// jointly are those where one password moves both legs.
+const jointly = [
+  ['医保上传与预结算', [
+    ['centre', '6201', 'lose_after', '丢失 6201 应答', '换新单号重新上传'],
+    ['centre', '6202', 'lose_after', '丢失 6202 应答', '6301 查清后再问一次'],
+    ['centre', '6201', 'refuse', '医保拒绝上传', '看到原因，可改自费'],
+    ['centre', '6202', 'refuse', '医保拒绝预结算', '撤销上传，可改自费'],
   ]],
+  ['支付', [
+    ['wechatpay', 'jsapi', 'lose_after', '丢失现金下单应答', '同一商户单号再下'],
+    ['wechatpay', 'mixed', 'lose_after', '丢失混合下单应答', '先查单，同一单号继续'],
+    ['wechatpay', 'mixed', 'refuse', '微信拒绝混合下单', '换商户单号，医保单不换'],
+    ['wechatpay', 'mixed_query', 'error_before', '混合查单 502', '继续查，不当作未付'],
+    ['wechatpay', 'mixed_notice', 'lose_before', '混合通知丢失', '靠查单发现已支付'],
+    ['wechatpay', 'bank', 'refuse', '付款银行拒绝', '收银台报错，可再付'],
+  ]],
+  ['医保结果', [
+    ['centre', '6301', 'lose_after', '丢失 6301 应答', '再查，不当作未结算'],
+    ['centre', '6301', 'words', '6301 答复失败', '未签名，不算数，再查'],
+    ['centre', '6301', 'stas', '6301 说结算中', '不入账，继续查'],
+    ['centre', '6401', 'lose_after', '丢失 6401 应答', '以 6301 为准'],
+  ]],
+  hospitalSingles,
+];
+
+// outcomes are how the next password may end where the insurer does not settle: by what becomes of the cash.
+const outcomes = [
+  ['kept', '医保拒付·现金保留', '微信留住现金，由我们退款'],
+  ['returned', '医保拒付·现金自动退回', '微信自己退，人工核实'],
+  ['uncharged', '医保拒付·未扣现金', '关闭，可再缴'],
 ];
 
 const bigCodes = ['W10231', 'W10417', 'W10544', 'W10602', 'W10733', 'W10788', 'Z20115', 'Z20231', 'Z30012', 'Z30025', 'L40011', 'L40002', 'L40087', 'E50003', 'E50017',
@@ -79,15 +120,24 @@ export function drawer() {
   voice = h('div', {class: 'drawer-voice', role: 'status', 'aria-live': 'polite', test: 'said'});
   const counter = h('div', {});
   const injected = h('ol', {class: 'injected', test: 'injected'});
+  const single = h('div', {});
   box.append(
     h('header', {class: 'drawer-head'}, h('h2', {}, '沙箱控制台'), h('button', {class: 'drawer-close', type: 'button', 'aria-label': '收起', onclick: () => open(false)}, icon('close'))),
     h('div', {class: 'drawer-body'},
-      section('收费窗口与医生', counter), section('故障强度', levels()), section('单次故障', singles.map(([name, list]) => [h('h4', {}, name), h('div', {class: 'faults'}, list.map(fault))])),
+      section('收费窗口与医生', counter), section('故障强度', levels()), section('单次故障', single), section('手机', phoneSwitches()),
       section('已发生的故障', injected), section('链接', links())),
     voice);
   const showCounter = () => counter.replaceChildren(...atWindow().flat(Infinity).filter(Boolean));
   showCounter();
+  let drawn = '';
+  const showSingles = async () => {
+    const {route} = await hospitalHere();
+    if (route === drawn) return;
+    drawn = route;
+    single.replaceChildren(...singlesOf(route));
+  };
   onShown(async (shown) => {
+    showSingles().catch(() => {}); // drawn with the next page
     bill = shown.no || '';
     showCounter();
     if (!shown.id) return;
@@ -106,7 +156,7 @@ function atWindow() {
   const now = bill; // the bill of the press, whatever is shown later
   const act = (path, done) => async () => {
     try {
-      await sandbox('POST', `/his/bills/${encodeURIComponent(now)}/${path}`);
+      await atHospital('POST', `/his/bills/${encodeURIComponent(now)}/${path}`);
       say(done);
     } catch (err) {
       say(said(err.message), 'bad');
@@ -118,7 +168,7 @@ function atWindow() {
       return;
     }
     try {
-      await sandbox('POST', '/his/bills', {patient_id: session.role.his_patient, ...newBills[kind]()});
+      await atHospital('POST', '/his/bills', {patient_id: session.role.his_patient, ...newBills[kind]()});
       say('医生开了新的费用单');
       if (location.hash === '#/home') go('/home');
     } catch (err) {
@@ -165,11 +215,29 @@ function levels() {
   return [box, h('label', {class: 'seed'}, '随机种子', seed)];
 }
 
+function singlesOf(route) {
+  const list = (route === 'mixed' ? jointly : stepwise).flatMap(([name, rows]) => [h('h4', {}, name), h('div', {class: 'faults'}, rows.map(fault))]);
+  if (route !== 'mixed') return list;
+  return [...list, h('h4', {}, '下一次输入密码'), h('div', {class: 'faults'}, outcomes.map(([mode, name, note]) => choice(`outcome-${mode}`, name, note, async () => {
+    await atHospital('POST', '/wechatpay/mixed/cash', {mode});
+    await sandbox('POST', '/nhsa/centre/refuse', {pay_ord_id: '', text: '个人账户余额与预结算时不一致'});
+  })))];
+}
+
 function fault([party, op, kind, name, note]) {
-  return h('button', {class: 'fault', type: 'button', test: `fault-${op}-${kind}`, onclick: async () => {
+  return choice(`fault-${op}-${kind}`, name, note, () => {
+    if (op === 'bank') return atHospital('POST', '/wechatpay/bank-refusals', {out_trade_no: '', times: 1});
+    if (kind === 'words') return sandbox('POST', '/nhsa/refuse', {infno: op, key: '', text: '查询失败，请稍后重试'});
+    if (kind === 'stas') return sandbox('POST', '/nhsa/centre/stas', {pay_ord_id: '', ord_stas: 2, times: 3});
+    return at(party, 'POST', '/faults/script', {op, key: '', fault: kind, times: 1});
+  });
+}
+
+// choice is a button that arranges something for the next time.
+function choice(test, name, note, arrange) {
+  return h('button', {class: 'fault', type: 'button', test, onclick: async () => {
     try {
-      if (op === 'bank') await sandbox('POST', '/wechatpay/bank-refusals', {out_trade_no: '', times: 1});
-      else await sandbox('POST', `/${party}/faults/script`, {op, key: '', fault: kind, times: 1});
+      await arrange();
       say(`已安排：${name}（下一次）`);
     } catch (err) {
       say(err.message, 'bad');
@@ -177,9 +245,17 @@ function fault([party, op, kind, name, note]) {
   }}, h('strong', {}, name), h('small', {}, note));
 }
 
+// phoneSwitches are what is different about this patient's phone.
+function phoneSwitches() {
+  const row = (name, test, title, note, on) => h('label', {class: 'switch-row'}, h('span', {}, h('strong', {}, title), h('small', {}, note)),
+    h('input', {type: 'checkbox', role: 'switch', class: 'switch', test, checked: session[name] === on, onchange: (e) => { session[name] = e.target.checked === on; }}));
+  return [row('oldWechat', 'old-wechat', '旧版微信', '没有 requestMedicalInsurancePay，须先升级', true),
+    row('noLocation', 'allow-location', '允许获取位置', '授权医保时带上就诊地点', false)];
+}
+
 async function faults(list) {
   const all = (await Promise.all(Object.keys(parties).map(async (party) => {
-    const answer = await sandbox('GET', `/${party}/faults`).catch(() => ({injected: []}));
+    const answer = await at(party, 'GET', '/faults').catch(() => ({injected: []}));
     return (answer.injected || []).map((f) => ({party, ...f}));
   }))).flat().sort((a, b) => b.at.localeCompare(a.at)).slice(0, 40);
   const time = new Intl.DateTimeFormat('zh-CN', {timeZone: 'Asia/Shanghai', hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false});

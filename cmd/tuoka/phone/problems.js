@@ -13,6 +13,7 @@ const remedies = {
   GUARDIAN_CONSENT_REQUIRED: ['去阅读监护人同意书', (page) => go(`/consent/guardian?next=${here(page)}`)],
   INSURANCE_NOT_BOUND: ['去医保授权', (page) => go(`/authorise?next=${here(page)}`)],
   AUTH_EXPIRED: ['重新授权', (page) => go(`/authorise?next=${here(page)}`)],
+  CLIENT_TOO_OLD: ['已升级，再试一次', (page) => go(page.path)],
   AUTH_CODE_INVALID: ['重新授权', (page) => go(page.path)],
   BILL_IN_ORDER: ['继续原来的缴费', resume],
   BILL_PAID: ['查看缴费记录', () => go('/records')],

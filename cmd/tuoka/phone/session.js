@@ -18,17 +18,23 @@ function slot(name, otherwise = null) {
   return {get: () => keep.get(name) ?? otherwise, set: (value) => keep.set(name, value), enumerable: true};
 }
 
-// session is the sandbox person (role), the token of our API, the chosen patient's id, and whether insurance was declined for now.
+// session is the sandbox person (role), the token of our API, the chosen patient's id, and whether insurance was declined for now; the chosen
+// hospital; and how the phone is: with a WeChat that has no wx.requestMedicalInsurancePay, and without the permission to tell where it is.
 export const session = Object.defineProperties({}, {
   role: slot('role'),
   token: slot('token', ''),
   patient: slot('patient', ''),
   withoutInsurance: slot('without-insurance', false),
+  hospital: slot('hospital', ''),
+  oldWechat: slot('old-wechat', false),
+  noLocation: slot('no-location', false),
 });
 
-// forget ends everything of this person on this phone.
+const phones = ['tuoka.hospital', 'tuoka.old-wechat', 'tuoka.no-location'];
+
+// forget ends everything of this person on this phone; the hospital and the phone stay what they are.
 export function forget() {
-  for (const name of Object.keys(sessionStorage)) if (name.startsWith('tuoka.')) sessionStorage.removeItem(name);
+  for (const name of Object.keys(sessionStorage)) if (name.startsWith('tuoka.') && !phones.includes(name)) sessionStorage.removeItem(name);
 }
 
 // intent gives the Idempotency-Key of something the patient wants; the same name gets the same key until it is settled.
@@ -48,7 +54,7 @@ export function settled(name) {
   keep.set('intents', all);
 }
 
-// typed remembers that WeChat told the phone that a payment was made (requestPayment:ok). It is no proof, but a reason not to ask again.
+// typed remembers that WeChat told the phone that a payment was made (…:ok). It is no proof, but a reason not to ask again.
 export function typed(outTradeNo, now) {
   const all = keep.get('typed') || {};
   if (now) {

@@ -77,6 +77,12 @@ export const states = {
   review: {name: '人工核实中', tone: 'warn'},
 };
 
+// stateOf is the state of an order as its label; one that waits for a new authorisation is the patient's to move.
+export const stateOf = (order) => (order.next_action === 'authorise' ? {name: '待重新授权', tone: 'todo'} : states[order.state]);
+
+// together says that insurance and cash of an order move under one password: its insurance part went to the centre and was not refused.
+export const together = (order) => !order.refusal && Boolean(order.settlements.at(-1)?.order_no);
+
 // final says that nothing more happens by itself.
 export const final = (order) => ['completed', 'closed', 'unwound'].includes(order.state);
 

@@ -90,7 +90,7 @@ class Page {
 }
 
 // stepsLeft are the problems that only ask for something else to be done first.
-const stepsLeft = ['CONSENT_REQUIRED', 'CONSENT_OUTDATED', 'GUARDIAN_CONSENT_REQUIRED', 'INSURANCE_NOT_BOUND', 'AUTH_EXPIRED', 'BILL_IN_ORDER'];
+const stepsLeft = ['CONSENT_REQUIRED', 'CONSENT_OUTDATED', 'GUARDIAN_CONSENT_REQUIRED', 'INSURANCE_NOT_BOUND', 'AUTH_EXPIRED', 'BILL_IN_ORDER', 'CLIENT_TOO_OLD'];
 
 // trouble is a whole page's error: what happened, and the number to tell on the telephone.
 export function trouble(err) {

@@ -1,7 +1,7 @@
 // bill.js: one bill with its lines, how to pay it, and the question to the insurer (预结算), which charges nothing.
 
 import {h, icon, button} from '../dom.js';
-import {api, persist, Problem} from '../api.js';
+import {api, persist, institutionHere, Problem} from '../api.js';
 import {session, intent, settled} from '../session.js';
 import {go, banner, skeleton, trouble} from '../view.js';
 import {remedy} from '../problems.js';
@@ -14,10 +14,11 @@ const enough = 3 * 60_000;
 export async function billPage(page, {no, query}) {
   page.head('费用明细', '/home');
   page.show(skeleton('bill'));
-  const bill = await persist(() => api('GET', `/patients/${session.patient}/bills/${encodeURIComponent(no)}`, {signal: page.signal}),
-    {signal: page.signal, onWait: page.waits('正在向医院查询。'), waits: [1, 2]});
+  const [bill, institution] = await Promise.all([
+    persist(() => api('GET', `/patients/${session.patient}/bills/${encodeURIComponent(no)}`, {signal: page.signal}),
+      {signal: page.signal, onWait: page.waits('正在向医院查询。'), waits: [1, 2]}), institutionHere()]);
   const insurable = session.role.insurance !== 'none' && bill.insured_fen > 0;
-  const ways = insurable && bill.state === 'unpaid' ? payWays(query.get('cash') === '1') : null;
+  const ways = insurable && bill.state === 'unpaid' ? payWays(query.get('cash') === '1', institution.medical_insurance_pay) : null;
   page.show(
     h('section', {class: 'bill-head'},
       h('p', {class: 'bill-where'}, bill.department), amount(bill.total_fen, 'huge', 'bill-total'),
@@ -29,14 +30,14 @@ export async function billPage(page, {no, query}) {
   else page.foot(button('返回首页', {kind: 'secondary', test: 'home', press: () => go('/home')}));
 }
 
-function payWays(cash) {
+function payWays(cash, joint) {
   const way = (value, checked, mark, name, note) => h('label', {class: 'way'},
     h('input', {type: 'radio', name: 'way', value, checked, test: `way-${value}`}),
     icon(mark), h('span', {class: 'way-text'}, h('strong', {}, name), h('small', {}, note)), h('span', {class: 'radio', 'aria-hidden': 'true'}));
   const account = h('label', {class: 'switch-row'}, h('span', {}, h('strong', {}, '使用医保个人账户'), h('small', {}, '余额先支付，不足的用微信')),
     h('input', {type: 'checkbox', role: 'switch', name: 'account', checked: true, class: 'switch', test: 'use-account'}));
   const box = h('fieldset', {class: 'card ways'}, h('legend', {}, '怎么支付'),
-    way('insurance', !cash, 'shield', '医保 + 微信支付', '医保先付，其余用微信'), way('cash', cash, 'wallet', '全部自费', '不使用医保'), account);
+    way('insurance', !cash, 'shield', '医保 + 微信支付', joint ? '一次密码，同时支付' : '医保先付，其余用微信'), way('cash', cash, 'wallet', '全部自费', '不使用医保'), account);
   const draw = () => { account.hidden = box.querySelector('[value=cash]').checked; };
   box.addEventListener('change', draw);
   draw();
@@ -85,10 +86,11 @@ export async function quotePage(page, {no, query}) {
   const account = query.get('account') === '1';
   page.head(insurance ? '医保预结算' : '核对费用', `/bill/${encodeURIComponent(no)}`);
   page.show(waiting(page, insurance));
-  const name = `quote ${session.patient} ${no} ${insurance} ${account}`;
+  const able = !session.oldWechat; // typeof wx.requestMedicalInsurancePay === 'function'
+  const name = `quote ${session.patient} ${no} ${insurance} ${account} ${able}`;
   try {
     const order = await persist(() => api('POST', '/orders', {key: intent(name), signal: page.signal,
-      body: {patient_id: session.patient, bill_nos: [no], insurance, use_account: account}}),
+      body: {patient_id: session.patient, bill_nos: [no], insurance, use_account: account, medical_insurance: able}}),
     {signal: page.signal, onWait: page.waits('没有扣款，正在重新确认。')});
     settled(name);
     location.replace(`#/order/${order.id}`);
@@ -97,7 +99,7 @@ export async function quotePage(page, {no, query}) {
     if (!(err instanceof Problem) || !err.passing) settled(name);
     page.head(insurance ? '医保预结算' : '核对费用', `/bill/${encodeURIComponent(no)}`);
     page.show(trouble(err));
-    const cash = insurance && ['IDENTITY_MISMATCH', 'FAMILY_AUTH_UNSUPPORTED', 'INSURANCE_NOT_OFFERED', 'INSURANCE_NOT_BOUND', 'AUTH_EXPIRED', 'CONSENT_REQUIRED'].includes(err.code);
+    const cash = insurance && ['IDENTITY_MISMATCH', 'FAMILY_AUTH_UNSUPPORTED', 'INSURANCE_NOT_OFFERED', 'INSURANCE_NOT_BOUND', 'AUTH_EXPIRED', 'CONSENT_REQUIRED', 'CLIENT_TOO_OLD'].includes(err.code);
     page.foot(remedy(page, err, () => go(page.path)),
       cash ? button('自费缴费，不用医保', {kind: 'text', test: 'pay-cash', press: () => go(`/bill/${encodeURIComponent(no)}?cash=1`)}) : null);
   }

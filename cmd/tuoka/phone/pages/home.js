@@ -1,11 +1,11 @@
 // home.js: the bills to pay, the order to go on with, and whose they are.
 
 import {h, icon, button} from '../dom.js';
-import {api, persist, aboutSandbox} from '../api.js';
+import {api, persist, hospitalHere} from '../api.js';
 import {session} from '../session.js';
 import {go, skeleton, empty, sheet, trouble} from '../view.js';
 import {remedy} from '../problems.js';
-import {amount, hour, moment, relations, states} from '../text.js';
+import {amount, hour, moment, relations, stateOf} from '../text.js';
 import {nextStep} from './start.js';
 
 // chosen is the patient whose bills are shown: the one last chosen, else the first.
@@ -19,8 +19,7 @@ export async function homePage(page) {
     go('/');
     return;
   }
-  const about = await aboutSandbox();
-  page.head(about.hospital);
+  page.head((await hospitalHere()).hospital);
   page.tab('pay');
   page.show(skeleton('list'));
   const {patients} = await api('GET', '/patients', {signal: page.signal});
@@ -78,7 +77,7 @@ async function live(page, place) {
     const order = await api('GET', '/orders/live', {signal: page.signal});
     place.replaceChildren(h('button', {class: 'live card', type: 'button', test: 'live', onclick: () => go(`/order/${order.id}`)},
       h('span', {class: 'live-mark'}, icon('clock')),
-      h('span', {class: 'live-text'}, h('strong', {}, '继续上次的缴费'), h('span', {}, `${order.bills[0]?.department || '门诊'} · ${states[order.state].name}`)),
+      h('span', {class: 'live-text'}, h('strong', {}, '继续上次的缴费'), h('span', {}, `${order.bills[0]?.department || '门诊'} · ${stateOf(order).name}`)),
       amount(order.total_fen), icon('next')));
   } catch {
     place.replaceChildren(); // none, or not to be known now; the bills below say what matters

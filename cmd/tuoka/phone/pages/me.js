@@ -4,7 +4,7 @@ import {h, icon, button} from '../dom.js';
 import {api} from '../api.js';
 import {session, forget} from '../session.js';
 import {go, ask, empty, sheet, skeleton, toast} from '../view.js';
-import {amount, moment, relations, states} from '../text.js';
+import {amount, moment, relations, stateOf} from '../text.js';
 
 // recordsPage lists the orders, newest first, twenty at a time.
 export async function recordsPage(page) {
@@ -25,7 +25,7 @@ export async function recordsPage(page) {
 }
 
 function record(order) {
-  const state = states[order.state];
+  const state = stateOf(order);
   const back = order.payments.some((p) => p.refunded_fen > 0);
   return h('li', {}, h('button', {class: 'record card', type: 'button', test: 'record', 'data-state': order.state, onclick: () => go(`/order/${order.id}`)},
     h('span', {class: 'record-main'}, h('span', {class: 'bill-name'}, order.bills[0]?.department || '门诊费用'), h('span', {class: 'bill-sub'}, moment(order.created_at)),

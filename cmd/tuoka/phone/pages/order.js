@@ -2,17 +2,18 @@
 // offers is the resource's next_action.
 
 import {h, icon, button} from '../dom.js';
-import {api, persist, sleep, aboutSandbox, Problem} from '../api.js';
-import {intent, settled, typed} from '../session.js';
+import {api, persist, sleep, hospitalHere, Problem} from '../api.js';
+import {session, intent, settled, typed} from '../session.js';
 import {go, ask, banner, skeleton, toast} from '../view.js';
 import {remedy} from '../problems.js';
-import {cashier} from '../wechat.js';
-import {amount, clauses, final, left, moment, money, paidBy, states, hour} from '../text.js';
+import {cashier, medCashier} from '../wechat.js';
+import {amount, clauses, final, left, moment, money, paidBy, stateOf, together, hour} from '../text.js';
 import {waiting, charge} from './bill.js';
+import {renewButton, renewView} from './renew.js';
 import {splitBar, splitTable} from './split.js';
 import {resultView} from './result.js';
 
-const titles = {quoting: '医保预结算', quoted: '确认支付', paying: '微信支付', completed: '缴费结果', closed: '缴费结果', unwound: '缴费结果'};
+const titles = {quoting: '医保预结算', quoted: '确认支付', paying: '支付', completed: '缴费结果', closed: '缴费结果', unwound: '缴费结果'};
 
 // orderPage follows the order until nothing more happens by itself.
 export async function orderPage(page, {id}) {
@@ -42,7 +43,8 @@ async function rest(run, ms) {
   await sleep(ms, pause.signal).catch(() => {});
 }
 
-function draw(run, order) {
+// draw shows the order as it is now, unless it is shown already.
+export function draw(run, order) {
   const {page} = run;
   const same = run.order && run.order.version === order.version && run.order.state === order.state && run.order.next_action === order.next_action;
   run.order = order;
@@ -50,35 +52,24 @@ function draw(run, order) {
   if (same && !run.redraw) return;
   run.redraw = false;
   page.head(titles[order.state] || '办理中', '/home');
-  const views = {quoting: quotingView, quoted: quotedView, paying: payingView, completed: resultView, closed: resultView, unwound: resultView};
+  const views = {quoting: order.next_action === 'authorise' ? renewView : quotingView, quoted: quotedView, paying: payingView, completed: resultView, closed: resultView, unwound: resultView};
   const agreed = order.state === 'quoted' && order.next_action !== 'confirm'; // the consent is given, the bills are being locked
   ((!agreed && views[order.state]) || movingView)(run, order);
 }
 
-function again(run) {
+// again draws the same order once more: something was said about it.
+export function again(run) {
   run.redraw = true;
   draw(run, run.order);
 }
 
 // tell shows a problem of an action above the page, with its remedy below.
-function tell(run, err) {
+export function tell(run, err) {
   if (run.page.gone || err.name === 'AbortError') return;
   run.said = h('div', {}, banner(err.passing ? 'warn' : 'bad', err.message, err.requestID ? h('p', {class: 'request-id'}, `请求编号 ${err.requestID}`) : null));
   again(run);
-  if (['AUTH_EXPIRED', 'INSURANCE_NOT_BOUND'].includes(err.code)) run.page.foot(anew(run, '重新授权并核算'));
+  if (['AUTH_EXPIRED', 'AUTH_USED', 'INSURANCE_NOT_BOUND'].includes(err.code)) run.page.foot(renewButton(run, '重新授权并核算'), giveUp(run));
   else if (['CONSENT_REQUIRED', 'GUARDIAN_CONSENT_REQUIRED'].includes(err.code)) run.page.foot(remedy(run.page, err), giveUp(run));
-}
-
-// anew gives this order up and begins again with its bill; a living authorisation is asked for on the way.
-function anew(run, label) {
-  return button(label, {test: 'anew', press: async () => {
-    try {
-      await persist(() => api('POST', `/orders/${run.id}/cancel`), {signal: run.page.signal, onWait: run.page.waits('正在关闭原订单。')});
-      go(`/bill/${encodeURIComponent(run.order.bills[0].bill_no)}`);
-    } catch (err) {
-      tell(run, err);
-    }
-  }});
 }
 
 function quotingView(run, order) {
@@ -103,17 +94,20 @@ function quotedView(run, order) {
       insured ? h('p', {class: 'hero-sub'}, '医保支付 ', h('strong', {}, money(insurer)), `　费用合计 ${money(order.total_fen)}`) : h('p', {class: 'hero-sub'}, `费用合计 ${money(order.total_fen)}，全部自费`),
       splitBar(order.split, order.total_fen)),
     splitTable(order, insured), cash, billsOf(order),
-    insured ? h('p', {class: 'hint centre'}, clauses('以上是预结算金额。若医保结算时金额有变，会撤销并全额退回，请您重新确认。')) : null);
+    insured ? h('p', {class: 'hint centre'}, clauses(together(order) ? '以上是预结算金额。确认后在微信里输一次密码，医保和微信同时支付；若医保没有结算，已扣的款会原路退回。' :
+      '以上是预结算金额。若医保结算时金额有变，会撤销并全额退回，请您重新确认。')) : null);
   page.foot(confirm, h('div', {class: 'foot-row'}, clock, giveUp(run)));
   countdown(page, clock, order.quoted_until, '内确认有效', '报价已过期，正在更新…');
 }
 
-function billsOf(order) {
+// billsOf lists the bills of an order.
+export function billsOf(order) {
   return h('section', {class: 'card plain-list'}, order.bills.map((b) => h('div', {class: 'plain-row'},
     h('span', {}, b.department, h('small', {}, `${b.doctor}　${moment(b.created_at)}`)), amount(b.total_fen))));
 }
 
-function countdown(page, place, until, words, over) {
+// countdown writes every second how much time is left.
+export function countdown(page, place, until, words, over) {
   if (!until) return;
   const write = () => {
     const text = left(until);
@@ -153,20 +147,33 @@ async function confirmed(run) {
   }
 }
 
-function payment(order) { return order.payments.at(-1); }
+// attempt is the number of the payment in hand, the same for both legs of one password.
+function attempt(order) {
+  const made = order.pay_way === 'cash' ? order.payments.at(-1) : order.mixed.at(-1) || order.payments.at(-1);
+  return made?.out_trade_no || '';
+}
+
+// ways are what the page says of each way to pay.
+const ways = {
+  cash: {title: '等待微信支付', label: (order) => `微信支付 ${money(order.charge_fen)}`},
+  both: {title: '医保与微信，一次密码', label: (order) => `去支付，微信 ${money(order.charge_fen)}`},
+  insurance: {title: '等待医保支付', label: () => '去支付，由医保支付'},
+};
 
 function payingView(run, order) {
   const {page} = run;
-  const made = payment(order);
-  const paid = made && typed(made.out_trade_no);
-  if (order.next_action !== 'pay' || paid) {
-    movingView(run, order, paid ? '微信已受理您的付款，正在等待确认。请勿重复支付。' : '');
+  const paid = typed(attempt(order));
+  const way = ways[order.pay_way];
+  if (!way || paid) {
+    movingView(run, order, {paid, instead: way && paid ? '微信已受理您的付款，正在等待确认。请勿重复支付。' : ''});
     return;
   }
+  const insurer = paidBy(order.split, 'insurer');
   const clock = h('p', {class: 'foot-note digits'});
-  page.show(run.said, h('section', {class: 'hero'}, h('div', {class: 'hero-mark wait'}, icon('wallet')), h('p', {}, '等待微信支付'), amount(order.charge_fen, 'huge', 'charge'),
+  page.show(run.said, h('section', {class: 'hero'}, h('div', {class: 'hero-mark wait'}, icon('wallet')), h('p', {}, way.title), amount(order.charge_fen, 'huge', 'charge'),
+    order.pay_way === 'cash' ? null : h('p', {class: 'hero-sub'}, '另由医保支付 ', h('strong', {'data-test': 'pay-insurer'}, money(insurer))),
     h('p', {class: 'hero-sub', 'data-test': 'state-text'}, clauses(order.state_text))), steps(order), billsOf(order));
-  page.foot(button(`微信支付 ${money(order.charge_fen)}`, {kind: 'primary wechat', test: 'pay', press: () => openCashier(run)}), h('div', {class: 'foot-row'}, clock, giveUp(run)));
+  page.foot(button(way.label(order), {kind: 'primary wechat', test: 'pay', press: () => openCashier(run)}), h('div', {class: 'foot-row'}, clock, giveUp(run)));
   countdown(page, clock, order.pay_until, '内支付有效', '支付时间已到，正在更新…');
   if (run.wantsCashier) {
     run.wantsCashier = false;
@@ -174,15 +181,18 @@ function payingView(run, order) {
   }
 }
 
+// openCashier opens the cashier that the arguments are for. Where WeChat is too old for the one that is needed, the API says so; the other
+// would leave the insurance unsettled.
 async function openCashier(run) {
   const {page, order} = run;
   run.said = null;
   try {
-    const [params, about] = await Promise.all([api('GET', `/orders/${run.id}/cashier`, {signal: page.signal}), aboutSandbox()]);
-    const ok = await cashier(params, about.hospital, order.charge_fen);
+    const [params, here] = await Promise.all([api('GET', `/orders/${run.id}/cashier?medical_insurance=${!session.oldWechat}`, {signal: page.signal}), hospitalHere()]);
+    const sums = {insurance: paidBy(order.split, 'insurer'), cash: order.charge_fen};
+    const ok = await (params.mixTradeNo ? medCashier(params, here.hospital, sums) : cashier(params, here.hospital, order.charge_fen));
     if (page.gone) return;
     if (ok) {
-      typed(payment(order).out_trade_no, true);
+      typed(attempt(order), true);
       run.page.foot();
       run.rouse();
     }
@@ -201,26 +211,27 @@ export function steps(order) {
     h('span', {class: 'step-mark'}, glyphs[s.status] ? icon(glyphs[s.status]) : null), h('span', {class: 'step-text'}, s.text), h('span', {class: 'step-state'}, words[s.status]))));
 }
 
-// movingView is an order that goes on without the patient, or waits for people.
-function movingView(run, order, instead) {
+// movingView is an order that goes on without the patient, or waits for people. paid: WeChat took the password; instead: what to say.
+function movingView(run, order, {paid, instead} = {}) {
   const review = order.state === 'review';
   const back = order.state === 'unwinding';
   run.page.show(run.said,
     h('section', {class: 'hero', test: 'moving', 'data-state': order.state},
       h('div', {class: `hero-mark ${review ? 'warn' : 'busy'}`}, review ? icon('person') : back ? icon('undo') : h('span', {class: 'spin huge'})),
-      h('h2', {}, order.state === 'paying' ? '正在确认支付' : states[order.state].name), h('p', {class: 'state-text', role: 'status', 'data-test': 'state-text'}, clauses(instead || order.state_text))),
+      h('h2', {}, order.state === 'paying' ? '正在确认支付' : stateOf(order).name), h('p', {class: 'state-text', role: 'status', 'data-test': 'state-text'}, clauses(instead || order.state_text))),
     steps(order),
     h('section', {class: 'card plain-list'},
+      together(order) ? h('div', {class: 'plain-row'}, h('span', {}, '医保支付'), amount(paidBy(order.split, 'insurer'))) : null,
       h('div', {class: 'plain-row'}, h('span', {}, '微信支付'), amount(order.charge_fen)),
       h('div', {class: 'plain-row'}, h('span', {}, '费用合计'), amount(order.total_fen)),
       h('div', {class: 'plain-row'}, h('span', {}, '订单号'), h('span', {class: 'digits small'}, order.id)),
       h('div', {class: 'plain-row'}, h('span', {}, '最近更新'), h('span', {class: 'digits small'}, hour(order.updated_at)))));
-  const cancellable = order.state === 'paying' && !instead;
+  const cancellable = order.state === 'paying' && !paid;
   run.page.foot(button('先离开，稍后再看', {kind: 'secondary', test: 'leave', press: () => go('/home')}), cancellable ? giveUp(run) : null);
 }
 
 // giveUp is the way out where it makes sense; the bill stays.
-function giveUp(run) {
+export function giveUp(run) {
   return button('不缴了', {kind: 'text', test: 'cancel', press: async () => {
     if (!(await ask('放弃这次缴费？', '费用单会保留，之后还可以再缴。', '放弃', '继续缴费'))) return;
     try {

@@ -1,7 +1,7 @@
 // patient.js: adding a patient. The form is filled in with the sandbox person's data and can be changed; what is wrong the API says.
 
 import {h, icon, button} from '../dom.js';
-import {api, sandbox} from '../api.js';
+import {api, onPhone} from '../api.js';
 import {session} from '../session.js';
 import {go, banner} from '../view.js';
 import {remedy} from '../problems.js';
@@ -53,7 +53,7 @@ export async function patientPage(page) {
 
 async function wechatPhone(phone) {
   try {
-    const {code} = await sandbox('POST', '/wechatmp/phone-code', {user: session.role.user});
+    const {code} = await onPhone('/phone-code', {user: session.role.user});
     const got = await api('POST', '/account/phone', {body: {code}});
     phone.input.value = '';
     phone.input.placeholder = `已登记 ${got.phone}`;

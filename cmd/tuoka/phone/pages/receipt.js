@@ -26,6 +26,7 @@ function paper(r) {
     h('dl', {class: 'paper-split'}, parts.filter((p) => r.split[p.key] > 0).map((p) => row(nameOf(p, r.settlements.length > 0).name, yuan(r.split[p.key]))), row('微信实付', amount(r.charge_fen), 'strong')),
     h('dl', {class: 'paper-numbers'},
       r.payments.map((p) => [row('微信支付单号', p.transaction_id), row('商户单号', p.out_trade_no), row('支付时间', stamp(p.paid_at)), p.refunded_fen > 0 ? row('已退', yuan(p.refunded_fen)) : null]),
+      r.mixed.map((m) => [row('微信医保订单号', m.mix_trade_no), row('医保商户单号', m.out_trade_no), row('医保支付时间', stamp(m.paid_at))]),
       r.settlements.map((s) => [row('医保结算ID', s.setl_id), row('门诊号', s.visit_no), row('结算时间', stamp(s.settled_at))]),
       row('订单号', r.order_id), row('开具时间', stamp(r.issued_at))));
 }

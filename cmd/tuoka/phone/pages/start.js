@@ -1,7 +1,7 @@
 // start.js: who holds the phone, and the mini program's first page.
 
 import {h, icon, button} from '../dom.js';
-import {api, sandbox, aboutSandbox, login} from '../api.js';
+import {api, sandbox, aboutSandbox, hospitalHere, login} from '../api.js';
 import {session, forget} from '../session.js';
 import {go, skeleton, banner, empty} from '../view.js';
 import {clauses, insurances} from '../text.js';
@@ -12,14 +12,16 @@ export async function rolesPage(page) {
     go(await resume());
     return;
   }
-  page.head('选择人物');
+  page.head('选择医院和人物');
   page.show(skeleton('list'));
-  const roles = await sandbox('GET', '/roles');
+  const [{hospitals}, here] = await Promise.all([aboutSandbox(), hospitalHere()]);
+  const roles = await rolesOf(here);
   if (roles.length === 0) {
     page.show(empty('person', '没有人物', '沙箱的配置里没有写人物，见 configs/sandbox.yaml。'));
     return;
   }
   page.show(
+    hospitals.length > 1 ? hospitalChoice(page, hospitals, here) : null,
     h('div', {class: 'lead'}, h('h2', {}, '今天由谁来缴费？'), h('p', {}, clauses('参保情况不同，缴费的走法也不同。人物都是虚构的。'))),
     h('ul', {class: 'roles'}, roles.map((role) => h('li', {}, h('button', {
       class: 'role card', type: 'button', test: `role-${role.user}`, onclick: () => go(`/welcome/${encodeURIComponent(role.user)}`)},
@@ -28,6 +30,24 @@ export async function rolesPage(page) {
       h('span', {class: 'role-name'}, role.name, h('span', {class: `tag ${role.insurance === 'none' ? 'grey' : 'blue'}`}, insurances[role.insurance] || role.insurance)),
       h('span', {class: 'role-story'}, role.story)),
     icon('next'))))));
+}
+
+const rolesOf = (hospital) => sandbox('GET', `/roles?institution=${encodeURIComponent(hospital.institution)}`);
+
+// routes say what a hospital shows, by how it settles.
+const routes = {core: '核心平台分步结算：微信先付，医保随后结算', mixed: '一次密码混合支付：医保与微信同时完成', his: '由医院系统结算医保'};
+
+function hospitalChoice(page, hospitals, here) {
+  return h('fieldset', {class: 'card ways hospitals'}, h('legend', {}, '在哪家医院缴费'), hospitals.map((one) => {
+    const chosen = one.institution === here.institution;
+    return h('label', {class: 'way', test: `hospital-${one.institution}`, 'data-chosen': String(chosen)},
+      h('input', {type: 'radio', name: 'hospital', value: one.institution, checked: chosen, onchange: () => {
+        session.hospital = one.institution;
+        go(page.path);
+      }}),
+      icon('hospital'), h('span', {class: 'way-text'}, h('strong', {}, one.hospital), h('small', {}, routes[one.route] || one.route)),
+      h('span', {class: 'radio', 'aria-hidden': 'true'}));
+  }));
 }
 
 // resume finds where a reloaded page goes on: the live order, or the next thing to do.
@@ -53,7 +73,8 @@ export async function nextStep() {
 // welcomePage is the mini program before the login.
 export async function welcomePage(page, {user}) {
   page.head('门诊缴费', '/');
-  const [roles, about] = await Promise.all([sandbox('GET', '/roles'), aboutSandbox()]);
+  const here = await hospitalHere();
+  const roles = await rolesOf(here);
   const role = roles.find((r) => r.user === user);
   if (!role) {
     go('/');
@@ -63,10 +84,10 @@ export async function welcomePage(page, {user}) {
   page.show(
     h('section', {class: 'welcome'},
       h('div', {class: 'welcome-mark'}, icon('hospital')),
-      h('h2', {}, about.hospital), h('p', {class: 'welcome-line'}, '门诊缴费，医保移动支付'),
+      h('h2', {}, here.hospital), h('p', {class: 'welcome-line'}, '门诊缴费，医保移动支付'),
       h('ul', {class: 'points'},
         h('li', {}, icon('shield'), h('div', {}, h('strong', {}, '不用带卡'), h('span', {}, '医保电子凭证在线授权，直接结算'))),
-        h('li', {}, icon('bill'), h('div', {}, h('strong', {}, '谁付多少，先看清'), h('span', {}, '预结算不扣款，确认之后才支付'))),
+        h('li', {}, icon('bill'), h('div', {}, h('strong', {}, '谁付多少，先看清'), h('span', {}, here.route === 'mixed' ? '确认之后一次密码，医保和微信同时支付' : '预结算不扣款，确认之后才支付'))),
         h('li', {}, icon('pin'), h('div', {}, h('strong', {}, '付完就知道去哪'), h('span', {}, '取药、检查的窗口写在结果页'))))), said);
   page.foot(button('微信一键登录', {test: 'login', press: async () => {
     said.replaceChildren();
