@@ -30,11 +30,11 @@ type Centre struct {
 type CentreApp struct {
 	AppID       string
 	Secret      sensitive.Key
-	HospitalKey *gm.PublicKey // checks requests
-	OrgCodg     string        // an institution of Config
-	Key         *gm.PrivateKey
-	NotifyURL   string // where 6302 goes; empty: nowhere
-	Plain       bool   // 6302 unsealed
+	HospitalKey *gm.PublicKey  // checks requests
+	OrgCodg     string         // an institution of Config
+	Key         *gm.PrivateKey // the centre's for this hospital; nil: Centre.Key
+	NotifyURL   string         // where 6302 goes; empty: nowhere
+	Plain       bool           // 6302 unsealed
 }
 
 // CentreOddities are the ways in which centres differ (nhsa-mobile-pay.md §4, §11). The zero value is what most sources say.

@@ -106,19 +106,19 @@ func TestUploadRefused(t *testing.T) {
 		if !f.required {
 			continue
 		}
-		b.denied("without "+f.name, "6201", with(good, f.name, nil), "["+f.name+"]")
-		b.denied("empty "+f.name, "6201", with(good, f.name, ""), "["+f.name+"]")
-		b.denied("long "+f.name, "6201", with(good, f.name, strings.Repeat("1", 201)), "["+f.name+"]")
+		b.inside("without "+f.name, "6201", with(good, f.name, nil), "["+f.name+"]")
+		b.inside("empty "+f.name, "6201", with(good, f.name, ""), "["+f.name+"]")
+		b.inside("long "+f.name, "6201", with(good, f.name, strings.Repeat("1", 201)), "["+f.name+"]")
 	}
 	for list, table := range map[string][]field{"diseinfoList": table6201Diagnosis, "feedetailList": table6201Line} {
 		for _, f := range table {
 			if f.required {
-				b.denied(list+" without "+f.name, "6201", deep(good, list, f.name, nil), "第1行["+f.name+"]")
+				b.inside(list+" without "+f.name, "6201", deep(good, list, f.name, nil), "第1行["+f.name+"]")
 			}
 		}
-		b.denied("without "+list, "6201", with(good, list, nil), "["+list+"]不能为空")
-		b.denied("empty "+list, "6201", with(good, list, []any{}), "["+list+"]不能为空")
-		b.denied("an object as "+list, "6201", with(good, list, node{}), "["+list+"]不能为空")
+		b.inside("without "+list, "6201", with(good, list, nil), "["+list+"]不能为空")
+		b.inside("empty "+list, "6201", with(good, list, []any{}), "["+list+"]不能为空")
+		b.inside("an object as "+list, "6201", with(good, list, node{}), "["+list+"]不能为空")
 	}
 	for _, tc := range []struct {
 		name string
@@ -174,7 +174,7 @@ func TestUploadRefused(t *testing.T) {
 		{"another's visit number", with(b.in6201(order{no: "M1", batch: "B-M1", auth: "AUTH-2", psnNo: "P2"}, bill520...), "iptOtpNo", "V-M0"), "已被其他人员使用"},
 		{"chronic without disease", with(good, "medType", "14"), "病种编码"},
 	} {
-		b.denied(tc.name, "6201", tc.in, tc.want)
+		b.inside(tc.name, "6201", tc.in, tc.want)
 	}
 	if got := len(b.sim.Truth().Uploads); got != 1 {
 		t.Errorf("%d uploads after the refusals, want 1", got)
@@ -190,7 +190,7 @@ func TestForeseeRefused(t *testing.T) {
 	good := b.in6202(o)
 	for _, f := range table6202 {
 		if f.required {
-			b.denied("without "+f.name, "6202", with(good, f.name, nil), "["+f.name+"]")
+			b.inside("without "+f.name, "6202", with(good, f.name, nil), "["+f.name+"]")
 		}
 	}
 	for _, tc := range []struct {
@@ -203,15 +203,15 @@ func TestForeseeRefused(t *testing.T) {
 		{"account", "acctUsedFlag", "2", "[acctUsedFlag]"}, {"number", "acctUsedFlag", 1, "应为字符型"}, {"deposit", "deposit", "1.00", "[deposit]"},
 		{"authorisation", "payAuthNo", "AUTH-X", "请重新授权"},
 	} {
-		b.denied(tc.name, "6202", with(good, tc.field, tc.v), tc.want)
+		b.inside(tc.name, "6202", with(good, tc.field, tc.v), tc.want)
 	}
 	b.done("6202", with(good, "deposit", "0.00"))
-	b.denied("serial again", "6202", good, "[orgBizSer]重复")
+	b.inside("serial again", "6202", good, "[orgBizSer]重复")
 	wantMembers(t, b.done("6202", with(b.in6202(o), "acctUsedFlag", "0")).data, map[string]string{"psnAcctPay": "0.00", "ownPayAmt": "460.60"})
 	if why := b.settleN1(o); why != reasonOther {
 		t.Errorf("the 6202 that came last counts: %q", why)
 	}
-	b.denied("failed", "6202", b.in6202(o), "不允许支付下单")
+	b.inside("failed", "6202", b.in6202(o), "不允许支付下单")
 
 	b.authorise("AUTH-2", "P1", time.Hour)
 	b.authorise("AUTH-3", "P1", time.Hour)
@@ -222,7 +222,7 @@ func TestForeseeRefused(t *testing.T) {
 	odd := order{no: "M3", batch: "B-M3", auth: "AUTH-3", psnNo: "P1"}
 	s = b.done("6201", with(b.in6201(odd, bill520...), "medType", "51"))
 	odd.id, odd.token, odd.visit = s.str("payOrdId"), s.str("payToken"), s.str("mdtrtId")
-	b.denied("a type without benefits", "6202", b.in6202(odd), "未享受医保待遇")
+	b.inside("a type without benefits", "6202", b.in6202(odd), "未享受医保待遇")
 }
 
 // TestQueryRefused: 6301 and 6401 want token, hospital and person.
@@ -233,8 +233,8 @@ func TestQueryRefused(t *testing.T) {
 	good := b.in6301(o)
 	for _, n := range []string{"6301", "6401"} {
 		for _, f := range table6301 {
-			b.denied("without "+f.name, n, with(good, f.name, nil), "["+f.name+"]")
-			b.denied("another "+f.name, n, with(good, f.name, "x"), "")
+			b.inside("without "+f.name, n, with(good, f.name, nil), "["+f.name+"]")
+			b.inside("another "+f.name, n, with(good, f.name, "x"), "")
 		}
 	}
 	if got := b.stas(o); got != "0" {
@@ -262,7 +262,7 @@ func TestRefunds(t *testing.T) {
 	hi := b.in6203(o, "A", "HI", "259.40", "0.00", "200.00", "59.40")
 	for _, f := range table6203 {
 		if f.required {
-			b.denied("without "+f.name, "6203", with(hi, f.name, nil), "["+f.name+"]")
+			b.inside("without "+f.name, "6203", with(hi, f.name, nil), "["+f.name+"]")
 		}
 	}
 	for _, tc := range []struct {
@@ -286,7 +286,7 @@ func TestRefunds(t *testing.T) {
 		{"no cash", b.in6203(o, "A", "CASH", "0.00", "0.00", "0.00", "0.00"), "与原结算不符"},
 		{"too much cash", b.in6203(o, "A", "CASH", "260.61", "260.61", "0.00", "0.00"), "与原结算不符"},
 	} {
-		b.denied(tc.name, "6203", tc.in, tc.want)
+		b.inside(tc.name, "6203", tc.in, tc.want)
 	}
 	if b.stas(o) != "6" || b.sim.Truth().Net.Count != 1 {
 		t.Fatal("a refused 6203 did something")
@@ -294,8 +294,8 @@ func TestRefunds(t *testing.T) {
 	for range 3 {
 		wantMembers(t, b.done("6203", hi).data, map[string]string{"refStatus": "SUCC"})
 	}
-	b.denied("the number for something else", "6203", with(hi, "appRefdTime", "20250303100001"), "内容不一致")
-	b.denied("another number for the same", "6203", with(hi, "appRefdSn", "B"), "不允许退费")
+	b.inside("the number for something else", "6203", with(hi, "appRefdTime", "20250303100001"), "内容不一致")
+	b.inside("another number for the same", "6203", with(hi, "appRefdSn", "B"), "不允许退费")
 	if own, _, _ := b.sim.Balance("P1", "310"); own != 20000 {
 		t.Errorf("balance %s after one refund three times, want 200.00", own)
 	}

@@ -13,6 +13,7 @@ import (
 // Control is the sandbox's own door, without signature and without faults:
 //
 //	GET /truth · GET, PUT /faults · POST /faults/script · POST /persons · POST /visits · POST /items · POST /clear · POST /refuse · PUT /oddities
+//	GET, PUT /centre/faults · POST /centre/faults/script · POST /centre/stas · POST /centre/refunds · POST /centre/notices · POST /centre/refuse
 func (s *Sim) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /truth", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, s.Truth()) })

@@ -2,8 +2,9 @@
 // keeps persons, visits, fee rows, settlements and yearly counters, computes who pays by published city rules, and misbehaves on
 // command. It shares no code with the client in adapters/nhsa/core.
 //
-// Transactions: 1101, 2201, 2202, 2203A, 2204, 2205, 2206, 2207, 2208, 2601, 5203. Every effect is in the journal before it is
-// answered, and the journal is replayed by New.
+// Transactions: 1101, 2201, 2202, 2203A, 2204, 2205, 2206, 2207, 2208, 2601, 5203. Behind a door of its own (Config.Centre) stands the
+// mobile-payment centre with 6201, 6202, 6203, 6301, 6401 and the notice 6302, for the same persons, accounts and counters. Every effect is
+// in the journal before it is answered, and the journal is replayed by New.
 package nhsasim
 
 import (
