@@ -591,8 +591,14 @@ type InstitutionID = string
 
 // InsuranceBinding defines model for InsuranceBinding.
 type InsuranceBinding struct {
-	// Bound 医保平台已核验身份
+	// Bound 医保平台已核验身份；亲情付时核验的是授权人
 	Bound bool `json:"bound"`
+
+	// Family 最近一次授权是亲情付：他人授权，以就诊人的医保支付
+	Family bool `json:"family"`
+
+	// PayerName 亲情付的授权人，掩码
+	PayerName *string `json:"payer_name,omitempty"`
 
 	// Usable 最近一次授权仍在有效期
 	Usable      bool       `json:"usable"`

@@ -205,7 +205,11 @@ func (s *Server) patientView(p patient.Patient) Patient {
 }
 
 func coverView(c patient.Coverage) InsuranceBinding {
-	return InsuranceBinding{Bound: c.Bound, VerifiedAt: whenSet(c.VerifiedAt), Usable: c.Usable, UsableUntil: whenSet(c.UsableUntil)}
+	v := InsuranceBinding{Bound: c.Bound, VerifiedAt: whenSet(c.VerifiedAt), Usable: c.Usable, UsableUntil: whenSet(c.UsableUntil), Family: c.Family}
+	if c.Family {
+		v.PayerName = textSet(c.Payer.Masked())
+	}
+	return v
 }
 
 func billView(b *bill.Bill) BillDetail {

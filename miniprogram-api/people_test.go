@@ -217,45 +217,6 @@ func TestChildNeedsGuardian(t *testing.T) {
 	}
 }
 
-func TestInsurance(t *testing.T) {
-	t.Parallel()
-	f := newFace(t)
-	id := f.addSelf()
-	binding := "/patients/" + id + "/insurance-binding"
-	f.want(f.do("GET", "/insurance/jump", ""), 403, "CONSENT_REQUIRED")
-	f.want(f.do("POST", binding, `{"auth_code":"a"}`), 403, "CONSENT_REQUIRED")
-	if f.wechat.asked != 0 {
-		t.Fatal("the insurer's side was asked before the consent")
-	}
-	f.agree("insurance")
-	if body := f.want(f.do("GET", "/insurance/jump", ""), 200, ""); body["appId"] != "wxnational" {
-		t.Errorf("jump = %v", body)
-	}
-	if body := f.want(f.do("GET", binding, ""), 200, ""); body["bound"] != false || body["usable_until"] != nil {
-		t.Errorf("binding = %v", body)
-	}
-	f.want(f.do("POST", binding, `{"auth_code":"spent"}`), 422, "AUTH_CODE_INVALID")
-	number, err := sensitive.ParseIDNumber(f.adultID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := patient.Identity{Name: sensitive.NewName(motherName), IDNumber: number, PayAuthNo: sensitive.NewToken("AUTHSECRET1"), UsableFor: 10 * time.Minute}
-	f.wechat.people["a"] = seen
-	f.want(f.do("POST", binding, `{"auth_code":"a"}`), 409, "IDENTITY_MISMATCH")
-	seen.Name = sensitive.NewName(adultName)
-	f.wechat.people["a"] = seen
-	if body := f.want(f.do("POST", binding, `{"auth_code":"a"}`), 200, ""); body["bound"] != true || body["usable"] != true || body["usable_until"] != "2026-11-23T02:10:00Z" {
-		t.Errorf("binding = %v", body)
-	}
-	f.login("code-2")
-	f.agree("privacy", "insurance")
-	f.want(f.do("GET", binding, ""), 404, "PATIENT_NOT_FOUND")
-	f.want(f.do("POST", binding, `{"auth_code":"a"}`), 404, "PATIENT_NOT_FOUND")
-	for _, method := range []string{"GET", "POST"} {
-		f.want(f.do(method, "/patients/9223372036854775808/insurance-binding", `{"auth_code":"a"}`), 404, "PATIENT_NOT_FOUND")
-	}
-}
-
 func TestBills(t *testing.T) {
 	t.Parallel()
 	f := newFace(t)

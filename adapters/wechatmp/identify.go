@@ -21,8 +21,8 @@ import (
 const maxAuthNo = 40
 
 // Identify exchanges the authCode that the jump brought back (userQuery, a.4). Errors: patient.ErrAuthCode when it was refused,
-// ErrIdentity when the person has no resident identity number, ErrBusy,
-// ErrSetup.
+// ErrIdentity when the person has no resident identity number, ErrBusy, ErrSetup. Which number came back tells whether the user
+// authorised for a relative; both at once are refused.
 func (c *Client) Identify(ctx context.Context, authCode string, openID sensitive.OpenID) (patient.Identity, error) {
 	if c.queryURL == "" {
 		return patient.Identity{}, ErrSetup.Because(errors.New("insurance authorisation is not configured"))

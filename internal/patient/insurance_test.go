@@ -2,6 +2,8 @@ package patient
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,6 +164,28 @@ func TestFamilyAuthorisation(t *testing.T) {
 	if !a.Family || !a.PayerID.Equal(self.IDNumber) || !a.PayerName.Equal(self.Name) || a.Patient != mother.ID || a.Location != "115.9,28.7" {
 		t.Errorf("stored authorisation = %+v", a)
 	}
+	if c, err := h.Coverage(ctx, h.who, mother.ID); err != nil || !c.Bound || !c.Usable || !c.Family || !c.Payer.Equal(self.Name) {
+		t.Errorf("Coverage() = %+v, %v", c, err)
+	}
+	h.wechat.people["auth"] = identity(mother, time.Minute) // the mother authorises on her own: nobody else pays
+	if c, err := h.Bind(ctx, h.who, mother.ID, "auth", ""); err != nil || c.Family || !c.Payer.IsZero() {
+		t.Errorf("Bind() = %+v, %v", c, err)
+	}
+	h.wechat.people["auth"] = forRelative(self)
+	h.store.broken["Patients"] = errDatabase
+	_, err = h.Bind(ctx, h.who, mother.ID, "auth", "")
+	wantErr(t, err, errDatabase)
+	delete(h.store.broken, "Patients")
+	if err := h.Remove(ctx, h.who, self.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.wechat.people["auth"] = stranger // nothing to compare with: WeChat compares with the account's e-credential
+	if c, err := h.Bind(ctx, h.who, mother.ID, "auth", ""); err != nil || !c.Family {
+		t.Errorf("Bind() without the owner among the patients = %+v, %v", c, err)
+	}
+	if text := fmt.Sprintf("%+v %+v", h.store.auths, h.store.records); strings.Contains(text, adultName) || strings.Contains(text, h.adultID) {
+		t.Error("the payer can be read in a printed authorisation or record")
+	}
 }
 
 func TestLocation(t *testing.T) {
@@ -169,14 +193,31 @@ func TestLocation(t *testing.T) {
 	h := newHouse(t)
 	p := h.addSelf(t)
 	h.agree(t, ConsentInsurance)
-	for _, bad := range []string{"115", "115,", ",28", "181,28", "115,91", "115.9 ,28", "1e2,28", "+115,28", "115,28,1", "NaN,28"} {
+	for _, bad := range []string{"115", "115,", ",28", "181,28", "180.1,28", "115,91", "115,-90.5", "115.9 ,28", "1e2,28", "+115,28", "--1,28", "-,28", "115,28,1",
+		"115.,28", ".5,28", "NaN,28", "115.1234567890123456,28"} {
 		h.wechat.people["auth"] = identity(p, time.Minute)
 		_, err := h.Bind(t.Context(), h.who, p.ID, "auth", bad)
 		wantErr(t, err, ErrLocation)
 	}
+	if h.wechat.asked != 0 {
+		t.Error("the code was spent for an unreadable location")
+	}
 	h.wechat.people["auth"] = identity(p, time.Minute)
 	if _, err := h.Bind(t.Context(), h.who, p.ID, "auth", "-1.5,-2.5"); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range []struct{ platform, phone, want string }{
+		{"", "180.0,-90", "180.0,-90"}, {"", "115.123456789012345,28.1", "115.123456789012345,28.1"}, {"999,28", "115.9,28.7", "115.9,28.7"}, {"999,28", "", ""}, {"", "", ""},
+	} {
+		seen := identity(p, time.Minute)
+		seen.Location = c.platform
+		h.wechat.people["auth"] = seen
+		if _, err := h.Bind(t.Context(), h.who, p.ID, "auth", c.phone); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.store.auths[len(h.store.auths)-1].Location; got != c.want {
+			t.Errorf("platform %q, phone %q: location = %q, want %q", c.platform, c.phone, got, c.want)
+		}
 	}
 	if got := h.store.auths[0].Location; got != "115.89,28.68" {
 		t.Errorf("location = %s, want the platform's", got)

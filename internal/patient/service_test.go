@@ -291,8 +291,8 @@ func TestABrokenStoreIsNeverASuccess(t *testing.T) {
 func TestTextsNameTheReceivers(t *testing.T) {
 	t.Parallel()
 	want := map[ConsentKind][]string{
-		ConsentPrivacy:   {"财付通支付科技有限公司", "深圳市腾讯计算机系统有限公司", "医院信息系统", "撤回", "退款照常办理", "不满十四周岁"},
-		ConsentInsurance: {"国家医疗保障局", "医疗保障经办机构", "敏感个人信息", "不同意不影响", "撤回", "亲属"},
+		ConsentPrivacy:   {"财付通支付科技有限公司", "深圳市腾讯计算机系统有限公司", "医院信息系统", "撤回", "退款照常办理", "不满十四周岁", "位置"},
+		ConsentInsurance: {"国家医疗保障局", "医疗保障经办机构", "敏感个人信息", "不同意不影响", "撤回", "亲属", "位置", "亲情付", "授权人"},
 		ConsentGuardian:  {"监护", "敏感个人信息", "撤回"},
 	}
 	texts := StandardTexts("示范市人民医院", "0791-88880000")

@@ -9,7 +9,7 @@ import (
 
 // TextVersion is the version of the wording that comes with the program. Whoever changes a word in texts/ raises it: everybody is asked
 // again.
-const TextVersion = "2026-11-23"
+const TextVersion = "2026-11-25"
 
 //go:embed texts/privacy.txt
 var privacyText string

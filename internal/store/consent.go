@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -183,18 +184,27 @@ func (p Patients) payAuth(ctx context.Context, which func(tx *gorm.DB) *gorm.DB)
 			Number:   sensitive.NewToken(s.openText("number_sealed", row.NumberSealed)),
 			Location: s.openText("location_sealed", row.LocationSealed), UsableUntil: moment(row.UsableUS), CreatedAt: moment(row.CreatedUS),
 			Family: row.Family}
-		if row.Family {
-			a.PayerName = sensitive.NewName(s.openText("payer_name_sealed", row.PayerNameSealed))
-			id, err := sensitive.ParseIDNumber(s.openText("payer_id_sealed", row.PayerIDSealed))
-			if s.err == nil {
-				s.err = err
-			}
-			a.PayerID = id
-		}
+		a.PayerName, a.PayerID = openPayer(s, row)
 		return s.err
 	})
 	if err != nil {
 		return patient.PayAuth{}, fmt.Errorf("authorisation: %w", err)
 	}
 	return a, nil
+}
+
+// openPayer opens who pays for the patient: both values on an authorisation for a relative, neither on one's own.
+func openPayer(s *sealer, row payAuthRow) (sensitive.Name, sensitive.IDNumber) {
+	if row.Family != (row.PayerNameSealed != nil) || row.Family != (row.PayerIDSealed != nil) {
+		s.keep(ErrTampered.Because(errors.New("pay_auth.family and the payer do not agree")))
+	}
+	if !row.Family {
+		return sensitive.Name{}, sensitive.IDNumber{}
+	}
+	name, number := s.openText("payer_name_sealed", row.PayerNameSealed), s.openText("payer_id_sealed", row.PayerIDSealed)
+	id, err := sensitive.ParseIDNumber(number)
+	if err != nil {
+		s.keep(ErrTampered.Because(errors.New("the sealed text is no identity number")))
+	}
+	return sensitive.NewName(name), id
 }

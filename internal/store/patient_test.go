@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 
 	"github.com/tuoka/tuoka/internal/audit"
 	"github.com/tuoka/tuoka/internal/job"
@@ -229,6 +230,7 @@ func bindings(t *testing.T, db *DB) {
 		edit(&bad)
 		wantErr(t, name, store.Bind(t.Context(), renewed, bad, someone(db)), ErrRow)
 	}
+	sealedPayer(t, db, newer.ID, old.ID)
 	stray := auth(0)
 	stray.Patient = 1
 	wantErr(t, "binding and authorisation of two", store.Bind(t.Context(), renewed, stray, someone(db)), ErrRow)
@@ -236,4 +238,36 @@ func bindings(t *testing.T, db *DB) {
 	exec(t, db, "UPDATE pay_auth SET number_sealed = (SELECT o.number_sealed FROM pay_auth o WHERE o.id = ?) WHERE id = ?", old.ID, newer.ID)
 	_, err = store.NewestAuth(t.Context(), p.ID)
 	wantErr(t, "a number moved from another row", err, ErrTampered)
+}
+
+// sealedPayer changes the payer of a family authorisation behind our back, and puts it right again.
+func sealedPayer(t *testing.T, db *DB, family, own int64) {
+	t.Helper()
+	read := func(id int64) error {
+		_, err := db.Patients().payAuth(t.Context(), func(tx *gorm.DB) *gorm.DB { return tx.Where("id = ?", id) })
+		return err
+	}
+	if n := count(t, db, "SELECT COUNT(*) FROM pay_auth WHERE family AND payer_name_sealed IS NOT NULL AND payer_id_sealed IS NOT NULL"); n != 1 {
+		t.Fatalf("%d authorisations name a payer, want 1", n)
+	}
+	for _, c := range []struct {
+		name, set string
+		id        int64
+	}{
+		{"no name", "payer_name_sealed = NULL", family},
+		{"no number", "payer_id_sealed = NULL", family},
+		{"name for number", "payer_id_sealed = payer_name_sealed", family},
+		{"made one's own", "family = FALSE", family},
+		{"made a relative's", "family = TRUE", own},
+	} {
+		kept, found, err := one[payAuthRow](db, db.read(t.Context()).Where("id = ?", c.id))
+		if !found || err != nil {
+			t.Fatalf("authorisation %d: %v, %v", c.id, found, err)
+		}
+		exec(t, db, "UPDATE pay_auth SET "+c.set+" WHERE id = ?", c.id)
+		wantErr(t, c.name, read(c.id), ErrTampered)
+		exec(t, db, "UPDATE pay_auth SET family = ?, payer_name_sealed = ?, payer_id_sealed = ? WHERE id = ?", kept.Family, kept.PayerNameSealed,
+			kept.PayerIDSealed, c.id)
+		check(t, read(c.id))
+	}
 }

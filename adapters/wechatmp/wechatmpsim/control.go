@@ -14,7 +14,8 @@ import (
 //	POST /users          User                    adds or replaces
 //	POST /login          {user, appid}           → {code}       wx.login
 //	POST /phone-code     {user, appid}           → {code}       the phone-number button
-//	POST /authorise      {user, appid, query}    → {authCode}   query: the jump's parameters as received, as text or as an object
+//	POST /authorise      {user, appid, query}    → {authCode}   query: the jump's parameters as received, as text or as an object; with
+//	                                                            the familyId of one of the user's relatives it is for that relative
 //	POST /drop-tokens    {appid}                 every access token becomes invalid
 //	GET  /truth, GET and PUT /faults, POST /faults/script
 //

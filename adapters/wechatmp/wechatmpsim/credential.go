@@ -6,18 +6,19 @@ import "time"
 func (s *Sim) Credential(openID string) (name, idNumber string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.holder(openID)
+	u := s.users[s.holders[openID]]
 	if u == nil || u.Unbound {
 		return "", "", false
 	}
 	return u.Name, u.IDNumber, true
 }
 
-// Kin reports whether the account has bound a relative of that name whose identity number is the one.
+// Kin reports whether the account has bound a relative (亲情账户) of that name whose identity number is the one: who asks may know only its
+// digest.
 func (s *Sim) Kin(openID, name string, is func(idNumber string) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.holder(openID)
+	u := s.users[s.holders[openID]]
 	if u == nil {
 		return false
 	}
@@ -38,16 +39,4 @@ func (s *Sim) PayAuthorisation(payAuthNo string) (openID string, usableUntil tim
 		return "", time.Time{}, false
 	}
 	return g.OpenID, g.Until, true
-}
-
-// holder finds the user of an openid. The caller holds the mutex.
-func (s *Sim) holder(openID string) *User {
-	for _, u := range s.users {
-		for _, known := range u.OpenIDs {
-			if known == openID {
-				return u
-			}
-		}
-	}
-	return nil
 }

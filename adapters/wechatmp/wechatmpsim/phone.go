@@ -34,6 +34,11 @@ func (s *Sim) AddUser(u User) (User, error) {
 	if old := s.users[u.ID]; old != nil {
 		maps.Copy(openIDs, old.OpenIDs)
 	}
+	for _, openID := range openIDs {
+		if holder := s.holders[openID]; holder != "" && holder != u.ID {
+			return User{}, fmt.Errorf("%w; an openid is another user's", ErrBadUser)
+		}
+	}
 	for _, app := range s.cfg.Apps { // in their order: a seeded source gives the same openids again
 		if openIDs[app.ID] == "" {
 			openIDs[app.ID] = "o" + s.cfg.Source.Nonce(27)
@@ -59,10 +64,11 @@ func checkUser(u *User) error {
 	}
 	people := []*string{&u.IDNumber}
 	for i := range u.Relatives {
-		if u.Relatives[i].FamilyID == "" {
-			return fmt.Errorf("%w; relative %d has no family_id", ErrBadUser, i)
+		r := &u.Relatives[i]
+		if r.FamilyID == "" || strings.TrimSpace(r.Name) == "" || u.relative(r.FamilyID) != r {
+			return fmt.Errorf("%w; relative %d has no name or no family_id of its own", ErrBadUser, i)
 		}
-		people = append(people, &u.Relatives[i].IDNumber)
+		people = append(people, &r.IDNumber)
 	}
 	for _, p := range people {
 		id, err := sensitive.ParseIDNumber(*p)
@@ -70,6 +76,11 @@ func checkUser(u *User) error {
 			return ErrBadUser
 		}
 		*p = id.Reveal()
+	}
+	for _, r := range u.Relatives {
+		if r.IDNumber == u.IDNumber {
+			return fmt.Errorf("%w; nobody is one's own relative", ErrBadUser)
+		}
 	}
 	if u.Phone != "" && (len(u.Phone) != 11 || strings.Trim(u.Phone, "0123456789") != "") {
 		return ErrBadUser

@@ -69,6 +69,7 @@ type Sim struct {
 	mu      sync.Mutex
 	journal *sandbox.Journal
 	users   map[string]*User
+	holders map[string]string // by openid, the user's id
 	codes   map[string]*code
 	tokens  map[string][]token // by appid, newest last; at most two
 	forced  map[string][]time.Time
@@ -157,11 +158,11 @@ func New(cfg Config) (*Sim, error) {
 		}
 	}
 	s := &Sim{cfg: cfg, apps: map[string]sensitive.Key{}, partners: map[string]sensitive.Key{}, institutions: map[string]Institution{},
-		users: map[string]*User{}, codes: map[string]*code{}, tokens: map[string][]token{}, forced: map[string][]time.Time{},
+		users: map[string]*User{}, holders: map[string]string{}, codes: map[string]*code{}, tokens: map[string][]token{}, forced: map[string][]time.Time{},
 		grants: map[string]*grant{}, recent: map[string]*pace{}}
 	for _, a := range cfg.Apps {
-		if a.ID == "" || a.Secret.IsZero() {
-			return nil, errors.New("wechatmpsim: an app needs an appid and a secret")
+		if _, twice := s.apps[a.ID]; twice || a.ID == "" || a.Secret.IsZero() {
+			return nil, errors.New("wechatmpsim: an app needs an appid of its own and a secret")
 		}
 		s.apps[a.ID] = a.Secret
 	}
@@ -174,6 +175,9 @@ func New(cfg Config) (*Sim, error) {
 	for _, i := range cfg.Institutions {
 		if _, ok := s.apps[i.AppID]; !ok || !strings.HasPrefix(i.Code, "H") {
 			return nil, fmt.Errorf("wechatmpsim: institution %q needs a known appid and a code that begins with H", i.Code)
+		}
+		if _, twice := s.institutions[i.Code]; twice {
+			return nil, fmt.Errorf("wechatmpsim: institution %q stands twice", i.Code)
 		}
 		s.institutions[i.Code] = i
 	}
@@ -207,6 +211,9 @@ func (s *Sim) commit(e entry) error {
 func (s *Sim) apply(e entry) {
 	if e.User != nil {
 		s.users[e.User.ID] = e.User
+		for _, openID := range e.User.OpenIDs {
+			s.holders[openID] = e.User.ID
+		}
 	}
 	if e.Code != nil {
 		s.codes[e.Code.Value] = e.Code

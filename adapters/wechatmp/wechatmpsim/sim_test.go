@@ -298,8 +298,12 @@ func TestAddUserRefuses(t *testing.T) {
 		"no name":           func(u *User) { u.Name = " " },
 		"wrong check digit": func(u *User) { u.IDNumber = "360102199003074511" },
 		"short phone":       func(u *User) { u.Phone = "1380013800" },
-		"relative, no id":   func(u *User) { u.Relatives = []Relative{{IDNumber: childID}} },
-		"relative, number":  func(u *User) { u.Relatives = []Relative{{FamilyID: "F", IDNumber: "1"}} },
+		"relative, no id":   func(u *User) { u.Relatives = []Relative{{Name: "张小宝", IDNumber: childID}} },
+		"relative, no name": func(u *User) { u.Relatives = []Relative{{FamilyID: "F", Name: " ", IDNumber: childID}} },
+		"relative, number":  func(u *User) { u.Relatives = []Relative{{FamilyID: "F", Name: "张小宝", IDNumber: "1"}} },
+		"relative, himself": func(u *User) { u.Relatives = []Relative{{FamilyID: "F", Name: "张三丰", IDNumber: zhangID}} },
+		"relatives, one id": func(u *User) { u.Relatives = append(u.Relatives, u.Relatives[0]) },
+		"another's openid":  func(u *User) { u.ID, u.OpenIDs = "li", map[string]string{app2: b.sim.Users()[0].OpenIDs[app2]} },
 	} {
 		u := zhang()
 		edit(&u)
@@ -381,6 +385,8 @@ func TestNewRefuses(t *testing.T) {
 		"partner without id":  func(c *Config) { c.Partners[0].ID = "" },
 		"institution, no app": func(c *Config) { c.Institutions[0].AppID = "wx" },
 		"institution, no H":   func(c *Config) { c.Institutions[0].Code = "1" },
+		"institution twice":   func(c *Config) { c.Institutions = append(c.Institutions, c.Institutions[0]) },
+		"app twice":           func(c *Config) { c.Apps = append(c.Apps, c.Apps[0]) },
 		"journal is a folder": func(c *Config) { c.Journal = t.TempDir() },
 	} {
 		cfg := config(clock.Real{})

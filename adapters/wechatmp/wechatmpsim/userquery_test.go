@@ -200,3 +200,43 @@ func TestCredentials(t *testing.T) {
 		t.Error("PayAuthorisation() of a number nobody gave")
 	}
 }
+
+// TestTwoHospitals has one person use the mini programs of two hospitals: nothing that the one got serves at the other.
+func TestTwoHospitals(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) {
+		c.Institutions = append(c.Institutions, Institution{AppID: app2, CityCode: "360100", Channel: "CH2", ChannelCert: "d/e+f==", Code: "H2", OrgAppID: "ORG2"})
+	})
+	openIDs := b.sim.Users()[0].OpenIDs
+	if openIDs[app1] == "" || openIDs[app2] == "" || openIDs[app1] == openIDs[app2] {
+		t.Fatalf("openids %v, want one for each mini program", openIDs)
+	}
+	jump2 := "openType=getAuthCode&bizType=04107&cityCode=360100&channel=CH2&orgChnlCrtfCodg=d/e+f==&orgCodg=H2&orgAppId=ORG2"
+	for app, jump := range map[string]string{app1: jump2, app2: jumpText} {
+		if _, err := b.sim.Authorise("zhang", app, ParseJump(jump)); err == nil {
+			t.Errorf("%s jumped with the other hospital's parameters", app)
+		}
+	}
+	for app, c := range map[string]struct{ jump, other string }{app1: {jumpText, app2}, app2: {jump2, app1}} {
+		for _, family := range []string{"", "&familyId=F1"} {
+			code := b.must(b.sim.Authorise("zhang", app, ParseJump(c.jump+family)))
+			if got, out := b.query(code, openIDs[c.other], signed(partner, partnerKey, b.clock.Now())...); got != refusedOpenID.Code {
+				t.Errorf("%s: exchanged under the other mini program's openid: %v", app, out)
+			}
+			got, out := b.query(code, openIDs[app], signed(partner, partnerKey, b.clock.Now())...)
+			number, _ := out["pay_auth_no"].(string)
+			if family != "" {
+				number, _ = out["family_pay_auth_no"].(string)
+			}
+			if owner, _, ok := b.sim.PayAuthorisation(number); got != 0 || !ok || owner != openIDs[app] {
+				t.Errorf("%s%s: %v, given by %s", app, family, out, owner)
+			}
+		}
+		if name, id, ok := b.sim.Credential(openIDs[app]); !ok || name != "张三丰" || id != zhangID {
+			t.Errorf("Credential() at %s = %s %s %v", app, name, id, ok)
+		}
+		if !b.sim.Kin(openIDs[app], "张小宝", func(n string) bool { return n == childID }) {
+			t.Errorf("no kin at %s", app)
+		}
+	}
+}
