@@ -67,7 +67,7 @@ func (r *run) quotedNow(ctx context.Context) (turn, error) {
 }
 
 // newSettlement opens an attempt; its numbers are made here, and stored before anything is sent.
-func (r *run) newSettlement() *settlement.Settlement {
+func (r *run) newSettlement() {
 	o := r.order
 	id := settlement.ID(r.source.ID())
 	visit := settlement.Visit{VisitNo: fmt.Sprintf("T%d", id)}
@@ -86,7 +86,6 @@ func (r *run) newSettlement() *settlement.Settlement {
 		number = s.Upload.OrderNo
 	}
 	r.leg("settlement", "presettle", "", string(s.State), number, split.Split{}, nil)
-	return s
 }
 
 // leavePresettlement gives a standing presettlement up for a new one: the rows of the core platform are withdrawn by the next attempt, an

@@ -87,7 +87,8 @@ func (r *run) usedByMixed(p *payment.Payment) bool {
 func (r *run) openMixed(ctx context.Context, prepayID string) (turn, error) {
 	o, s := r.order, r.order.Settlement()
 	id := payment.MixedID(r.source.ID())
-	outTradeNo, expires := "", time.Time{}
+	var outTradeNo string
+	var expires time.Time
 	if prepayID != "" {
 		outTradeNo, expires = o.Payment().OutTradeNo, o.Payment().ExpiresAt
 	} else {

@@ -321,12 +321,11 @@ func TestAuthorisationRenewed(t *testing.T) {
 	t.Parallel()
 	pay := func(w *world, id ID) {
 		w.people.authorise(w.clock.Now().Add(time.Hour))
-		o, err := w.service.Renew(context.Background(), testAccount, id)
-		if err != nil {
+		if _, err := w.service.Renew(context.Background(), testAccount, id); err != nil {
 			w.t.Fatalf("Renew: %v", err)
 		}
 		w.settle(10 * time.Minute)
-		if o = w.order(id); o.State != Quoted {
+		if o := w.order(id); o.State != Quoted {
 			w.t.Fatalf("after Renew: %s (%s)", o.State, o.Cause)
 		}
 		w.mustConfirm(id)
