@@ -212,6 +212,23 @@ func TestSharedCounters(t *testing.T) {
 	wantAmounts(t, b.must("5203", data(node{"psn_no": "P1", "setl_id": setlID})).info(t), map[string]string{"medfee_sumamt": "520.00", "refd_setl_flag": "0"})
 }
 
+// TestAccountsChangePlaces: another visit took of the person's own account what the relatives' would now pay: the figures that WeChat repeats
+// are the same, and yet it is not what was foreseen.
+func TestAccountsChangePlaces(t *testing.T) {
+	t.Parallel()
+	b := newCentreBench(t, "")
+	b.sim.persons["P1"].Family = 100000
+	o := b.putUp("M1")
+	wantMembers(t, b.done("6202", b.in6202(o)).data, map[string]string{"psnAcctPay": "460.60", "acctMulaidPay": "260.60", "ownPayAmt": "0.00"})
+	b.settle("P1", b.upload("P1", "V1", line{drugC, "50"}), "50") // own account 150.00, relatives' then 310.60
+	if why := b.sim.SettleMixed(o.id, o.auth, o.no, hospital, 5940, 46060, 0, 0); why != reasonMoved {
+		t.Errorf("SettleMixed() = %q, want %q", why, reasonMoved)
+	}
+	if n := b.sim.Truth().Net.Count; n != 1 {
+		t.Errorf("%d settlements, want the core's alone", n)
+	}
+}
+
 // TestCoreKeepsOff: what the centre settled cannot be undone or touched through the core platform.
 func TestCoreKeepsOff(t *testing.T) {
 	t.Parallel()

@@ -80,12 +80,17 @@ func (s *Sim) settleNow(u *upload, asked mixedSums) (*settlement, string) {
 	}
 	now := s.figures(x.Amounts)
 	switch {
-	case now != s.figures(u.Foreseen.Amounts):
+	case x.Amounts.payers() != u.Foreseen.Amounts.payers():
 		return nil, reasonMoved
 	case now != centreFigures{asked.Gov, asked.Self, asked.Other, asked.Cash}:
 		return nil, reasonOther
 	}
 	return x, ""
+}
+
+// payers are the parts of amounts by who pays them. Two accounts may change places and leave the figures that WeChat repeats as they were.
+func (a amounts) payers() [7]money.Fen {
+	return [...]money.Fen{a.Pooled, a.Civil, a.Other, a.Account, a.Family, a.Hospital, a.Cash}
 }
 
 // keepSettlement makes it true, together with the notice that tells it.
