@@ -131,7 +131,7 @@ const (
 
 	AuthRefused    Cause = "auth_refused"        // 医保授权已失效
 	PayerRefused   Cause = "payer_mismatch"      // 付款人与医保电子凭证不一致
-	NoCredential   Cause = "no_credential"       // 未激活医保电子凭证 #nosec G101 -- a cause, no secret
+	NoCredential   Cause = "no_credential"       // #nosec G101 -- 未激活医保电子凭证; a cause, no secret
 	NoKin          Cause = "no_kinship"          // 未绑定亲情账户
 	MixedRefused   Cause = "wechat_med_refused"  // 微信医保支付未受理
 	MixedFailed    Cause = "wechat_med_failed"   // 微信医保支付未成功
