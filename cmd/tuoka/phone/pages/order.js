@@ -94,10 +94,16 @@ function quotedView(run, order) {
       insured ? h('p', {class: 'hero-sub'}, '医保支付 ', h('strong', {}, money(insurer)), `　费用合计 ${money(order.total_fen)}`) : h('p', {class: 'hero-sub'}, `费用合计 ${money(order.total_fen)}，全部自费`),
       splitBar(order.split, order.total_fen)),
     splitTable(order, insured), cash, billsOf(order),
-    insured ? h('p', {class: 'hint centre'}, clauses(together(order) ? '以上是预结算金额。确认后在微信里输一次密码，医保和微信同时支付；若医保没有结算，已扣的款会原路退回。' :
-      '以上是预结算金额。若医保结算时金额有变，会撤销并全额退回，请您重新确认。')) : null);
+    insured ? h('p', {class: 'hint centre'}, clauses(caution(order))) : null);
   page.foot(confirm, h('div', {class: 'foot-row'}, clock, giveUp(run)));
   countdown(page, clock, order.quoted_until, '内确认有效', '报价已过期，正在更新…');
+}
+
+// caution says what the amounts of an insured order are worth, and what comes after the confirmation.
+function caution(order) {
+  if (!together(order)) return '以上是预结算金额。若医保结算时金额有变，会撤销并全额退回，请您重新确认。';
+  if (order.charge_fen === 0) return '以上是预结算金额。确认后在微信里输一次密码，由医保支付，微信不扣款。';
+  return '以上是预结算金额。确认后在微信里输一次密码，医保和微信同时支付；若医保没有结算，已扣的款会原路退回。';
 }
 
 // billsOf lists the bills of an order.

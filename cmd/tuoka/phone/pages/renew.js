@@ -25,7 +25,12 @@ export function renewButton(run, label) {
   return button(label, {kind: 'primary blue', test: 'authorise-again', press: () => renew(run)});
 }
 
+// renew jumps, binds, and hands the order its new authorisation. The poll may see the effect before the answer comes, or when the answer is
+// lost: then nothing is asked again.
 async function renew(run) {
+  const {version} = run.order;
+  const seen = () => run.order.version > version && run.order.next_action !== 'authorise';
+  const waits = run.page.waits('没有扣款，正在重新确认。');
   run.said = null;
   try {
     const {patients} = await api('GET', '/patients', {signal: run.page.signal});
@@ -37,12 +42,13 @@ async function renew(run) {
       again(run);
       return;
     }
-    const order = await persist(() => api('POST', `/orders/${run.id}/authorisation`, {signal: run.page.signal}),
-      {signal: run.page.signal, onWait: run.page.waits('没有扣款，正在重新确认。')});
+    const order = await persist(() => (seen() ? run.order : api('POST', `/orders/${run.id}/authorisation`, {signal: run.page.signal})),
+      {signal: run.page.signal, onWait: (problem) => waits(seen() ? null : problem)});
     if (order.version >= run.order.version) draw(run, order);
     run.rouse();
   } catch (err) {
     run.page.notice('');
+    if (seen()) return;
     tell(run, err);
     if (err.code === 'ORDER_STATE' && !run.page.gone) run.page.foot(anew(run), giveUp(run)); // it cannot be taken up again
   }
