@@ -83,8 +83,9 @@ func (h *hand) tap(test string) {
 	h.do("find "+test, chromedp.WaitVisible(sel(test)), chromedp.WaitEnabled(sel(test)), chromedp.ScrollIntoView(sel(test)))
 	h.until("reach "+test, `(() => {
 		const e = document.querySelector('`+string(sel(test))+`'), r = e?.getBoundingClientRect();
-		return e?.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2));
-	})()`) // nothing lies over it
+		const still = !document.getAnimations().some((a) => a.playState === 'running' && a.effect.target.contains(e));
+		return still && e?.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2));
+	})()`) // nothing lies over it, and it does not move: on a rising sheet the tap would meet what stands below
 	h.do("tap "+test, chromedp.Click(sel(test)))
 }
 
