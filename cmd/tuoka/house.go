@@ -186,7 +186,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	switch {
 	case centre != nil: // the core platform, where there is one, only tells who the patient is
 		party.Centre, party.Mixed, party.NeedsAuth = centre, pay, true
-		party.UploadTries, party.OrderType = in.Centre.UploadTries, in.WechatPay.MedIns.OrderType
+		party.UploadTries, party.OrderType, party.Location = in.Centre.UploadTries, in.WechatPay.MedIns.OrderType, in.Centre.Location
 		for _, code := range in.Centre.SettledBy {
 			party.SettledBy = append(party.SettledBy, settlement.OrdStas(code))
 		}
@@ -219,8 +219,10 @@ func (h *house) centre(in *config.NHSAMobile, persons *core.Client, s *secrets, 
 		AppSecret: s.read("nhsa_mobile.app_secret_file", in.AppSecretFile), PrivateKey: ours, PlatformKey: theirs, SM2UserID: in.SM2UserID,
 		Version: in.Version, Timestamp: in.TimestampFormat, LeafMode: mobile.LeafMode(in.LeafMode), LowerCaseTypes: in.LowerCaseTypes,
 		Transport: mobile.Transport(in.Transport), NotifyMode: mobile.NotifyMode(in.NotifyMode), NotifyFrom: from, OrgCodg: in.OrgCodg,
-		OrgID: in.OrgID, InsuCode: in.InsuCode, Location: in.Location, AccountUse: in.AccountUse, RefundCredential: in.RefundCredential,
+		OrgID: in.OrgID, InsuCode: in.InsuCode, AccountUse: in.AccountUse, RefundCredential: in.RefundCredential,
 		RefundType: in.RefundType, AuthErrors: in.AuthErrors, SystemErrors: in.SystemErrors,
+		TrustFrontEnd: in.TrustFrontEnd, WrapperHead: in.WrapperHead, NotifyAck: mobile.Ack(in.NotifyAck), MdtrtCertType: in.MdtrtCertType,
+		PsnSetlway: in.PsnSetlway, PubHospRfomFlag: in.PubHospRfomFlag, HospApprFlag: in.HospApprFlag, Required: in.Required, Extra: in.Extra,
 		Timeouts: mobile.Timeouts{Query: h.config.CallTimeout, Upload: h.config.CallTimeout, Refund: h.config.CallTimeout}}
 	for _, mode := range in.VerifyLeafModes {
 		cfg.VerifyLeafModes = append(cfg.VerifyLeafModes, mobile.LeafMode(mode))

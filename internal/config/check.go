@@ -209,6 +209,9 @@ func (c *Config) checkMedIns(f *faults, at string, m *MedIns) {
 	}
 }
 
+// place is longitude,latitude, as geo_location and uldLatlnt take it.
+var place = regexp.MustCompile(`^-?1?\d{1,2}(\.\d{1,14})?,-?\d{1,2}(\.\d{1,14})?$`)
+
 // checkCentre looks at the mobile-payment centre.
 func (c *Config) checkCentre(f *faults, at string, n *NHSAMobile) {
 	c.checkURL(f, at+".base_url", n.BaseURL, true)
@@ -227,6 +230,7 @@ func (c *Config) checkCentre(f *faults, at string, n *NHSAMobile) {
 		{"timestamp_format", n.TimestampFormat, []string{"yyyyMMddHHmmss", "millis"}},
 		{"leaf_mode", n.LeafMode, []string{"string", "raw"}},
 		{"transport", n.Transport, []string{"sealed", "fsi_wrapped"}},
+		{"notify_ack", n.NotifyAck, []string{"success", "code", "empty"}},
 		{"notify_mode", n.NotifyMode, []string{"sealed", "plain"}},
 		{"acct_used_flag", n.AccountUse, []string{"patient", "always", "never"}},
 		{"refund_credential", n.RefundCredential, []string{"payAuthNo", "ecToken"}},
@@ -241,10 +245,18 @@ func (c *Config) checkCentre(f *faults, at string, n *NHSAMobile) {
 			f.add(fmt.Sprintf("%s.verify_leaf_modes[%d]", at, i), "must be string or raw, is %q", mode)
 		}
 	}
-	for number := range n.Paths {
-		if !slices.Contains([]string{"6201", "6202", "6203", "6301", "6401"}, number) {
-			f.add(at+".paths."+number, "is not a transaction of the centre")
+	for key, numbers := range map[string][]string{"paths": slices.Sorted(maps.Keys(n.Paths)), "extra": slices.Sorted(maps.Keys(n.Extra))} {
+		for _, number := range numbers {
+			if !slices.Contains([]string{"6201", "6202", "6203", "6301", "6401"}, number) {
+				f.add(at+"."+key+"."+number, "is not a transaction of the centre")
+			}
 		}
+	}
+	if n.TrustFrontEnd && n.Transport != "fsi_wrapped" {
+		f.add(at+".trust_front_end", "goes with transport fsi_wrapped only")
+	}
+	if f.need(at+".location", n.Location); n.Location != "" && !place.MatchString(n.Location) {
+		f.add(at+".location", "must be longitude,latitude in plain decimals, is %q", n.Location)
 	}
 	if n.NotifyMode == "plain" && len(n.NotifyFrom) == 0 {
 		f.add(at+".notify_from", "is missing: plain notices are taken from named networks only")

@@ -159,15 +159,26 @@ type NHSAMobile struct {
 	OrgCodg          string            `koanf:"org_codg"`
 	OrgID            string            `koanf:"org_id"`
 	InsuCode         string            `koanf:"insu_code"`         // empty: the insured's area
-	Location         string            `koanf:"location"`          // longitude,latitude, where the patient tells none
+	Location         string            `koanf:"location"`          // longitude,latitude of the hospital, where nobody knows the patient's
 	AccountUse       string            `koanf:"acct_used_flag"`    // patient, always or never
 	RefundCredential string            `koanf:"refund_credential"` // payAuthNo or ecToken
 	RefundType       string            `koanf:"refund_type"`       // HI or ALL
-	AuthErrors       []string          `koanf:"auth_errors"`
-	SystemErrors     []string          `koanf:"system_errors"`
-	UploadTries      int               `koanf:"upload_tries"`
-	SettledBy        []int             `koanf:"settled_by"` // ordStas codes that count as settled
-	Family           bool              `koanf:"family"`     // 亲情付
+	TrustFrontEnd    bool              `koanf:"trust_front_end"`   // fsi_wrapped: read answers that carry no signature
+	WrapperHead      map[string]string `koanf:"wrapper_head"`      // fsi_wrapped: more members of the wrapper's head
+	NotifyAck        string            `koanf:"notify_ack"`        // success, code or empty
+	MdtrtCertType    string            `koanf:"mdtrt_cert_type"`
+	PsnSetlway       string            `koanf:"psn_setlway"`
+	PubHospRfomFlag  string            `koanf:"pub_hosp_rfom_flag"`
+	HospApprFlag     string            `koanf:"hosp_appr_flag"` // of lines whose HIS tells none
+	Required         []string          `koanf:"required"`       // more members that the head of 6201 may not lack
+
+	Extra map[string]map[string]string `koanf:"extra"` // by transaction: members to send besides
+
+	AuthErrors   []string `koanf:"auth_errors"`
+	SystemErrors []string `koanf:"system_errors"`
+	UploadTries  int      `koanf:"upload_tries"`
+	SettledBy    []int    `koanf:"settled_by"` // ordStas codes that count as settled
+	Family       bool     `koanf:"family"`     // 亲情付
 }
 
 // NHSACore is the insurer's core platform.

@@ -15,6 +15,7 @@ import (
 type centre struct {
 	w       *world
 	uploads map[string]*uploaded // by payOrdId
+	place   string               // uldLatlnt of the newest
 	orders  map[string]bool      // every medOrgOrd and chrg_bchno ever used
 	auths   map[string]string    // pay_auth_no, by the payOrdId whose 6202 consumed it
 	serials map[string]bool
@@ -47,6 +48,7 @@ func newCentre(w *world) *centre {
 }
 
 func (c *centre) Upload(_ context.Context, in settlement.Claim) (settlement.Uploaded, error) {
+	c.place = in.Location
 	if in.Person.Name.IsZero() || in.Person.IDNumber.IsZero() || in.Upload.OrderNo == "" || in.BatchNo == "" || in.Person.Token.IsZero() {
 		c.w.t.Errorf("6201 without person, number or authorisation")
 	}

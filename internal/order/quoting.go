@@ -12,6 +12,7 @@ import (
 	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
@@ -176,12 +177,20 @@ func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
 		if err != nil {
 			return settlement.Claim{}, fmt.Errorf("authorisation of order: %w", err)
 		}
-		c.Person.Token, c.Person.UsableUntil, c.Location = auth.Number, auth.UsableUntil, auth.Location
+		c.Person.Token, c.Person.UsableUntil, c.Location = auth.Number, auth.UsableUntil, r.place(auth)
 	}
 	for i := range o.Bills {
 		c.Bills = append(c.Bills, o.Bills[i].Bill)
 	}
 	return c, nil
+}
+
+// place is where the patient is, or the hospital where nobody knows.
+func (r *run) place(auth patient.PayAuth) string {
+	if auth.Location != "" {
+		return auth.Location
+	}
+	return r.party.Location
 }
 
 // quoted waits for the patient; once confirmed it locks the bills, looks at them again and begins to collect.

@@ -33,6 +33,7 @@ type Party struct {
 	UploadTries int                  // at the centre: how many 6201 may get lost before the order is given up; 0: two
 	SettledBy   []settlement.OrdStas // at the centre: which codes prove a settlement beside WeChat's success; none: 4, 5 and 6
 	OrderType   string               // WeChat's order_type; empty: DIAG_PAY
+	Location    string               // longitude,latitude of the hospital, where nobody knows the patient's
 }
 
 // insures reports whether the patient may pay by insurance here.

@@ -137,7 +137,7 @@ func (r *run) mixedOrder(ctx context.Context, outTradeNo, prepayID string) (paym
 	f := s.Figures
 	in := payment.MixedOrder{OutTradeNo: outTradeNo, SerialNo: s.Upload.OrderNo, PayOrderID: s.Upload.PayOrdID, PayAuthNo: auth.Number,
 		OrderType: r.party.OrderType, OpenID: account.OpenID, Payer: payment.MixedPerson{Name: p.Name, IDNumber: p.IDNumber},
-		Location: auth.Location, UploadedAt: s.Upload.At, PrepayID: prepayID, Attach: o.ID.No(),
+		Location: r.place(auth), UploadedAt: s.Upload.At, PrepayID: prepayID, Attach: o.ID.No(),
 		Amounts: payment.MixedAmounts{Total: f.Total + o.Split.Uninsured, Gov: f.Fund, Self: f.Account, Other: f.Other, Cash: f.Cash,
 			Added: o.Split.Uninsured, Wechat: f.Cash + o.Split.Uninsured}}
 	if in.OrderType == "" {

@@ -89,6 +89,23 @@ func TestCashierStaysShut(t *testing.T) {
 	}
 }
 
+// TestPlaceOfThePatient: 6201 and the mixed order name the same place, the hospital's where nobody knows the patient's.
+func TestPlaceOfThePatient(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"": "115.1,28.1", "115.9,28.6": "115.9,28.6"} {
+		w := newWorld(t, 1)
+		togetherHere(w)
+		w.party.Location, w.people.auth.Location = "115.1,28.1", name
+		id := confirmed(w)
+		if told := w.centre.place; told != want {
+			t.Errorf("patient at %q: 6201 says %q, want %q", name, told, want)
+		}
+		if in := w.wechat.built[w.order(id).MixedOrder().OutTradeNo]; in.Location != want {
+			t.Errorf("patient at %q: the mixed order says %q, want %q", name, in.Location, want)
+		}
+	}
+}
+
 func TestFamilyPays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

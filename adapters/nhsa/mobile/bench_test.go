@@ -84,7 +84,7 @@ func testID(t testing.TB) sensitive.IDNumber {
 
 func testConfig(c clock.Clock) Config {
 	return Config{Clock: c, Source: clock.NewSeeded(c, 5, 5), BaseURL: "http://centre.test/", AppID: appID, AppSecret: sensitive.NewKey(appSecret),
-		PrivateKey: hospitalKey(), PlatformKey: centreKey().Public(), OrgCodg: institution, Location: "115.892151,28.676493", Persons: persons{}}
+		PrivateKey: hospitalKey(), PlatformKey: centreKey().Public(), OrgCodg: institution, Persons: persons{}}
 }
 
 func newBench(t *testing.T, change func(*Config, *nhsasim.CentreApp)) *bench {
@@ -150,7 +150,7 @@ func testBill() bill.Bill {
 
 func (b *bench) claim() settlement.Claim {
 	return settlement.Claim{Person: settlement.Person{Name: sensitive.NewName("张试验"), IDNumber: b.id, Token: sensitive.NewToken("AUTH-1"),
-		UsableUntil: start.Add(8 * time.Minute)}, Visit: settlement.Visit{VisitNo: "T7000000000000000001"}, BatchNo: "B7000000000000000002",
+		UsableUntil: start.Add(8 * time.Minute)}, Visit: settlement.Visit{VisitNo: "T7000000000000000001"}, Location: "115.892151,28.676493", BatchNo: "B7000000000000000002",
 		Bills: []bill.Bill{testBill()}, Total: 52000, UseAccount: true, Upload: settlement.Upload{OrderNo: "700000000000000003"}}
 }
 

@@ -82,7 +82,6 @@ type Config struct {
 	OrgCodg          string // 定点医药机构编号
 	OrgID            string
 	InsuCode         string                       // empty: the insured's area
-	Location         string                       // longitude,latitude, where the patient tells none
 	AccountUse       string                       // patient (empty), always, never
 	MdtrtCertType    string                       // empty: 01
 	PsnSetlway       string                       // empty: 01

@@ -530,7 +530,7 @@ func FuzzOpen(f *testing.F) {
 func BenchmarkSeal(b *testing.B) {
 	c := client(b, nil2(), nil)
 	claim := settlement.Claim{Person: settlement.Person{Name: sensitive.NewName("张试验"), IDNumber: testID(b), Token: sensitive.NewToken("AUTH-1")},
-		Visit: settlement.Visit{PersonNo: personNo, InsuranceType: "310", CoverageArea: area, VisitNo: "T1"}, BatchNo: "B1",
+		Visit: settlement.Visit{PersonNo: personNo, InsuranceType: "310", CoverageArea: area, VisitNo: "T1"}, Location: "115.892151,28.676493", BatchNo: "B1",
 		Bills: []bill.Bill{testBill()}, Upload: settlement.Upload{OrderNo: "1"}}
 	claim.Bills[0].Lines = nil
 	for i := range 50 {

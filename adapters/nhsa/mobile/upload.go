@@ -137,8 +137,6 @@ func (c *Client) uploadData(claim settlement.Claim) (map[string]any, error) {
 	}
 	insuCode := c.cfg.InsuCode
 	defaults(&insuCode, claim.Visit.CoverageArea)
-	place := claim.Location
-	defaults(&place, c.cfg.Location)
 	data := map[string]any{
 		"orgCodg": c.cfg.OrgCodg, "orgId": c.cfg.OrgID, "psnNo": claim.Visit.PersonNo, "insutype": claim.Visit.InsuranceType,
 		"medOrgOrd": claim.Upload.OrderNo, "rxCircFlag": prescribed(claim.Bills), "begntime": inChina(v.Begun), "idNo": claim.Person.IDNumber.Reveal(),
@@ -147,7 +145,7 @@ func (c *Client) uploadData(claim settlement.Claim) (map[string]any, error) {
 		"atddrNo": v.DoctorCode, "drName": v.DoctorName, "deptCode": v.DepartmentCode, "deptName": v.DepartmentName, "caty": v.Caty,
 		"mdtrtId": claim.Visit.MdtrtID, "medType": v.MedType, "feeType": "01", "medfeeSumamt": claim.Total.String(),
 		"acctUsedFlag": c.accountFlag(claim.UseAccount), "mainCondDscr": v.MainCondition, "diseCodg": v.DiseaseCode, "diseName": v.DiseaseName,
-		"psnSetlway": c.cfg.PsnSetlway, "chrgBchno": claim.BatchNo, "pubHospRfomFlag": c.cfg.PubHospRfomFlag, "uldLatlnt": place,
+		"psnSetlway": c.cfg.PsnSetlway, "chrgBchno": claim.BatchNo, "pubHospRfomFlag": c.cfg.PubHospRfomFlag, "uldLatlnt": claim.Location,
 	}
 	if v.Begun.IsZero() {
 		data["begntime"] = ""
