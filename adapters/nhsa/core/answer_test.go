@@ -509,8 +509,8 @@ func TestClean(t *testing.T) {
 		{"张试验待遇暂停", "***待遇暂停"},
 		{strings.Repeat("长", 300), strings.Repeat("长", 200)},
 	} {
-		if got := clean(tc.in, []string{"张试验", ""}); got != tc.want {
-			t.Errorf("clean(%q) = %q, want %q", tc.in, got, tc.want)
+		if got := sensitive.Scrub(tc.in, "张试验", ""); got != tc.want {
+			t.Errorf("Scrub(%q) = %q, want %q", tc.in, got, tc.want)
 		}
 	}
 }

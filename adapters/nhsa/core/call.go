@@ -11,14 +11,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
 // dateTime is DT of the wire, in China time.
@@ -174,7 +173,7 @@ func (c *Client) judge(head reply, m message) error {
 	if code, _ := infcode(head.Infcode); code == 0 {
 		return nil
 	}
-	text := clean(string(head.ErrMsg), m.hide)
+	text := sensitive.Scrub(string(head.ErrMsg), m.hide...)
 	for _, s := range c.cfg.Profile.SystemErrors {
 		if strings.Contains(string(head.ErrMsg), s) {
 			return ErrSystem.Because(fmt.Errorf("infno %s: %s", m.infno, text))
@@ -185,33 +184,4 @@ func (c *Client) judge(head reply, m message) error {
 		refused = refused.Saying(text)
 	}
 	return refused
-}
-
-// maxText is how much of a platform's text is shown.
-const maxText = 200
-
-// longNumber matches identity numbers, phones and credentials in a platform's text.
-var longNumber = regexp.MustCompile(`[0-9A-Za-z*]*[0-9]{9,}[0-9A-Za-z*]*`)
-
-// clean makes a platform's text fit to be shown and logged: one line, no personal data, at most 200 runes.
-func clean(s string, hide []string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, s)
-	for _, h := range hide {
-		if h != "" {
-			s = strings.ReplaceAll(s, h, "***")
-		}
-	}
-	s = strings.TrimSpace(longNumber.ReplaceAllString(s, "***"))
-	if runes := []rune(s); len(runes) > maxText {
-		s = string(runes[:maxText])
-	}
-	return s
 }

@@ -9,16 +9,15 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -140,7 +139,7 @@ func plain(v any) string {
 
 // refused gives a failure answer its kind. It is unsigned: of a call that moves money, or that asks how money stands, it proves nothing.
 func (c *Client) refused(m message, said string) error {
-	shown := clean(said, m.hide)
+	shown := sensitive.Scrub(said, m.hide...)
 	cause := fmt.Errorf("%s: %s", m.number, shown)
 	switch {
 	case !m.free:
@@ -163,33 +162,4 @@ func saying(e *fault.Error, words string) *fault.Error {
 		return e
 	}
 	return e.Saying(words)
-}
-
-// maxText is how much of the centre's text is shown.
-const maxText = 200
-
-// longNumber matches identity numbers, phones and credentials in the centre's text.
-var longNumber = regexp.MustCompile(`[0-9A-Za-z*]*[0-9]{9,}[0-9A-Za-z*]*`)
-
-// clean makes the centre's text fit to be shown and logged: one line, no personal data, at most 200 runes.
-func clean(s string, hide []string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, s)
-	for _, h := range hide {
-		if h != "" {
-			s = strings.ReplaceAll(s, h, "***")
-		}
-	}
-	s = strings.TrimSpace(longNumber.ReplaceAllString(s, "***"))
-	if runes := []rune(s); len(runes) > maxText {
-		s = string(runes[:maxText])
-	}
-	return s
 }

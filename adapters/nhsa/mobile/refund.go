@@ -7,6 +7,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -34,7 +35,7 @@ func (c *Client) Refund(ctx context.Context, r settlement.GiveBack) error {
 		return nil
 	case status == "FAIL":
 		said, _ := out.text("message")
-		return fmt.Errorf("refund: %w", saying(ErrRefused, clean(said, hidden(r.Claim))).Because(errors.New("refStatus FAIL")))
+		return fmt.Errorf("refund: %w", saying(ErrRefused, sensitive.Scrub(said, hidden(r.Claim)...)).Because(errors.New("refStatus FAIL")))
 	}
 	return fmt.Errorf("refund: %w", ErrUnproved.Because(errors.New("refStatus is neither SUCC nor FAIL")))
 }

@@ -1,0 +1,27 @@
+package sensitive
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"参保人张三 状态异常":               "参保人*** 状态异常",
+		"证件360102199003074517无效":   "证件***无效",
+		"号码36010219900307451X无效":   "号码***无效",
+		"AUTH36000020261125001 过期": "*** 过期",
+		"手机138****8000可用":          "手机138****8000可用", // masked already
+		"错误码12345678":              "错误码12345678",
+		" 两\n行\u0007 ":             "两 行",
+		"":                         "",
+	} {
+		if got := Scrub(text, "张三", ""); got != want {
+			t.Errorf("Scrub(%q) = %q, want %q", text, got, want)
+		}
+	}
+	if got := Scrub(strings.Repeat("长", 300)); got != strings.Repeat("长", 200) {
+		t.Errorf("Scrub() of 300 characters has %d bytes", len(got))
+	}
+}
