@@ -132,7 +132,7 @@ func asksInsurer(o *order.Order) bool { return o.Insured && o.Refusal == "" && o
 
 // joint reports whether the order's legs move together, as one step: it is at the centre, or about to go there.
 func joint(o *order.Order) bool {
-	return asksInsurer(o) && (o.AtCentre() || (o.Route == order.Mixed && len(o.Settlements) == 0))
+	return asksInsurer(o) && (o.AtCentre() || (o.Route.Together() && len(o.Settlements) == 0))
 }
 
 // progress is the order's way as steps. A step that was not reached when the order was stopped is marked so.

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 
+	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -102,6 +103,7 @@ type hospitalAbout struct {
 	Institution string `json:"institution"`
 	Hospital    string `json:"hospital"`
 	Route       string `json:"route"`
+	Together    bool   `json:"together"` // both legs under one password
 	AppID       string `json:"app_id"`
 }
 
@@ -109,7 +111,7 @@ func (s *simulators) about() about {
 	a := about{API: s.stage.url(apiPort), Phone: s.stage.url(phonePort), Ops: s.stage.url(opsPort), Docs: s.stage.url(apiPort) + "/docs/",
 		TimeScale: s.config.TimeScale}
 	for _, h := range s.hospitals {
-		a.Hospitals = append(a.Hospitals, hospitalAbout{h.config.ID, h.config.Name, h.config.Route, h.config.WechatMP.AppID})
+		a.Hospitals = append(a.Hospitals, hospitalAbout{h.config.ID, h.config.Name, h.config.Route, order.Route(h.config.Route).Together(), h.config.WechatMP.AppID})
 	}
 	return a
 }

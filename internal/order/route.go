@@ -30,6 +30,9 @@ var routes = map[Route][]Leg{
 // together reports whether a route's legs move at once.
 func together(legs []Leg) bool { return slices.Contains(legs, BothLegs) }
 
+// Together reports whether both legs of that route move at once, under one password.
+func (r Route) Together() bool { return together(routes[r]) }
+
 // legsOf is the leg order of a route; false for a route that nobody has described.
 func (s *Service) legsOf(route Route) ([]Leg, bool) {
 	if legs, ok := s.config.Routes[route]; ok {

@@ -121,7 +121,7 @@ export async function aboutSandbox() {
   return about;
 }
 
-// hospitalHere is the chosen hospital of the sandbox, {institution, hospital, route, app_id}; the first one until another is chosen.
+// hospitalHere is the chosen hospital of the sandbox, {institution, hospital, together, app_id}; the first one until another is chosen.
 export async function hospitalHere() {
   const {hospitals} = await aboutSandbox();
   return hospitals.find((h) => h.institution === session.hospital) || hospitals[0];

@@ -129,12 +129,12 @@ export function drawer() {
     voice);
   const showCounter = () => counter.replaceChildren(...atWindow().flat(Infinity).filter(Boolean));
   showCounter();
-  let drawn = '';
+  let drawn;
   const showSingles = async () => {
-    const {route} = await hospitalHere();
-    if (route === drawn) return;
-    drawn = route;
-    single.replaceChildren(...singlesOf(route));
+    const {together} = await hospitalHere();
+    if (together === drawn) return;
+    drawn = together;
+    single.replaceChildren(...singlesOf(together));
   };
   onShown(async (shown) => {
     showSingles().catch(() => {}); // drawn with the next page
@@ -215,9 +215,9 @@ function levels() {
   return [box, h('label', {class: 'seed'}, '随机种子', seed)];
 }
 
-function singlesOf(route) {
-  const list = (route === 'mixed' ? jointly : stepwise).flatMap(([name, rows]) => [h('h4', {}, name), h('div', {class: 'faults'}, rows.map(fault))]);
-  if (route !== 'mixed') return list;
+function singlesOf(together) {
+  const list = (together ? jointly : stepwise).flatMap(([name, rows]) => [h('h4', {}, name), h('div', {class: 'faults'}, rows.map(fault))]);
+  if (!together) return list;
   return [...list, h('h4', {}, '下一次输入密码'), h('div', {class: 'faults'}, outcomes.map(([mode, name, note]) => choice(`outcome-${mode}`, name, note, async () => {
     await atHospital('POST', '/wechatpay/mixed/cash', {mode});
     await sandbox('POST', '/nhsa/centre/refuse', {pay_ord_id: '', text: '个人账户余额与预结算时不一致'});

@@ -34,8 +34,8 @@ export async function rolesPage(page) {
 
 const rolesOf = (hospital) => sandbox('GET', `/roles?institution=${encodeURIComponent(hospital.institution)}`);
 
-// routes say what a hospital shows, by how it settles.
-const routes = {core: '核心平台分步结算：微信先付，医保随后结算', mixed: '一次密码混合支付：医保与微信同时完成', his: '由医院系统结算医保'};
+// wayOf says how one pays at a hospital.
+const wayOf = ({together}) => (together ? '一次密码混合支付：医保与微信同时完成' : '分步支付：微信先付，医保随后结算');
 
 function hospitalChoice(page, hospitals, here) {
   return h('fieldset', {class: 'card ways hospitals'}, h('legend', {}, '在哪家医院缴费'), hospitals.map((one) => {
@@ -45,7 +45,7 @@ function hospitalChoice(page, hospitals, here) {
         session.hospital = one.institution;
         go(page.path);
       }}),
-      icon('hospital'), h('span', {class: 'way-text'}, h('strong', {}, one.hospital), h('small', {}, routes[one.route] || one.route)),
+      icon('hospital'), h('span', {class: 'way-text'}, h('strong', {}, one.hospital), h('small', {}, wayOf(one))),
       h('span', {class: 'radio', 'aria-hidden': 'true'}));
   }));
 }
@@ -87,7 +87,7 @@ export async function welcomePage(page, {user}) {
       h('h2', {}, here.hospital), h('p', {class: 'welcome-line'}, '门诊缴费，医保移动支付'),
       h('ul', {class: 'points'},
         h('li', {}, icon('shield'), h('div', {}, h('strong', {}, '不用带卡'), h('span', {}, '医保电子凭证在线授权，直接结算'))),
-        h('li', {}, icon('bill'), h('div', {}, h('strong', {}, '谁付多少，先看清'), h('span', {}, here.route === 'mixed' ? '确认之后一次密码，医保和微信同时支付' : '预结算不扣款，确认之后才支付'))),
+        h('li', {}, icon('bill'), h('div', {}, h('strong', {}, '谁付多少，先看清'), h('span', {}, here.together ? '确认之后一次密码，医保和微信同时支付' : '预结算不扣款，确认之后才支付'))),
         h('li', {}, icon('pin'), h('div', {}, h('strong', {}, '付完就知道去哪'), h('span', {}, '取药、检查的窗口写在结果页'))))), said);
   page.foot(button('微信一键登录', {test: 'login', press: async () => {
     said.replaceChildren();
