@@ -202,6 +202,13 @@ func (h *hand) enter(role string) {
 	}
 }
 
+// visit chooses another hospital than the first.
+func (h *hand) visit(institution string) {
+	h.t.Helper()
+	h.tap("hospital-" + institution)
+	h.until("be at "+institution, `document.querySelector('[data-test="hospital-`+institution+`"]')?.dataset.chosen === 'true'`)
+}
+
 // quote goes from the bills to the amounts; an insured person authorises on the way.
 func (h *hand) quote(insured bool) {
 	h.t.Helper()
@@ -234,9 +241,15 @@ func (h *hand) pay(insured bool) {
 // password pays at WeChat's cashier.
 func (h *hand) password() {
 	h.t.Helper()
-	h.see("cashier-pay")
+	h.passwordAt("cashier-pay")
+}
+
+// passwordAt pays at the cashier whose button carries that name.
+func (h *hand) passwordAt(cashier string) {
+	h.t.Helper()
+	h.see(cashier)
 	h.shot("cashier")
-	h.tap("cashier-pay")
+	h.tap(cashier)
 	h.see("key-1")
 	for _, digit := range "86420" {
 		h.tap("key-" + string(digit))

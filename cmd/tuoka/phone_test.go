@@ -343,6 +343,77 @@ func TestPhone(t *testing.T) {
 		h.until("forty lines", `document.querySelectorAll('.line').length === 40`)
 		h.shot("bill")
 	})
+	story("one password", func(h *hand) {
+		h.visit("h2")
+		h.enter("zhang")
+		h.quote(true)
+		total, charge := h.fen("order-total"), h.fen("charge")
+		if charge == 0 || charge == total {
+			h.t.Fatalf("WeChat is to pay %d of %d fen, want a part", charge, total)
+		}
+		h.tap("confirm")
+		h.see("med-cashier-pay")
+		if insurer, cash := h.fen("med-insurance"), h.fen("med-cash"); cash != charge || insurer+cash != total {
+			h.t.Errorf("the cashier says %d by insurance and %d by WeChat, want %d of %d", insurer, cash, charge, total)
+		}
+		h.passwordAt("med-cashier-pay")
+		h.fine(total, charge)
+	})
+	story("one password, insurance alone", func(h *hand) {
+		h.visit("h2")
+		h.enter("li")
+		h.quote(true)
+		total := h.fen("order-total")
+		if charge := h.fen("charge"); charge != 0 {
+			h.t.Fatalf("WeChat is to pay %d fen, want nothing", charge)
+		}
+		h.tap("confirm")
+		h.passwordAt("med-cashier-pay")
+		h.fine(total, 0)
+	})
+	story("authorised anew", func(h *hand) {
+		h.visit("h2")
+		h.enter("chen")
+		h.sandboxDoor("/nhsa/refuse", map[string]any{"infno": "6201", "key": "", "text": "授权已过期，请重新授权"})
+		h.tap("bill")
+		h.tap("pay-bill")
+		h.tap("authorise")
+		h.tap("nhsa-agree")
+		h.see("renew")
+		h.shot("renew")
+		order := h.eval(`location.hash`)
+		h.tap("authorise-again")
+		h.tap("nhsa-agree")
+		h.see("confirm")
+		h.shot("split")
+		if now := h.eval(`location.hash`); now != order {
+			h.t.Errorf("the order is %s after a new authorisation, was %s", now, order)
+		}
+		total, charge := h.fen("order-total"), h.fen("charge")
+		h.tap("confirm")
+		h.passwordAt("med-cashier-pay")
+		h.fine(total, charge)
+	})
+	story("one password, insurer refuses", func(h *hand) {
+		h.visit("h2")
+		h.enter("zhang")
+		h.quote(true)
+		h.sandboxDoor("/h2/wechatpay/mixed/cash", map[string]any{"mode": "kept"})
+		h.sandboxDoor("/nhsa/centre/refuse", map[string]any{"pay_ord_id": "", "text": "个人账户余额与预结算时不一致"})
+		h.tap("confirm")
+		h.see("med-cashier-pay")
+		h.tap("med-cashier-pay")
+		h.see("key-1")
+		for _, digit := range "864201" {
+			h.tap("key-" + string(digit))
+		}
+		h.until("the insurer's words", `document.querySelector('.password-hint.bad')?.textContent.includes('医保结算失败')`)
+		h.eval(`document.querySelector('[data-test="cashier-close"]').click(); ''`)
+		h.over("已退回")
+		if back := h.fen("refunded"); back == 0 {
+			h.t.Error("the cash that WeChat took did not come back")
+		}
+	})
 	t.Run("desk", func(t *testing.T) {
 		h := takePhone(t, browser, phoneURL, "desk", 1280, 800)
 		h.enter("zhang")

@@ -176,8 +176,9 @@ function payingView(run, order) {
   }
   const insurer = paidBy(order.split, 'insurer');
   const clock = h('p', {class: 'foot-note digits'});
-  page.show(run.said, h('section', {class: 'hero'}, h('div', {class: 'hero-mark wait'}, icon('wallet')), h('p', {}, way.title), amount(order.charge_fen, 'huge', 'charge'),
-    order.pay_way === 'cash' ? null : h('p', {class: 'hero-sub'}, '另由医保支付 ', h('strong', {'data-test': 'pay-insurer'}, money(insurer))),
+  page.show(run.said, h('section', {class: 'hero'}, h('div', {class: 'hero-mark wait'}, icon('wallet')), h('p', {}, way.title), 
+    order.pay_way === 'insurance' ? amount(insurer, 'huge', 'pay-insurer') : amount(order.charge_fen, 'huge', 'charge'),
+    order.pay_way === 'both' ? h('p', {class: 'hero-sub'}, '另由医保支付 ', h('strong', {'data-test': 'pay-insurer'}, money(insurer))) : null,
     h('p', {class: 'hero-sub', 'data-test': 'state-text'}, clauses(order.state_text))), steps(order), billsOf(order));
   page.foot(button(way.label(order), {kind: 'primary wechat', test: 'pay', press: () => openCashier(run)}), h('div', {class: 'foot-row'}, clock, giveUp(run)));
   countdown(page, clock, order.pay_until, '内支付有效', '支付时间已到，正在更新…');

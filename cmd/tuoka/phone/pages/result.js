@@ -40,7 +40,7 @@ function ended(page, order) {
       back > 0 ? h('div', {class: 'paid'}, h('div', {}, h('span', {}, '原路退回'), amount(back, 'large', 'refunded'))) : null),
     steps(order),
     h('section', {class: 'card plain-list'},
-      order.payments.filter((p) => p.refunded_at).map((p) => h('div', {class: 'plain-row'}, h('span', {}, '退款时间', h('small', {}, `微信商户单号 ${p.out_trade_no}`)), h('span', {class: 'digits small'}, moment(p.refunded_at)))),
+      order.payments.filter((p) => p.refunded_at).map((p) => h('div', {class: 'plain-row'}, h('span', {}, '退款时间', h('small', {}, `微信商户单号 ${p.out_trade_no}`)), h('span', {class: 'digits small moment'}, moment(p.refunded_at)))),
       order.bills.map((b) => h('div', {class: 'plain-row'}, h('span', {}, b.department, h('small', {}, b.bill_no)), h('span', {class: 'digits'}, money(b.total_fen))))));
   const over = ['bill_paid_elsewhere', 'bill_void'].includes(order.cause);
   page.foot(over ? button('返回首页', {test: 'home', press: () => go('/home')}) :
