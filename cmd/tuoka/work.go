@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
@@ -46,7 +49,7 @@ func (h *house) repeat(ctx context.Context, name string, step func(context.Conte
 	pause := max(clock.Pace(h.config.TimeScale).Wait(idle), 20*time.Millisecond)
 	said, at := "", time.Time{}
 	for ctx.Err() == nil {
-		worked, err := step(ctx)
+		worked, err := survive(ctx, step)
 		if err != nil && ctx.Err() == nil {
 			if now := h.clock.Now(); err.Error() != said || now.Sub(at) >= time.Minute {
 				said, at = err.Error(), now
@@ -65,6 +68,21 @@ func (h *house) repeat(ctx context.Context, name string, step func(context.Conte
 		}
 		cancel()
 	}
+}
+
+// survive makes an error of a panic, so that one order nobody has foreseen does not stop all the others: what it had not stored is lost as in a
+// crash, and its job rests until the lease is over. Only the runtime's own words are kept: any other value may hold what nobody should read.
+func survive(ctx context.Context, step func(context.Context) (bool, error)) (worked bool, err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("panic: %w\n%s", v, debug.Stack())
+		default:
+			err = fmt.Errorf("panic of a %T\n%s", v, debug.Stack())
+		}
+	}()
+	return step(ctx)
 }
 
 // refreshKeys lets the vault hear of keys that another process made.

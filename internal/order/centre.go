@@ -25,7 +25,7 @@ func (r *run) queryCentre(ctx context.Context) (settlement.Standing, again) {
 		return "", later(&job.Polling, "query centre: "+kindOf(err))
 	}
 	bearable := s.Saw(t)
-	if !s.Same(t) && s.State != settlement.Presettling { // before 6202 has answered there is nothing to compare
+	if !s.Same(t) {
 		if !bearable {
 			r.settlementInReview(CentreMismatch)()
 			return "", again{}
@@ -43,7 +43,7 @@ func (r *run) prove(standing settlement.Standing, t settlement.Stand) {
 	from := s.State
 	asked := from == settlement.Checking // 6203 was sent
 	switch {
-	case standing == settlement.StandsPaid && r.proves(t.State) && !asked:
+	case standing == settlement.StandsPaid && r.proves(t.State) && !asked && t.Told: // amounts that are not told cannot be equal
 		if s.Proved(t, r.clock.Now()) == nil {
 			r.leg("settlement", "settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting())
 		}
@@ -69,31 +69,37 @@ func (r *run) proves(code settlement.OrdStas) bool {
 	return len(r.party.SettledBy) == 0
 }
 
-// revoke is 6401, and 6301 after it: what is proved is what 6301 says. An upload that was never handed to WeChat cannot be settled by anybody;
-// after a while it is left as it is. One that was handed over must be proved dead.
+// revoke is 6301, 6401 where that says "uploaded, not settled", and 6301 after it: nobody revokes what is being settled, and what is proved is
+// what 6301 says. An upload that was never handed to WeChat cannot be settled by anybody; after a while it is left as it is, unless the centre
+// last told something else of it. One that was handed over must be proved dead.
 func (r *run) revoke(ctx context.Context) again {
 	s := r.order.Settlement()
-	claim, err := r.claimOf(ctx)
-	if err == nil {
-		err = r.party.Centre.Revoke(ctx, claim)
-	}
-	note := "revoke upload"
-	if err != nil {
-		note += ": " + kindOf(err)
-	}
 	standing, a := r.queryCentre(ctx)
+	if standing == settlement.StandsOpen && s.State == settlement.Withdrawing {
+		claim, err := r.claimOf(ctx)
+		if err == nil {
+			err = r.party.Centre.Revoke(ctx, claim)
+		}
+		if standing, a = r.queryCentre(ctx); a.schedule == nil && err != nil {
+			a = later(&job.Polling, "revoke upload: "+kindOf(err))
+		}
+	}
 	switch {
-	case s.State != settlement.Withdrawing: // something was proved
+	case r.order.State == InReview || s.State != settlement.Withdrawing: // something was proved
 		return again{}
 	case standing == settlement.StandsPeculiar && s.HandedOver:
 		r.settlementInReview(CentrePeculiar)()
 		return again{}
 	}
 	if a.schedule == nil {
-		a = later(&job.Polling, note)
+		a = later(&job.Polling, "centre: "+string(standing))
 	}
-	if !s.HandedOver {
+	switch {
+	case s.HandedOver:
+	case s.OrdStas.Standing() == settlement.StandsOpen:
 		a.schedule, a.over = &job.Tidying, func() { _ = r.settle("orphaned", settleOn(settlement.Gone)) }
+	default:
+		a.over = r.settlementInReview(CentrePeculiar)
 	}
 	return a
 }

@@ -178,11 +178,11 @@ func (r *run) queryCash(ctx context.Context) (payment.Finding, again) {
 	finding := p.Judge(t, account.OpenID)
 	switch finding {
 	case payment.FoundPaid:
-		r.pay(payment.Pay)
+		r.paid()
 	case payment.FoundDead:
 		r.pay(payment.Dead)
 	case payment.FoundGone:
-		r.pay(payment.Pay)
+		r.paid()
 		r.pay(payment.Escalate)
 		r.review(CashGone)
 	case payment.FoundUnbearable:
@@ -192,6 +192,13 @@ func (r *run) queryCash(ctx context.Context) (payment.Finding, again) {
 		return finding, later(&job.Polling, "cash order: other amounts or numbers than ours")
 	}
 	return finding, again{}
+}
+
+// paid notes the patient's money, once.
+func (r *run) paid() {
+	if !r.cashTaken() {
+		r.pay(payment.Pay)
+	}
 }
 
 // pay moves the current payment and notes it, with the money it moved.
@@ -237,6 +244,10 @@ func (r *run) closing(ctx context.Context) (turn, error) {
 			r.review(CashMismatch)
 			return r.turn(ctx)
 		}
+	}
+	if s := r.order.Settlement(); s != nil && s.State == settlement.InReview {
+		r.review(r.order.Cause)
+		return r.turn(ctx)
 	}
 	if r.order.AtCentre() {
 		if t, ok, err := r.part(ctx); ok || err != nil {
@@ -326,7 +337,7 @@ func (r *run) tidy() (turn, bool, error) {
 
 // withdrawal is how what was uploaded is taken back: at the centre by 6401, else by 2205 and 2202.
 func (r *run) withdrawal() func(context.Context) again {
-	if r.party.Centre != nil {
+	if r.atOnce {
 		return r.revoke
 	}
 	return r.withdraw
@@ -373,24 +384,16 @@ func (r *run) release(ctx context.Context) again {
 }
 
 // closed is entered again when a notice says that money came after all. A verified late payment goes back; it never revives the order.
+// Nothing is decided before each part was looked at.
 func (r *run) closed(ctx context.Context) (turn, error) {
-	p, s, m := r.order.Payment(), r.order.Settlement(), r.order.MixedOrder()
+	p, s := r.order.Payment(), r.order.Settlement()
 	switch {
+	case !r.looked && (p != nil || (s != nil && s.Upload.PayOrdID != "")):
+		return turn{call: r.lookLate}, nil
 	case p != nil && p.State == payment.Paid, s != nil && s.State == settlement.Settled:
+		r.looked = false
 		r.unwind(LatePayment)
 		return r.turn(ctx)
-	case r.looked || (p == nil && m == nil):
-		return turn{done: true}, nil
 	}
-	return turn{call: func(ctx context.Context) again {
-		var a again
-		if p != nil {
-			_, a = r.queryCash(ctx)
-		}
-		if m != nil && a.schedule == nil && r.order.State == Closed {
-			a = r.lookLate(ctx)
-		}
-		r.looked = a.schedule == nil
-		return a
-	}}, nil
+	return turn{done: true}, nil
 }

@@ -42,6 +42,7 @@ type run struct {
 	*Service
 	order   *Order
 	party   *Party
+	atOnce  bool // the order's route, which the institution may have left since, moves both legs together
 	claim   job.Claim
 	actor   string
 	attempt int              // the schedule's index: how often the present wait was repeated
@@ -111,7 +112,13 @@ func (s *Service) running(o *Order, claim job.Claim, actor string) (*run, error)
 	if !ok {
 		return nil, fmt.Errorf("order %s: institution %s is not configured", o.ID.No(), o.Institution)
 	}
-	return &run{Service: s, order: o, party: party, claim: claim, actor: actor, attempt: claim.Attempt, early: claim.RunAt.After(s.clock.Now())}, nil
+	legs, _ := s.legsOf(o.Route)
+	r := &run{Service: s, order: o, party: party, atOnce: together(legs), claim: claim, actor: actor, attempt: claim.Attempt,
+		early: claim.RunAt.After(s.clock.Now())}
+	if l := o.Settlement(); l != nil && !l.State.Final() && ((r.atOnce && party.Centre == nil) || (!r.atOnce && party.Insurer == nil)) {
+		return nil, fmt.Errorf("order %s: institution %s has no insurer for route %q any more", o.ID.No(), o.Institution, o.Route)
+	}
+	return r, nil
 }
 
 // loop is intent, call, result, and again, until the order waits or is done. The result of one call and the intent of the next share a

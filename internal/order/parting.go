@@ -19,10 +19,6 @@ func (r *run) part(ctx context.Context) (turn, bool, error) {
 		return turn{call: r.dropUpload}, true, nil
 	case settlement.Withdrawing:
 		return turn{call: r.revoke}, true, nil
-	case settlement.InReview:
-		r.review(r.order.Cause)
-		t, err := r.turn(ctx)
-		return t, true, err
 	case settlement.Settled:
 		switch {
 		case m == nil || m.State.Final():
@@ -76,10 +72,11 @@ func (r *run) resume(ctx context.Context, detail string) (turn, error) {
 	return r.turn(ctx)
 }
 
-// typed notes that the cash order cannot be closed because the password is typed: the payment goes on, and only WeChat's verdict ends it.
+// typed notes that the cash order cannot be closed because the password is typed: the payment goes on, and only WeChat's verdict ends it. A
+// patient who wanted to give up still does, should nothing come of the password.
 func (r *run) typed() again {
 	r.order.MixedOrder().Typed(r.clock.Now())
-	r.order.CancelAsked, r.order.Renew = false, false
+	r.order.Renew = false
 	_ = r.move(Resume, "password typed") // closing has this move
 	return later(&job.Polling, "the password is typed; waits for WeChat's verdict")
 }
@@ -130,19 +127,55 @@ func (r *run) tellRefund(ctx context.Context) again {
 	return a
 }
 
-// lookLate looks at both parts of an order that was closed: a verified late payment is never dropped.
+// lookLate looks at every part of an order that was closed: the cash, WeChat's verdict, the centre. A verified late payment is never dropped,
+// and what one part tells decides nothing while another may still move.
 func (r *run) lookLate(ctx context.Context) again {
-	m := r.order.MixedOrder()
-	status, err := r.party.Mixed.QueryMixed(ctx, m.OutTradeNo, m.MixTradeNo)
-	switch {
-	case errors.Is(err, payment.ErrMixedNotExist): // not signed, and yet 6301 tells
-	case err != nil:
-		return later(&job.Polling, "query mixed order: "+kindOf(err))
-	case status.Mix == payment.MixSuccess:
-		if _, a := r.judgeMixed(ctx, status); a.schedule != nil || r.order.State != Closed {
+	p, s, m := r.order.Payment(), r.order.Settlement(), r.order.MixedOrder()
+	if p != nil && p.State != payment.Paid {
+		if _, a := r.queryCash(ctx); a.schedule != nil || r.order.State != Closed {
 			return a
 		}
 	}
-	_, a := r.queryCentre(ctx)
-	return a
+	failed := false
+	if m != nil && m.State != payment.MixedSucceeded {
+		status, err := r.party.Mixed.QueryMixed(ctx, m.OutTradeNo, m.MixTradeNo)
+		switch {
+		case errors.Is(err, payment.ErrMixedNotExist): // not signed, and yet 6301 tells
+		case err != nil:
+			return later(&job.Polling, "query mixed order: "+kindOf(err))
+		case status.Mix == payment.MixSuccess:
+			if _, a := r.judgeMixed(ctx, status); a.schedule != nil || r.order.State != Closed {
+				return a
+			}
+		case status.Mix != payment.MixFail && r.cashTaken():
+			return later(&job.Polling, "cash is taken; waits for WeChat's verdict")
+		default:
+			failed = status.Mix == payment.MixFail
+		}
+	}
+	if s == nil || s.Upload.PayOrdID == "" || s.State == settlement.Settled {
+		r.looked = true
+		return again{}
+	}
+	standing, a := r.queryCentre(ctx)
+	if a.schedule != nil || r.order.State != Closed {
+		return a
+	}
+	succeeded := m != nil && m.State == payment.MixedSucceeded
+	switch {
+	case s.State == settlement.Settled && failed && r.cashTaken():
+		r.differ()
+	case s.State == settlement.Settled:
+		r.looked = true
+	case standing == settlement.StandsMoving, standing == settlement.StandsUnknowable, standing == settlement.StandsPaid,
+		standing == settlement.StandsOpen && succeeded:
+		return later(&job.Polling, "money came late, the centre: "+string(standing))
+	case succeeded:
+		r.differ()
+	case standing == settlement.StandsPeculiar && r.cashTaken():
+		r.review(CentrePeculiar)
+	default:
+		r.looked = true
+	}
+	return again{}
 }

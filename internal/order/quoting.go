@@ -28,11 +28,11 @@ func (r *run) quoting(ctx context.Context) (turn, error) {
 	if s != nil && s.State == settlement.Withdrawing { // at the centre: the old upload is proved dead first
 		return turn{call: r.revoke}, nil
 	}
-	if !o.Insured || !r.party.insures() || o.InsuredTotal() == 0 || o.Refusal != "" {
+	if !o.Insured || (!r.atOnce && r.party.Insurer == nil) || o.InsuredTotal() == 0 || o.Refusal != "" {
 		o.Split = split.AllCash(o.Total)
 		return r.quotedNow(ctx)
 	}
-	if r.party.Centre != nil {
+	if r.atOnce {
 		return r.uploading(ctx)
 	}
 	if s != nil && s.State == settlement.Presettling { // loaded as asked: its answer is lost
@@ -72,7 +72,7 @@ func (r *run) newSettlement() {
 	o := r.order
 	id := settlement.ID(r.source.ID())
 	visit := settlement.Visit{VisitNo: fmt.Sprintf("T%d", id)}
-	if last := o.Settlement(); last != nil && last.Visit.MdtrtID != "" && r.party.Centre == nil {
+	if last := o.Settlement(); last != nil && last.Visit.MdtrtID != "" && !r.atOnce {
 		visit = last.Visit // rows it may have left are withdrawn first
 	} else if v := o.Bills[0].Bill.Visit; v.InsurerVisitID != "" {
 		visit = settlement.Visit{PersonNo: v.PersonNo, MdtrtID: v.InsurerVisitID, InsuranceType: v.InsuranceType, CoverageArea: v.CoverageArea, VisitNo: v.No}
@@ -82,7 +82,7 @@ func (r *run) newSettlement() {
 	s := settlement.New(id, len(o.Settlements)+1, visit, fmt.Sprintf("B%d", r.source.ID()), o.InsuredTotal(), o.UseAccount)
 	o.Settlements = append(o.Settlements, s)
 	number := s.BatchNo
-	if r.party.Centre != nil {
+	if r.atOnce {
 		s.Upload.OrderNo = id.No()
 		number = s.Upload.OrderNo
 	}
@@ -92,7 +92,7 @@ func (r *run) newSettlement() {
 // leavePresettlement gives a standing presettlement up for a new one: the rows of the core platform are withdrawn by the next attempt, an
 // upload to the centre must be revoked first.
 func (r *run) leavePresettlement() {
-	if r.party.Centre == nil {
+	if !r.atOnce {
 		_ = r.dropPresettlement() // presettled has both moves
 		return
 	}

@@ -42,6 +42,12 @@ func (s *Service) legsOf(route Route) ([]Leg, bool) {
 	return legs, ok
 }
 
+// insures reports whether an order that an institution begins now may be paid by insurance.
+func (s *Service) insures(p *Party) bool {
+	legs, _ := s.legsOf(p.Route)
+	return p.Insurer != nil || together(legs)
+}
+
 // Joint reports whether an institution's route moves both legs together: its patients then need wx.requestMedicalInsurancePay.
 func (s *Service) Joint(institution string) bool {
 	party, ok := s.parties[institution]
@@ -95,7 +101,7 @@ func (r *run) cashDue() bool {
 // insuranceDue reports whether the insurer was asked to pay and has not settled.
 func (r *run) insuranceDue() bool {
 	s := r.order.Settlement()
-	if s == nil || r.order.Refusal != "" {
+	if s == nil || r.order.Refusal != "" || !r.order.insured() {
 		return false
 	}
 	switch s.State {
@@ -127,8 +133,11 @@ func (r *run) cashTaken() bool {
 // AtCentre reports whether the order's insurance part was uploaded to the mobile-payment centre, and not refused there.
 func (o *Order) AtCentre() bool {
 	s := o.Settlement()
-	return s != nil && s.Upload.OrderNo != "" && o.Refusal == ""
+	return s != nil && s.Upload.OrderNo != "" && o.Refusal == "" && o.insured()
 }
+
+// insured reports whether the quote has a part that the insurer is asked about: bills may change until nothing of them is insured.
+func (o *Order) insured() bool { return o.Split.Uninsured < o.Total }
 
 // Way is how a patient can pay at a moment.
 type Way string

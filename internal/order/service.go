@@ -36,9 +36,6 @@ type Party struct {
 	Location    string               // longitude,latitude of the hospital, where nobody knows the patient's
 }
 
-// insures reports whether the patient may pay by insurance here.
-func (p *Party) insures() bool { return p.Insurer != nil || p.Centre != nil }
-
 // Config are the engine's limits and waits. The zero value is production's.
 type Config struct {
 	Owner      string          // this process, as the owner of claims
@@ -114,7 +111,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	if legs, ok := s.legsOf(party.Route); !ok || together(legs) != (party.Centre != nil) {
+	if legs, ok := s.legsOf(party.Route); !ok || (together(legs) && party.Centre == nil) {
 		return nil, ErrRoute.Because(fmt.Errorf("route %q of %s", party.Route, party.Institution))
 	}
 	if err := checkNos(q.BillNos); err != nil {
@@ -169,7 +166,7 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	now := s.clock.Now()
 	o := &Order{ID: ID(s.source.ID()), Institution: q.Institution, Account: q.Account, Patient: p.ID, HISPatient: p.HISPatient,
 		Route: party.Route, State: Quoting, CreatedAt: now, UpdatedAt: now, UseAccount: q.UseAccount}
-	if !q.Insurance || !party.insures() {
+	if !q.Insurance || !s.insures(party) {
 		return o, nil
 	}
 	may, err := s.consented(ctx, q.Account)

@@ -21,8 +21,7 @@ const maxMixed = 2
 
 // joint reports whether this order's legs move together: its route says so, and the insurer has not refused it.
 func (r *run) joint() bool {
-	legs, _ := r.legsOf(r.order.Route)
-	return together(legs) && r.order.AtCentre()
+	return r.atOnce && r.order.AtCentre()
 }
 
 // together has WeChat collect the cash and the centre settle, under one password. What became of it WeChat's three states tell, read together;
@@ -102,7 +101,7 @@ func (r *run) openMixed(ctx context.Context, prepayID string) (turn, error) {
 	if err != nil {
 		return turn{}, err
 	}
-	request, err := r.party.Mixed.BuildMixed(in)
+	request, err := r.buildMixed(in, prepayID != "")
 	if err != nil { // nothing that WeChat would take can be made of it
 		r.note(Event{Subject: "mixed", Verb: "unbuildable", Number: s.Upload.OrderNo, Detail: kindOf(err)})
 		return r.abandon(ctx, MixedRefused)
@@ -148,6 +147,15 @@ func (r *run) mixedOrder(ctx context.Context, outTradeNo, prepayID string) (paym
 		in.Relative, in.Payer = &relative, payment.MixedPerson{Name: auth.PayerName, IDNumber: auth.PayerID}
 	}
 	return in, nil
+}
+
+// buildMixed refuses amounts that are not what the patient agreed to, or not what the cash order collects.
+func (r *run) buildMixed(in payment.MixedOrder, cash bool) ([]byte, error) {
+	o, a := r.order, in.Amounts
+	if a.Total != o.Total || a.Wechat != o.Split.Charge() || (cash && o.Payment().Amount != a.Wechat) {
+		return nil, split.ErrSplit.Because(fmt.Errorf("mixed order of %s, %s by cash; agreed %s, %s", a.Total, a.Wechat, o.Total, o.Split.Charge()))
+	}
+	return r.party.Mixed.BuildMixed(in)
 }
 
 // createMixed sends the stored order: for the first time, or again after WeChat has said that it knows none. So a refusal is believed, and what
@@ -276,7 +284,7 @@ func (r *run) mixedStands(ctx context.Context, status payment.MixedStatus) again
 		return a
 	case r.order.CancelAsked || !now.Before(m.ExpiresAt):
 		r.giveUp(r.whyEnded())
-		return again{}
+		return again{keep: !m.TypedAt.IsZero()} // round and round with typed, by one schedule
 	}
 	if wait, ok := job.Polling.Wait(r.attempt, r.config.Pace); !ok || now.Add(wait).After(m.ExpiresAt) {
 		a.schedule, a.rest = &job.Schedule{Name: "expiry", Waits: []time.Duration{0}, Limit: 24 * time.Hour}, m.ExpiresAt

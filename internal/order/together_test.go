@@ -316,7 +316,7 @@ func TestPasswordTyped(t *testing.T) {
 			w.mustPay(id)
 			no := w.order(id).MixedOrder().OutTradeNo
 			mustCancel(w, id, Paying)
-			if o := w.order(id); o.CancelAsked || o.MixedOrder().TypedAt.IsZero() {
+			if o := w.order(id); !o.CancelAsked || o.MixedOrder().TypedAt.IsZero() {
 				t.Errorf("cancel asked %v, typed %v", o.CancelAsked, o.MixedOrder().TypedAt)
 			}
 			w.settle(time.Hour) // longer than the time to pay

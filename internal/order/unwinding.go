@@ -37,7 +37,7 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 // undoInsurance cancels a settlement by 2208. A lost 2208 is looked up by 5203; without an answer 2601 on the 2208 puts the settlement
 // back in force, and 2208 begins anew: round and round by one schedule, and when that is over a person must look.
 func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn, bool, error) {
-	if r.party.Centre != nil {
+	if r.atOnce {
 		return r.undoAtCentre(ctx, s)
 	}
 	switch s.State {
@@ -150,6 +150,9 @@ func (r *run) restore(ctx context.Context) again {
 func (r *run) returnCash(ctx context.Context, p *payment.Payment) (turn, error) {
 	switch p.State {
 	case payment.Paid:
+		if !r.looked && p.OutRefundNo == "" { // somebody else may have given it back by now
+			return turn{call: r.stillPaid}, nil
+		}
 		number := fmt.Sprintf("R%d", r.source.ID())
 		request, err := r.party.Gateway.BuildRefund(payment.RefundOrder{OutTradeNo: p.OutTradeNo, OutRefundNo: number,
 			Reason: "门诊缴费未完成，原路退回", Refund: p.Amount, Total: p.Amount})
@@ -173,6 +176,20 @@ func (r *run) returnCash(ctx context.Context, p *payment.Payment) (turn, error) 
 		r.review(RefundStuck)
 		return r.turn(ctx)
 	}
+}
+
+// stillPaid asks, before the first refund, whether the money is still here: a refund that is not ours is a matter for people.
+func (r *run) stillPaid(ctx context.Context) again {
+	finding, a := r.queryCash(ctx)
+	switch {
+	case a.schedule != nil:
+		a.schedule = &job.Reversing
+	case finding == payment.FoundPaid:
+		r.looked = true
+	case r.order.State != InReview: // open or dead, after it was paid
+		return later(&job.Reversing, "cash order: "+string(finding)+" after it was paid")
+	}
+	return a
 }
 
 func (r *run) refund(ctx context.Context) again {

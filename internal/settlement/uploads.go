@@ -54,9 +54,10 @@ func (s *Settlement) HandOver() error {
 	return nil
 }
 
-// Same reports whether an answer of the centre is about this very upload, with the amounts that the patient agreed to.
+// Same reports whether an answer of the centre is about this very upload, with the amounts that the patient was told. Where the answer of 6202 is
+// lost, nobody was told any.
 func (s *Settlement) Same(t Stand) bool {
-	return (t.OrderNo == "" || t.OrderNo == s.Upload.OrderNo) && (!t.Told || t.Figures.within(s.Figures))
+	return (t.OrderNo == "" || t.OrderNo == s.Upload.OrderNo) && (!t.Told || s.Figures == (Figures{}) || t.Figures.within(s.Figures))
 }
 
 // within compares what the answer tells: 6301 has no member for othFeeAmt everywhere, and then nothing is told of it.
