@@ -29,6 +29,7 @@ fmt:
 
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./...
+	@go vet -tags interop ./adapters/nhsa/mobile
 
 # G115, G304, G401, G404, G501 and G505 are judged place by place: golangci-lint runs gosec too, and each exception says why.
 security: ## gosec

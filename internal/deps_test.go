@@ -4,6 +4,9 @@ package internal
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -157,34 +160,119 @@ func TestNobodyImportsCmd(t *testing.T) {
 	}
 }
 
-// words are what may stand in few places: no float holds money (design.md §2), chance and secrets have their homes (design.md §1), and a
-// route's name is known to the engine's table alone (design.md §3).
+// words are what may stand in few places: no float holds money (design.md §2), and chance and secrets have
+// their homes (design.md §1).
 var words = map[string][]string{
-	`(?m)^[^/\n]*\bfloat(32|64)\b`:          {"miniprogram-api/print.go"}, // millimetres of paper
-	`"math/rand(/v2)?"`:                     {"internal/clock/clock.go"},
-	`"crypto/rand"`:                         {"internal/gm/", "internal/vault/", "internal/staff/", "internal/web/", "cmd/tuoka/stage.go"},
-	`(?:^|[^.\w])order\.(Core|Mixed|HIS)\b`: {},
+	`(?m)^[^/\n]*\bfloat(32|64)\b`: {"miniprogram-api/print.go"}, // millimetres of paper
+	`"math/rand(/v2)?"`:            {"internal/clock/clock.go"},
+	`"crypto/rand"`:                {"internal/gm/", "internal/vault/", "internal/staff/", "internal/web/", "cmd/tuoka/stage.go"},
 }
 
 func TestWordsStandWhereTheyMay(t *testing.T) {
+	files := goFiles(t)
 	for pattern, places := range words {
 		re := regexp.MustCompile(pattern)
-		err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".gen.go") {
-				return err
-			}
+		for _, path := range files {
 			text, err := os.ReadFile(path)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			own := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
 			if re.Match(text) && !slices.ContainsFunc(places, func(p string) bool { return strings.HasPrefix(own, p) }) {
 				t.Errorf("%s holds %s", own, re.FindString(string(text)))
 			}
-			return nil
+		}
+	}
+}
+
+// TestRoutesNames: the order's table and the configuration alone know a route's name (design.md §3); whoever compares with one has forked.
+func TestRoutesNames(t *testing.T) {
+	const engine = "github.com/tuoka/tuoka/internal/order"
+	constants := []string{"Core", "Mixed", "HIS"}
+	literals := []string{`"core"`, `"mixed"`, `"his"`}
+	isName := func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.BasicLit:
+			return slices.Contains(literals, e.Value)
+		case *ast.Ident: // inside the engine
+			return slices.Contains(constants, e.Name)
+		}
+		return false
+	}
+	found := func(f *ast.File) (names []string) {
+		alias := ""
+		for _, i := range f.Imports {
+			if i.Path.Value == `"`+engine+`"` {
+				if alias = "order"; i.Name != nil {
+					alias = i.Name.Name
+				}
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportSpec:
+				if alias == "." && n.Path.Value == `"`+engine+`"` {
+					names = append(names, "everything of "+engine)
+				}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == alias && slices.Contains(constants, n.Sel.Name) {
+					names = append(names, alias+"."+n.Sel.Name)
+				}
+			case *ast.BinaryExpr:
+				if (n.Op == token.EQL || n.Op == token.NEQ) && (isName(n.X) || isName(n.Y)) {
+					names = append(names, "a comparison with a route's name")
+				}
+			case *ast.CaseClause:
+				if slices.ContainsFunc(n.List, isName) {
+					names = append(names, "a case of a route's name")
+				}
+			}
+			return true
 		})
+		return names
+	}
+	parse := func(path string, text any) *ast.File {
+		f, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
+		return f
 	}
+	may := []string{"internal/config/", "internal/order/order.go", "internal/order/route.go"}
+	for _, path := range goFiles(t) {
+		own := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		if slices.ContainsFunc(may, func(p string) bool { return strings.HasPrefix(own, p) }) {
+			continue
+		}
+		if names := found(parse(path, nil)); len(names) > 0 {
+			t.Errorf("%s knows %s", own, strings.Join(names, ", "))
+		}
+	}
+	for _, text := range []string{ // the rule itself bites
+		"package a\nimport domain \"" + engine + "\"\nvar x = domain.Mixed",
+		"package a\nimport \"" + engine + "\"\nvar x = order.Core",
+		"package a\nimport . \"" + engine + "\"",
+		"package a\nfunc f(r string) bool { return r == \"mixed\" }",
+		"package order\nfunc f(r Route) bool { return r == HIS }",
+		"package a\nfunc f(r string) { switch r { case \"core\": } }",
+	} {
+		if len(found(parse("a.go", text))) == 0 {
+			t.Errorf("nothing was found in %q", text)
+		}
+	}
+}
+
+// goFiles lists the Go files that somebody wrote, tests aside.
+func goFiles(t *testing.T) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".gen.go") {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
 }

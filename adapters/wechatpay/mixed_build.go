@@ -106,7 +106,7 @@ var forms = []formed{
 	{"geo_location", func(o payment.MixedOrder) bool { return located(o.Location) }},
 	{"prepay_id", func(o payment.MixedOrder) bool { return clean(o.PrepayID, 64) }},
 	{"attach", func(o payment.MixedOrder) bool { return clean(o.Attach, 128) }},
-	{"order_type", func(o payment.MixedOrder) bool { return orderTypes[o.OrderType] }},
+	{"order_type", func(o payment.MixedOrder) bool { return OrderType(o.OrderType) }},
 	{"payer", func(o payment.MixedOrder) bool { return identified(&o.Payer) }},
 	{"relative", func(o payment.MixedOrder) bool { return o.Relative == nil || identified(o.Relative) }},
 }
@@ -120,6 +120,9 @@ var (
 		"FOREIGN_PERMANENT_RESIDENT": true}
 	addTypes = map[string]bool{"DEFAULT_ADD_TYPE": true, "FREIGHT": true, "OTHER_MEDICAL_EXPENSES": true}
 )
+
+// OrderType reports whether WeChat Pay knows that order_type.
+func OrderType(s string) bool { return orderTypes[s] }
 
 // BuildMixed makes the exact body of a mixed order. Names and digests are encrypted under WeChat Pay's public key, whose id the SDK sends as
 // Wechatpay-Serial; so each call makes other bytes, and the first are to be kept. ErrRequest names the field that WeChat Pay would not bear;

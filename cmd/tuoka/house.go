@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,6 +162,9 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		OldAPIv3Key: s.read("wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile), PayNotifyURL: notify, RefundNotifyURL: notify,
 		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire, MedIns: medIns(h.config, in, notify)})
 	faults = append(faults, err)
+	if m := in.WechatPay.MedIns; m != nil && m.OrderType != "" && !wechatpay.OrderType(m.OrderType) {
+		faults = append(faults, fmt.Errorf("wechat_pay.med_ins.order_type: %q is none that WeChat knows", m.OrderType))
+	}
 	t := h.config.CallTimeout
 	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
 		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, wire)
@@ -171,6 +175,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	if in.Insurer != nil {
 		insurer, err = h.insurer(in.Insurer, s, wire)
 		faults = append(faults, err)
+		party.Insurer = insurer
 		party.NeedsAuth = in.Insurer.Credential == "token"
 	}
 	var centre *mobile.Client
@@ -183,16 +188,16 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	}
 	h.bills[in.ID], h.notices["wechatpay/"+in.ID] = his, pay
 	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insured()}
-	switch {
-	case centre != nil: // the core platform, where there is one, only tells who the patient is
-		party.Centre, party.Mixed, party.NeedsAuth = centre, pay, true
+	if centre != nil { // the core platform, where there is one, tells who the patient is, and ends what began before the centre was joined
+		party.Centre, party.Mixed = centre, pay
 		party.UploadTries, party.OrderType, party.Location = in.Centre.UploadTries, in.WechatPay.MedIns.OrderType, in.Centre.Location
 		for _, code := range in.Centre.SettledBy {
 			party.SettledBy = append(party.SettledBy, settlement.OrdStas(code))
 		}
-		h.notices[mobile.Source+"/"+in.ID], inst.Family = centre, in.Centre.Family
-	case insurer != nil:
-		party.Insurer = insurer
+		h.notices[mobile.Source+"/"+in.ID] = centre
+	}
+	if party.Route.Together() {
+		party.NeedsAuth, inst.Family = true, in.Centre.Family
 	}
 	return party, inst, nil
 }
@@ -209,21 +214,28 @@ func medIns(cfg *config.Config, in *config.Institution, notify string) *wechatpa
 
 // centre makes the client of the mobile-payment centre. Persons is nil where the HIS tells everything.
 func (h *house) centre(in *config.NHSAMobile, persons *core.Client, s *secrets, wire http.RoundTripper) (*mobile.Client, error) {
-	ours, err1 := gm.ParsePrivateKey(s.read("nhsa_mobile.sm2_private_key_file", in.PrivateKeyFile), gm.Base64)
-	theirs, err2 := gm.ParsePublicKey(s.read("nhsa_mobile.platform_public_key_file", in.PlatformKeyFile).Reveal(), gm.Base64)
-	from, err3 := callback.Networks(in.NotifyFrom)
-	if err := errors.Join(named("sm2_private_key_file", err1), named("platform_public_key_file", err2), named("notify_from", err3)); err != nil {
-		return nil, err
-	}
-	cfg := mobile.Config{Clock: h.clock, Source: h.source, BaseURL: in.BaseURL, Paths: in.Paths, AppID: in.AppID,
-		AppSecret: s.read("nhsa_mobile.app_secret_file", in.AppSecretFile), PrivateKey: ours, PlatformKey: theirs, SM2UserID: in.SM2UserID,
+	from, err := callback.Networks(in.NotifyFrom)
+	faults := []error{named("notify_from", err)}
+	t := h.config.CallTimeout
+	cfg := mobile.Config{Clock: h.clock, Source: h.source, BaseURL: in.BaseURL, Paths: in.Paths, AppID: in.AppID, SM2UserID: in.SM2UserID,
 		Version: in.Version, Timestamp: in.TimestampFormat, LeafMode: mobile.LeafMode(in.LeafMode), LowerCaseTypes: in.LowerCaseTypes,
 		Transport: mobile.Transport(in.Transport), NotifyMode: mobile.NotifyMode(in.NotifyMode), NotifyFrom: from, OrgCodg: in.OrgCodg,
 		OrgID: in.OrgID, InsuCode: in.InsuCode, AccountUse: in.AccountUse, RefundCredential: in.RefundCredential,
 		RefundType: in.RefundType, AuthErrors: in.AuthErrors, SystemErrors: in.SystemErrors,
 		TrustFrontEnd: in.TrustFrontEnd, WrapperHead: in.WrapperHead, NotifyAck: mobile.Ack(in.NotifyAck), MdtrtCertType: in.MdtrtCertType,
 		PsnSetlway: in.PsnSetlway, PubHospRfomFlag: in.PubHospRfomFlag, HospApprFlag: in.HospApprFlag, Required: in.Required, Extra: in.Extra,
-		Timeouts: mobile.Timeouts{Query: h.config.CallTimeout, Upload: h.config.CallTimeout, Refund: h.config.CallTimeout}}
+		Waived:   in.Waived,
+		Timeouts: mobile.Timeouts{Query: cmp.Or(in.Timeouts.Query, t), Upload: cmp.Or(in.Timeouts.Upload, t), Refund: cmp.Or(in.Timeouts.Refund, t)}}
+	if in.Sealed() {
+		cfg.AppSecret = s.read("nhsa_mobile.app_secret_file", in.AppSecretFile)
+		cfg.PrivateKey, err = gm.ParsePrivateKey(s.read("nhsa_mobile.sm2_private_key_file", in.PrivateKeyFile), gm.Base64)
+		faults = append(faults, named("sm2_private_key_file", err))
+		cfg.PlatformKey, err = gm.ParsePublicKey(s.read("nhsa_mobile.platform_public_key_file", in.PlatformKeyFile).Reveal(), gm.Base64)
+		faults = append(faults, named("platform_public_key_file", err))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
 	for _, mode := range in.VerifyLeafModes {
 		cfg.VerifyLeafModes = append(cfg.VerifyLeafModes, mobile.LeafMode(mode))
 	}

@@ -146,6 +146,9 @@ func (c *Config) checkInstitutions(f *faults) {
 		}
 		if in.Centre != nil {
 			c.checkCentre(f, at+".nhsa_mobile", in.Centre)
+			if in.Centre.RefundCredential == "ecToken" && in.Insurer == nil {
+				f.add(at+".nhsa_core", "is missing: nhsa_mobile.refund_credential ecToken comes from its 1101")
+			}
 		}
 		if in.WechatPay.MedIns != nil {
 			c.checkMedIns(f, at+".wechat_pay.med_ins", in.WechatPay.MedIns)
@@ -158,8 +161,8 @@ func (c *Config) checkInstitutions(f *faults) {
 func (c *Config) checkRoute(f *faults, at string, in *Institution) {
 	switch in.Route {
 	case "core":
-		if in.Centre != nil {
-			f.add(at+".nhsa_mobile", "is not used on route core")
+		if in.Centre != nil && in.WechatPay.MedIns == nil { // kept for orders that began on mixed
+			f.add(at+".wechat_pay.med_ins", "is missing: nhsa_mobile is used on route mixed only, or to end what began there, which needs both")
 		}
 	case "mixed":
 		if in.Centre == nil {
@@ -210,16 +213,23 @@ func (c *Config) checkMedIns(f *faults, at string, m *MedIns) {
 }
 
 // place is longitude,latitude, as geo_location and uldLatlnt take it.
-var place = regexp.MustCompile(`^-?1?\d{1,2}(\.\d{1,14})?,-?\d{1,2}(\.\d{1,14})?$`)
+var place = regexp.MustCompile(`^-?(180(\.0{1,14})?|(1[0-7]\d|\d{1,2})(\.\d{1,14})?),-?(90(\.0{1,14})?|[0-8]?\d(\.\d{1,14})?)$`)
 
 // checkCentre looks at the mobile-payment centre.
 func (c *Config) checkCentre(f *faults, at string, n *NHSAMobile) {
 	c.checkURL(f, at+".base_url", n.BaseURL, true)
-	f.need(at+".app_id", n.AppID)
-	f.need(at+".app_secret_file", n.AppSecretFile)
-	f.need(at+".sm2_private_key_file", n.PrivateKeyFile)
-	f.need(at+".platform_public_key_file", n.PlatformKeyFile)
+	if n.Sealed() {
+		f.need(at+".app_id", n.AppID)
+		f.need(at+".app_secret_file", n.AppSecretFile)
+		f.need(at+".sm2_private_key_file", n.PrivateKeyFile)
+		f.need(at+".platform_public_key_file", n.PlatformKeyFile)
+	}
 	f.need(at+".org_codg", n.OrgCodg)
+	for key, d := range map[string]time.Duration{"query": n.Timeouts.Query, "upload": n.Timeouts.Upload, "refund": n.Timeouts.Refund} {
+		if d < 0 || (c.CallLimit > 0 && d > c.CallLimit) {
+			f.add(at+".timeouts."+key, "must be between 0 and call_limit, is %s", d)
+		}
+	}
 	if n.AppID != "" && len(n.AppID) < 16 {
 		f.add(at+".app_id", "must have at least 16 characters: the cipher's key is made of them")
 	}

@@ -90,12 +90,12 @@ type Institution struct {
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
 	WechatPay WechatPay     `koanf:"wechat_pay"`
 	Insurer   *NHSACore     `koanf:"nhsa_core"`
-	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed
+	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed, or to end what began there
 	HIS       HISRest       `koanf:"his_rest"`
 }
 
 // Insured reports whether patients may pay by insurance here.
-func (in *Institution) Insured() bool { return in.Insurer != nil || in.Centre != nil }
+func (in *Institution) Insured() bool { return in.Insurer != nil || in.Route == "mixed" }
 
 // WechatMP is the mini program and the national authorisation.
 type WechatMP struct {
@@ -171,14 +171,28 @@ type NHSAMobile struct {
 	PubHospRfomFlag  string            `koanf:"pub_hosp_rfom_flag"`
 	HospApprFlag     string            `koanf:"hosp_appr_flag"` // of lines whose HIS tells none
 	Required         []string          `koanf:"required"`       // more members that the head of 6201 may not lack
+	Waived           []string          `koanf:"waived"`         // members that this centre does not demand
 
-	Extra map[string]map[string]string `koanf:"extra"` // by transaction: members to send besides
+	Extra    map[string]map[string]string `koanf:"extra"` // by transaction: members to send besides
+	Timeouts CentreTimeouts               `koanf:"timeouts"`
 
 	AuthErrors   []string `koanf:"auth_errors"`
 	SystemErrors []string `koanf:"system_errors"`
 	UploadTries  int      `koanf:"upload_tries"`
 	SettledBy    []int    `koanf:"settled_by"` // ordStas codes that count as settled
 	Family       bool     `koanf:"family"`     // 亲情付
+}
+
+// CentreTimeouts are the longest waits for an answer, by what is asked; empty: call_timeout.
+type CentreTimeouts struct {
+	Query  time.Duration `koanf:"query"`  // 6301 and 6401
+	Upload time.Duration `koanf:"upload"` // 6201 and 6202
+	Refund time.Duration `koanf:"refund"` // 6203
+}
+
+// Sealed reports whether anything is sealed for the centre, or by it, so that keys are needed.
+func (n *NHSAMobile) Sealed() bool {
+	return n.Transport != "fsi_wrapped" || !n.TrustFrontEnd || n.NotifyMode != "plain"
 }
 
 // NHSACore is the insurer's core platform.

@@ -70,12 +70,17 @@ func TestRoutesAndCentre(t *testing.T) {
 		change func(c *Config)
 		want   string
 	}{
-		"mixed without centre":      {func(c *Config) { c.Institutions[1].Centre = nil }, "institutions[1].nhsa_mobile: is missing"},
-		"mixed without med_ins":     {func(c *Config) { c.Institutions[1].WechatPay.MedIns = nil }, "institutions[1].wechat_pay.med_ins: is missing"},
-		"core with centre":          {func(c *Config) { c.Institutions[1].Route = "core" }, "institutions[1].nhsa_mobile: is not used"},
-		"one merchant for both":     {func(c *Config) { c.Institutions[1].WechatPay.MchID = c.Institutions[0].WechatPay.MchID }, "institutions[1].wechat_pay.mch_id: is that of institutions[0]"},
-		"one mini program":          {func(c *Config) { c.Institutions[1].WechatMP.AppID = c.Institutions[0].WechatMP.AppID }, "wechat_mp.app_id: is that of"},
-		"no place":                  {func(c *Config) { c.Institutions[1].Centre.Location = "" }, "nhsa_mobile.location: is missing"},
+		"mixed without centre":    {func(c *Config) { c.Institutions[1].Centre = nil }, "institutions[1].nhsa_mobile: is missing"},
+		"mixed without med_ins":   {func(c *Config) { c.Institutions[1].WechatPay.MedIns = nil }, "institutions[1].wechat_pay.med_ins: is missing"},
+		"core with half of mixed": {func(c *Config) { c.Institutions[1].Route, c.Institutions[1].WechatPay.MedIns = "core", nil }, "institutions[1].wechat_pay.med_ins: is missing"},
+		"one merchant for both":   {func(c *Config) { c.Institutions[1].WechatPay.MchID = c.Institutions[0].WechatPay.MchID }, "institutions[1].wechat_pay.mch_id: is that of institutions[0]"},
+		"one mini program":        {func(c *Config) { c.Institutions[1].WechatMP.AppID = c.Institutions[0].WechatMP.AppID }, "wechat_mp.app_id: is that of"},
+		"no place":                {func(c *Config) { c.Institutions[1].Centre.Location = "" }, "nhsa_mobile.location: is missing"},
+		"a place nowhere":         {func(c *Config) { c.Institutions[1].Centre.Location = "199.9,95.1" }, "nhsa_mobile.location: must be longitude,latitude"},
+		"ecToken of nobody": {func(c *Config) {
+			c.Institutions[1].Centre.RefundCredential, c.Institutions[1].Insurer = "ecToken", nil
+		}, "institutions[1].nhsa_core: is missing"},
+		"a wait before now":         {func(c *Config) { c.Institutions[1].Centre.Timeouts.Refund = -time.Second }, "nhsa_mobile.timeouts.refund: must be between"},
 		"a place in words":          {func(c *Config) { c.Institutions[1].Centre.Location = "南昌" }, "nhsa_mobile.location: must be longitude,latitude"},
 		"a front-end trusted alone": {func(c *Config) { c.Institutions[1].Centre.TrustFrontEnd = true }, "trust_front_end: goes with"},
 		"acknowledgement":           {func(c *Config) { c.Institutions[1].Centre.NotifyAck = "ok" }, "notify_ack: must be"},
@@ -94,6 +99,26 @@ func TestRoutesAndCentre(t *testing.T) {
 		tt.change(c)
 		if err := c.Check(); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, tt.want)
+		}
+	}
+}
+
+// TestCentreNeedsNoMore: what need not be there is not asked for.
+func TestCentreNeedsNoMore(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(n *NHSAMobile){
+		"a place at the edge": func(n *NHSAMobile) { n.Location = "180.0,-90" },
+		"keys where a front-end seals": func(n *NHSAMobile) {
+			n.Transport, n.TrustFrontEnd, n.NotifyMode, n.NotifyFrom = "fsi_wrapped", true, "plain", []string{"10.0.0.1"}
+			n.AppID, n.AppSecretFile, n.PrivateKeyFile, n.PlatformKeyFile = "", "", "", ""
+		},
+	} {
+		c := parse(t, load(t, "sandbox.yaml"))
+		n := c.Institutions[1].Centre
+		n.BaseURL, n.AppSecretFile, n.PrivateKeyFile, n.PlatformKeyFile = "https://centre.invalid", "a", "b", "c"
+		change(n)
+		if err := c.Check(); err != nil && strings.Contains(err.Error(), "nhsa_mobile") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,17 +138,20 @@ func plain(v any) string {
 	return ""
 }
 
+// httpStatus matches a code that is a gateway's, not an insurer's.
+var httpStatus = regexp.MustCompile(`^[45]\d\d$`)
+
 // refused gives a failure answer its kind. It is unsigned: of a call that moves money, or that asks how money stands, it proves nothing.
-func (c *Client) refused(m message, said string) error {
+func (c *Client) refused(m message, code, said string) error {
 	shown := sensitive.Scrub(said, m.hide...)
 	cause := fmt.Errorf("%s: %s", m.number, shown)
 	switch {
 	case !m.free:
 		return ErrUnproved.Because(cause)
-	case says(said, c.cfg.SystemErrors):
-		return ErrSystem.Because(cause)
 	case says(said, c.cfg.AuthErrors):
 		return saying(settlement.ErrAuth, shown).Because(cause)
+	case strings.TrimSpace(said) == "", httpStatus.MatchString(code), says(said, c.cfg.SystemErrors):
+		return ErrSystem.Because(cause)
 	}
 	return saying(ErrRefused, shown).Because(cause)
 }

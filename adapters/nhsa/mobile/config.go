@@ -43,11 +43,21 @@ func (cfg *Config) fill() {
 		cfg.VerifyLeafModes = []LeafMode{StringLeaves, RawLeaves}
 	}
 	cfg.AuthErrors = append(slices.Clone(usualAuthErrors), cfg.AuthErrors...)
+	cfg.SystemErrors = append(slices.Clone(usualSystemErrors), cfg.SystemErrors...)
 }
 
 // sealed reports whether anything sealed is sent or read.
 func (cfg *Config) sealed() bool {
 	return cfg.Transport != Wrapped || !cfg.TrustFrontEnd || cfg.NotifyMode != PlainNotices
+}
+
+// required are the members that the head of 6201 may not lack.
+func (cfg *Config) required() []string {
+	list := slices.DeleteFunc(slices.Concat(requiredHead, cfg.Required), func(name string) bool { return slices.Contains(cfg.Waived, name) })
+	if cfg.RefundCredential == ecToken {
+		list = append(list, ecToken)
+	}
+	return list
 }
 
 func (cfg *Config) check(transport http.RoundTripper) error {
@@ -76,7 +86,7 @@ func (cfg *Config) check(transport http.RoundTripper) error {
 		{"transport", string(cfg.Transport), []string{"sealed", "fsi_wrapped"}}, {"notify mode", string(cfg.NotifyMode), []string{"sealed", "plain"}},
 		{"notice acknowledgement", string(cfg.NotifyAck), []string{"success", "code", "empty"}},
 		{"account use", cfg.AccountUse, []string{"patient", "always", "never"}}, {"refund type", cfg.RefundType, []string{"HI", "ALL"}},
-		{"refund credential", cfg.RefundCredential, []string{"payAuthNo", "ecToken"}},
+		{"refund credential", cfg.RefundCredential, []string{"payAuthNo", ecToken}},
 	} {
 		add(!slices.Contains(c.of, c.value), "%s %q: %s", c.name, c.value, strings.Join(c.of, ", "))
 	}
@@ -88,6 +98,10 @@ func (cfg *Config) check(transport http.RoundTripper) error {
 	}
 	for number := range cfg.Paths {
 		add(usualPaths[number] == "", "path of %q, which is no transaction", number)
+	}
+	add(cfg.RefundCredential == ecToken && cfg.Persons == nil, "refund credential ecToken comes from 1101, and nobody asks it")
+	for _, name := range cfg.Waived {
+		add(!slices.Contains(requiredHead, name), "%q is waived, and was not required", name)
 	}
 	add(slices.Contains(cfg.SystemErrors, "") || slices.Contains(cfg.AuthErrors, ""), "an empty error text would be every refusal")
 	add(cfg.NotifyMode == PlainNotices && len(cfg.NotifyFrom) == 0, "plain notices need the networks they may come from")

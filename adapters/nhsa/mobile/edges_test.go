@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,42 @@ func TestWhoThePatientIs(t *testing.T) {
 	}
 }
 
+// TestRefundableByToken: where a refund wants an ecToken, nothing is uploaded without one, whoever tells the person.
+func TestRefundableByToken(t *testing.T) {
+	t.Parallel()
+	whole := settlement.Visit{PersonNo: personNo, InsuranceType: "310", CoverageArea: area, VisitNo: "T1"}
+	good := textOf(t, sealedAnswer(t, map[string]any{"payOrdId": "ORD9", "payToken": "T9", "mdtrtId": "M9"}))
+	for _, tt := range []struct {
+		token string
+		want  error
+	}{{"EC-9", nil}, {"", ErrClaim}} {
+		c := client(t, answer(200, good), func(cfg *Config) {
+			cfg.RefundCredential, cfg.Persons = "ecToken", insured{visit: whole, token: sensitive.NewToken(tt.token)}
+		})
+		claim := wireClaim(t)
+		claim.Visit, claim.Upload.ECToken = whole, sensitive.Token{}
+		u, err := c.Upload(t.Context(), claim)
+		if !errors.Is(err, tt.want) || (err == nil && !u.ECToken.Equal(sensitive.NewToken(tt.token))) {
+			t.Errorf("with token %q: %+v, %v, want %v", tt.token, u, err, tt.want)
+		}
+	}
+}
+
+// TestWaived: a centre that does not demand a member gets uploads without it.
+func TestWaived(t *testing.T) {
+	t.Parallel()
+	good := textOf(t, sealedAnswer(t, map[string]any{"payOrdId": "ORD9", "payToken": "T9", "mdtrtId": "M9"}))
+	claim := wireClaim(t)
+	claim.Bills = slices.Clone(claim.Bills)
+	claim.Bills[0].Visit.Caty = ""
+	if _, err := client(t, answer(200, good), nil).Upload(t.Context(), claim); !errors.Is(err, ErrClaim) {
+		t.Errorf("without caty: %v, want ErrClaim", err)
+	}
+	if _, err := client(t, answer(200, good), func(cfg *Config) { cfg.Waived = []string{"caty"} }).Upload(t.Context(), claim); err != nil {
+		t.Errorf("caty waived: %v", err)
+	}
+}
+
 // TestUploadAnswers: without both numbers nothing was uploaded that could be found again.
 func TestUploadAnswers(t *testing.T) {
 	t.Parallel()
@@ -141,7 +178,9 @@ func TestRelays(t *testing.T) {
 		"twice in a text":                 {textOf(t, textOf(t, textOf(t, good))), nil},
 		"three deep":                      {textOf(t, map[string]any{"body": map[string]any{"output": map[string]any{"data": good}}}), nil},
 		"a refusal inside":                {textOf(t, map[string]any{"code": 0, "success": true, "data": no}), ErrRefused},
-		"a relay's refusal":               {textOf(t, map[string]any{"code": 500, "message": "upstream", "data": nil}), ErrRefused},
+		"a relay's refusal":               {textOf(t, map[string]any{"code": 500, "message": "upstream", "data": nil}), ErrSystem},
+		"a relay's text":                  {textOf(t, map[string]any{"code": "-1", "message": "系统繁忙", "data": nil}), ErrSystem},
+		"a failure without a reason":      {`{"success":false}`, ErrSystem},
 		"success and failure at once":     {`{"code":-1,"success":true}`, ErrUnreadable},
 		"success without a verdict":       {textOf(t, map[string]any{"encData": good["encData"], "signData": good["signData"]}), ErrUnreadable},
 		"a text behind it":                {textOf(t, good) + "}", ErrUnreadable},

@@ -26,7 +26,8 @@ var (
 	ErrRefused = fault.New(fault.Rejected, "CENTRE_REFUSED", "医保移动支付中心未通过")
 	// ErrUnproved is a failure answer to a call that may move money or that asks how it stands: unsigned, it decides nothing.
 	ErrUnproved = fault.New(fault.Unknown, "CENTRE_UNPROVED", "医保结果核实中")
-	// ErrSystem is a failure answer whose text is one of Config.SystemErrors: whether anything was done is not known.
+	// ErrSystem is a failure answer whose text is one of Config.SystemErrors, or which gives no reason, or an HTTP status for a code: whether
+	// anything was done is not known.
 	ErrSystem = fault.New(fault.Unknown, "CENTRE_SYSTEM_ERROR", "医保移动支付中心系统异常，正在核实")
 	// ErrNoAnswer is a call without an answer: time-out, broken connection, a status other than 200.
 	ErrNoAnswer = fault.New(fault.Unknown, "CENTRE_NO_ANSWER", "医保移动支付中心暂无应答，正在核实")
@@ -90,10 +91,11 @@ type Config struct {
 	RefundCredential string                       // payAuthNo (empty) or ecToken
 	RefundType       string                       // HI (empty) or ALL
 	Required         []string                     // more members that the head of 6201 may not lack, such as mdtrtId
+	Waived           []string                     // members of the built-in list that this centre does not demand, such as caty
 	Extra            map[string]map[string]string // by transaction: members to send besides; ours are never replaced
 
 	AuthErrors   []string // parts of message that mean the authorisation, beside the built-in ones
-	SystemErrors []string // parts of message that mean a sick platform: the outcome is unknown
+	SystemErrors []string // parts of message that mean a sick platform, beside the built-in ones: the outcome is unknown
 	Timeouts     Timeouts
 }
 
@@ -156,14 +158,22 @@ var usualPaths = map[string]string{
 // permission for a patient without authorisation.
 var usualAuthErrors = []string{"授权码", "重新授权", "授权已失效", "授权已过期", "授权失效", "授权过期", "payAuthNo"}
 
+// usualSystemErrors are what gateways between us and a centre say when they are sick or have lost their way: no insurer has refused anything.
+var usualSystemErrors = []string{"系统繁忙", "系统异常", "系统错误", "服务异常", "服务不可用", "服务器", "网络", "超时", "请稍后", "Internal Server Error",
+	"Bad Gateway", "Service Unavailable", "Gateway Time", "timeout", "timed out", "Exception"}
+
 // standardUserID is the SM2 user id that takes effect even where callers pass the application's secret (§2.2).
 const standardUserID = "1234567812345678"
+
+// ecToken is the refund credential that 1101 gives (电子凭证 token).
+const ecToken = "ecToken"
 
 // Client is one hospital's connection. Safe for several goroutines.
 type Client struct {
 	cfg       Config
 	transport http.RoundTripper
 	sealer    sealer
+	required  []string     // members that the head of 6201 may not lack
 	form      atomic.Value // string
 }
 
@@ -175,7 +185,7 @@ func New(cfg Config, transport http.RoundTripper) (*Client, error) {
 	if err := cfg.check(transport); err != nil {
 		return nil, fmt.Errorf("nhsa mobile: %w", err)
 	}
-	c := &Client{cfg: cfg, transport: transport}
+	c := &Client{cfg: cfg, transport: transport, required: cfg.required()}
 	if cfg.sealed() {
 		key, err := deriveKey(cfg.AppID, cfg.AppSecret)
 		if err != nil {

@@ -52,7 +52,7 @@ func (c *Client) refundData(r settlement.GiveBack) (map[string]any, error) {
 		return nil, errors.New("amounts or appRefdTime out of range")
 	}
 	credential := r.Claim.Person.Token
-	if c.cfg.RefundCredential == "ecToken" {
+	if c.cfg.RefundCredential == ecToken {
 		credential = r.Claim.Upload.ECToken
 	}
 	data := map[string]any{"payOrdId": r.Claim.Upload.PayOrdID, "appRefdSn": r.Number, "appRefdTime": r.At.In(clock.Shanghai).Format("20060102150405"),

@@ -116,7 +116,7 @@ func (c *Client) unpack(m message, answer []byte) (reply, error) {
 func (c *Client) unseal(m message, envelope map[string]any) (reply, error) {
 	switch judge(envelope) {
 	case failure:
-		return reply{}, c.refused(m, plain(envelope["message"]))
+		return reply{}, c.refused(m, plain(envelope["code"]), plain(envelope["message"]))
 	case untold:
 		return reply{}, ErrUnreadable.Because(fmt.Errorf("%s: neither success nor failure", m.number))
 	}
@@ -147,7 +147,7 @@ func (c *Client) unpackWrapped(m message, answer []byte) (reply, error) {
 	case code == "":
 		return bad("without infcode")
 	case code != "0":
-		return reply{}, c.refused(m, plain(wrapper["err_msg"]))
+		return reply{}, c.refused(m, "", plain(wrapper["err_msg"]))
 	case output == nil:
 		return bad("without output")
 	case !c.cfg.TrustFrontEnd:

@@ -70,7 +70,8 @@ func (c *Client) alive(p settlement.Person) error {
 // has not left, an answer that does not come is Unavailable, for there is nothing to find out about.
 func (c *Client) identified(ctx context.Context, claim settlement.Claim) (settlement.Claim, error) {
 	v := &claim.Visit
-	if v.PersonNo != "" && v.InsuranceType != "" && v.CoverageArea != "" {
+	byToken := c.cfg.RefundCredential == ecToken && claim.Upload.ECToken.IsZero() // a refund would lack it
+	if v.PersonNo != "" && v.InsuranceType != "" && v.CoverageArea != "" && !byToken {
 		return claim, nil
 	}
 	if c.cfg.Persons == nil {
@@ -103,7 +104,10 @@ func (c *Client) identified(ctx context.Context, claim settlement.Claim) (settle
 }
 
 // hidden are the texts of a claim that must not be quoted.
-func hidden(claim settlement.Claim) []string { return []string{claim.Person.Name.Reveal()} }
+func hidden(claim settlement.Claim) []string {
+	return []string{claim.Person.Name.Reveal(), claim.Person.IDNumber.Reveal(), claim.Person.Token.Reveal(), claim.Upload.PayToken.Reveal(),
+		claim.Upload.ECToken.Reveal(), claim.Location}
+}
 
 // uploaded reads the answer of 6201.
 func uploaded(out fields, claim settlement.Claim) (settlement.Uploaded, error) {
@@ -150,7 +154,7 @@ func (c *Client) uploadData(claim settlement.Claim) (map[string]any, error) {
 	if v.Begun.IsZero() {
 		data["begntime"] = ""
 	}
-	if err := ready(data, slices.Concat(requiredHead, c.cfg.Required)); err != nil {
+	if err := ready(data, c.required); err != nil {
 		return nil, err
 	}
 	diagnoses, err := diagnosesOf(v)

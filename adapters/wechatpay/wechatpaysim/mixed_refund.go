@@ -47,6 +47,8 @@ func (s *Sim) mixedRefunded(r *http.Request, body []byte) (any, *refusal) {
 		return nil, refuse(http.StatusForbidden, "RULE_LIMIT", "该订单医保部分未结算")
 	case in.Total != in.Gov+in.Self+in.Other:
 		return nil, refuse(http.StatusForbidden, "RULE_LIMIT", "医保退款总金额与各项之和不等")
+	case !m.refundedUnder(in.OutRefundNo, s.books.refunds):
+		return nil, refuse(http.StatusForbidden, "RULE_LIMIT", "out_refund_no须与自费部分退款单号一致")
 	case in.Gov > a.gov || in.Self > a.self || in.Other > a.other:
 		return nil, refuse(http.StatusForbidden, "RULE_LIMIT", "医保退款金额大于医保结算金额")
 	}
@@ -56,6 +58,19 @@ func (s *Sim) mixedRefunded(r *http.Request, body []byte) (any, *refusal) {
 		return nil, systemError()
 	}
 	return nil, nil
+}
+
+// refundedUnder reports whether that is a number under which cash of the order was given back, or none was.
+func (m *mixed) refundedUnder(number string, refunds map[string]*refund) bool {
+	if r := refunds[number]; r != nil {
+		return r.OutTradeNo == m.Request.OutTradeNo
+	}
+	for _, r := range refunds {
+		if r.OutTradeNo == m.Request.OutTradeNo {
+			return false
+		}
+	}
+	return true
 }
 
 // readInsurerBack reads a notice, all four amounts of which must be there.

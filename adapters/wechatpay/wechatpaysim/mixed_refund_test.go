@@ -82,12 +82,17 @@ func TestRefundsMeet(t *testing.T) {
 	w.expect("ORDER001", "MIX_PAY_SUCCESS SELF_PAY_SUCCESS MED_INS_PAY_REFUND") // accepted is not done
 	w.clock.Advance(time.Hour)
 	w.expect("ORDER001", "MIX_PAY_REFUND SELF_PAY_REFUND MED_INS_PAY_REFUND")
-	insurer(w, mix, map[string]any{"med_refund_total_fee": 1000, "med_refund_gov_fee": 0}) // the newest wins
+	late := map[string]any{"med_refund_total_fee": 1000, "med_refund_gov_fee": 0, "out_refund_no": "R3"}
+	if a := w.call("POST", mixedRefunds+mix, backBody(late)); a.status != 403 {
+		t.Errorf("a notice under another number than the cash refund's: %d %s", a.status, a.body)
+	}
+	late["out_refund_no"] = "R2"
+	insurer(w, mix, late) // the newest wins
 	w.expect("ORDER001", "MIX_PAY_SUCCESS SELF_PAY_REFUND MED_INS_PAY_SUCCESS")
 
 	w.mixedOrder("ORDER004", map[string]any{"serial_no": "4"}) // a serial of its own lives beside it
 	only, _ := w.payMixed("ORDER002", with(insured(), map[string]any{"serial_no": "2"}))
-	insurer(w, only, nil)
+	insurer(w, only, map[string]any{"out_refund_no": "F2"})
 	w.expect("ORDER002", "MIX_PAY_REFUND NO_SELF_PAY MED_INS_PAY_REFUND")
 	_, _ = w.payMixed("ORDER003", with(cash(), map[string]any{"serial_no": "3"}))
 	w.call("POST", refunds, refundBody("ORDER003", "R3", 10000, 10000, nil))
