@@ -26,7 +26,7 @@ var (
 	tools    = []string{"internal/gm", "internal/job", "internal/audit", "internal/ledger"}
 	subjects = []string{"internal/split", "internal/bill", "internal/patient"}
 	legs     = []string{"internal/settlement", "internal/payment"}
-	flows    = []string{"internal/order", "internal/refund", "internal/recon", "internal/risk"}
+	flows    = []string{"internal/refund", "internal/order", "internal/recon", "internal/risk"}
 	domain   = slices.Concat(subjects, legs, flows)
 )
 
@@ -51,8 +51,8 @@ var arrows = map[string][]string{
 	"internal/settlement": slices.Concat(ground, subjects, []string{"internal/job", "internal/audit", "internal/ledger"}),
 	"internal/payment":    slices.Concat(ground, subjects, []string{"internal/job", "internal/audit", "internal/ledger"}),
 
-	"internal/order":  slices.Concat(ground, tools, subjects, legs),
-	"internal/refund": slices.Concat(ground, tools, subjects, legs, []string{"internal/order"}),
+	"internal/refund": slices.Concat(ground, tools, subjects, legs),
+	"internal/order":  slices.Concat(ground, tools, subjects, legs, []string{"internal/refund"}),
 	"internal/recon":  slices.Concat(ground, tools, subjects, legs, []string{"internal/order", "internal/refund"}),
 	"internal/risk":   slices.Concat(ground, tools, subjects, legs, []string{"internal/order", "internal/refund"}),
 	"internal/staff":  slices.Concat(ground, []string{"internal/audit"}),

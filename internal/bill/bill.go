@@ -26,6 +26,8 @@ var (
 	ErrChanged = fault.New(fault.Conflict, "BILL_CHANGED", "费用单内容已变更，请重新确认金额")
 	// ErrLocked is a bill that is being paid elsewhere at this moment.
 	ErrLocked = fault.New(fault.Conflict, "BILL_LOCKED", "该费用单正在其他渠道缴费，请稍后再试")
+	// ErrNotRefundable is an item that cannot go back as it is: handed out, done, reported.
+	ErrNotRefundable = fault.New(fault.Conflict, "BILL_NOT_REFUNDABLE", "药品已发放或项目已执行，请先到相应科室办理退药、退检后再申请退费")
 	// ErrMaintenance is a HIS that says it takes nothing now; nothing was done.
 	ErrMaintenance = fault.New(fault.Unavailable, "HIS_MAINTENANCE", "医院系统维护中，请稍后再试或到窗口缴费")
 	// ErrUnreadable is an answer of the HIS that cannot be trusted: wrong form, wrong sums, negative amounts, broken signature.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/split"
 )
 
@@ -76,4 +77,69 @@ type PostingStatus struct {
 	Posted Posted
 	Total  money.Fen
 	Split  split.Split
+}
+
+// RefundDesk is the HIS where something of a posted order goes back. Errors are those of package bill; each has a kind (design.md §4.3).
+type RefundDesk interface {
+	// HoldRefund asks whether these items may go back, and keeps them from being handed out meanwhile (退费申请). Idempotent by refund number.
+	// bill.ErrNotRefundable, bill.ErrNotFound and bill.ErrMaintenance are refusals; each means that this call held nothing.
+	HoldRefund(ctx context.Context, r RefundRequest) error
+	// DropRefund ends the hold of a refund that will not be made. Idempotent; nothing to drop is a success.
+	DropRefund(ctx context.Context, orderNo, refundNo string) error
+	// BookRefund tells the HIS that the money is back (退费确认). Idempotent by refund number: a repeat answers the record.
+	BookRefund(ctx context.Context, b RefundBooking) (BookedRefund, error)
+	// RefundOf asks by our refund number: the only cure for an unknown HoldRefund or BookRefund.
+	RefundOf(ctx context.Context, orderNo, refundNo string) (RefundStanding, error)
+}
+
+// RefundRequest names what is to go back.
+type RefundRequest struct {
+	OrderNo    string
+	RefundNo   string // ours
+	HISNo      string // the HIS's own number, where the HIS has asked; else empty
+	HISPatient string
+	Whole      bool // everything that is left of the order
+	Lines      []refund.Line
+	Total      money.Fen // their sum
+	Reason     string    // short; no personal data
+}
+
+// RefundBooking is what the HIS is told of a refund whose money is back.
+type RefundBooking struct {
+	RefundRequest
+	Rest        split.Split // what is left of the order, by part; nothing where all is back
+	RestSetlID  string      // the settlement that stands for the rest now; empty without
+	RestMdtrtID string
+	RestSettled time.Time // zero without
+	OutRefundNo string    // WeChat's refund of the cash; empty without
+	RefundID    string
+	RefundedAt  time.Time     // when the last of the money was back
+	Rebill      []refund.Line // items that went back although nobody gave them up, because the insurer takes back a settlement as a whole: to be billed anew
+	Note        bool          // the HIS had handed the money back itself; ours is a note of it
+}
+
+// BookedRefund is the HIS's record of a refund.
+type BookedRefund struct {
+	BookingNo string    `json:"booking_no"` // 退费流水号
+	BookedAt  time.Time `json:"booked_at"`
+	Rebilled  []string  `json:"rebilled,omitempty"` // new bills of what was to be billed anew
+}
+
+// RefundState is what the HIS says of our refund number.
+type RefundState string
+
+// The refund states.
+const (
+	RefundNone    RefundState = "none"    // unknown here
+	RefundHeld    RefundState = "held"    // agreed, items kept back
+	RefundDropped RefundState = "dropped" // the hold was ended
+	RefundBooked  RefundState = "booked"  // in the books
+)
+
+// RefundStanding answers RefundOf. Total and Rest are what the HIS booked, for comparison.
+type RefundStanding struct {
+	State  RefundState
+	Booked BookedRefund
+	Total  money.Fen
+	Rest   split.Split
 }
