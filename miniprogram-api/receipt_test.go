@@ -105,7 +105,7 @@ func TestReceiptAfterARefund(t *testing.T) {
 	o := completedOrder(f, id)
 	f.orders.list[o.ID] = o
 	p := o.Payment()
-	p.State, p.RefundReserved, p.RefundedAt = payment.Refunding, 1602, f.clock.Now()
+	p.State, p.RefundReserved, p.Back.ReturnedAt = payment.Refunding, 1602, f.clock.Now()
 	body := f.want(f.do("GET", "/orders/"+orderNo+"/receipt", ""), 200, "")
 	if first, _ := body["payments"].([]any)[0].(map[string]any); first["refunded_fen"] != 0.0 {
 		t.Error("a refund on its way is shown as done")

@@ -107,7 +107,7 @@ func payments(o *order.Order) []Payment {
 	list := make([]Payment, len(o.Payments))
 	for i, p := range o.Payments {
 		list[i] = Payment{OutTradeNo: p.OutTradeNo, State: PaymentState(p.State), AmountFen: p.Amount, RefundedFen: refunded(p),
-			PaidAt: whenSet(p.PaidAt), RefundedAt: whenSet(p.RefundedAt)}
+			PaidAt: whenSet(p.PaidAt), RefundedAt: whenSet(p.Back.ReturnedAt)}
 	}
 	return list
 }

@@ -51,6 +51,16 @@ var reasons = map[order.Cause]reason{
 	order.CentreMismatch: {"医保中心的金额或单号与订单不符", ""},
 	order.CentrePeculiar: {"医保中心的订单状态异常", ""},
 	order.SidesDiffer:    {"微信与医保中心的结果不一致", ""},
+
+	order.NotRefundable:  {"药品已发放或项目已执行", "请先到相应科室办理退药、退检后再申请"},
+	order.OrderUnwound:   {"订单已整单撤销，款项已原路退回", ""},
+	order.RestRefused:    {"保留项目的医保结算未被受理", "可以申请整单退费，或到窗口办理"},
+	order.RestUnsettled:  {"保留项目的医保结算没有成功，原结算未变", ""},
+	order.WouldOwe:       {"退费后您需要补缴，须由工作人员处理", ""},
+	order.PaymentTooOld:  {"支付已满一年，不能原路退回", ""},
+	order.TooManyRefunds: {"该订单退费次数已达上限", ""},
+	order.NoteOfInsured:  {"窗口已退的项目含医保费用", ""},
+	order.DeskMismatch:   {"医院的退费入账与申请不符", ""},
 }
 
 // stateText is what the patient reads: how it stands, honestly, and what to do next. Unknown is never called failed.

@@ -187,11 +187,24 @@ func (l *Line) check() error {
 	if !within(l.Quantity, 4) || !within(l.Price, 6) {
 		return errors.New("too many decimals")
 	}
-	if product := l.Quantity.Mul(l.Price).Shift(2).Round(0); !product.Equal(decimal.NewFromInt(int64(l.Total))) {
+	if !amount(l.Quantity, l.Price).Equal(decimal.NewFromInt(int64(l.Total))) {
 		return fmt.Errorf("price × quantity is not %s", l.Total)
 	}
 	return nil
 }
+
+// amount is quantity × price in fen, rounded half up.
+func amount(quantity, price decimal.Decimal) decimal.Decimal {
+	return quantity.Mul(price).Shift(2).Round(0)
+}
+
+// Amount is what a part of a checked line is worth.
+func Amount(quantity, price decimal.Decimal) money.Fen {
+	return money.Fen(amount(quantity, price).IntPart())
+}
+
+// Countable reports whether a number can be a quantity: above zero, at most 4 decimals, and of a size that can be reckoned with.
+func Countable(quantity decimal.Decimal) bool { return within(quantity, 4) && quantity.Sign() > 0 }
 
 // within reports whether a number has at most so many decimals; zeros behind them do not count. The size is looked at first: arithmetic on
 // 1e1000000000 would fill the memory.

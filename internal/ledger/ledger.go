@@ -23,7 +23,9 @@ const (
 	FamilyAccount Account = "family_account" // 应收共济账户
 	HospitalBorne Account = "hospital_borne" // 医院负担
 	Revenue       Account = "revenue"        // 医疗收入
-	Suspense      Account = "suspense"       // 暂收款: received, not yet posted to the HIS
+	RefundsDue    Account = "refunds_due"    // 应退款: agreed to go back, not yet back on every side
+	WechatFee     Account = "wechat_fee"     // 微信支付手续费
+	Suspense      Account = "suspense"       // 暂收款: received, not yet posted to the HIS; or handed back by the window, not yet matched
 )
 
 // Line is one side of a posting; debits positive, credits negative, in fen.

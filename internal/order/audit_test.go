@@ -7,6 +7,7 @@ import (
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 // facts is how an order stands with everybody outside.
@@ -17,6 +18,7 @@ type facts struct {
 	inForce  int
 	insured  money.Fen // what the settlements in force take over
 	posted   bool
+	refunds  string // how each of them ended; of the end alone
 }
 
 func (w *world) factsOf(o *Order) facts {
@@ -67,19 +69,22 @@ func (w *world) audit() {
 			fail("%d settlements stand", f.inForce)
 		case f.charged < 0 || f.charged > o.Total:
 			fail("the patient was charged %s of %s", f.charged, o.Total)
-		case f.refunded > 0 && f.inForce > 0 && !w.outside:
+		case f.refunded > 0 && f.inForce > 0 && !w.outside && len(o.Refunds) == 0:
 			fail("cash was given back while the settlement stands")
-		case f.refunded > 0 && f.posted:
+		case f.refunded > 0 && f.posted && len(o.Refunds) == 0:
 			fail("cash of a posted order was given back")
-		case f.posted && f.charged+f.insured != o.Total:
-			fail("posted %s, received %s and %s", o.Total, f.charged, f.insured)
+		case f.posted && o.Refund() == nil && notedAtWindow(o) == 0 && f.charged+f.insured != o.Standing().Total():
+			fail("%s stand, received %s and %s", o.Standing().Total(), f.charged, f.insured)
 		}
 		switch o.State {
 		case Completed:
 			if !f.posted {
 				fail("the HIS has not booked it")
 			}
-			w.auditBooks(o, fail)
+			w.auditRefunds(o, f, fail)
+			if o.Refund() == nil {
+				w.auditBooks(o, fail)
+			}
 		case Closed, Unwound:
 			if f.inForce > 0 || f.posted || f.payable || (f.charged != 0 && o.State == Unwound) {
 				fail("is over, but %+v", f)
@@ -98,16 +103,58 @@ func (w *world) audit() {
 func (w *world) auditBooks(o *Order, fail func(string, ...any)) {
 	want := map[ledger.Account]int64{}
 	if o.State == Completed {
-		s := o.Split
+		s, noted := o.Standing(), notedAtWindow(o)
 		want = map[ledger.Account]int64{ledger.WechatCash: int64(s.Charge()), ledger.PooledFund: int64(s.PooledFund), ledger.OtherFund: int64(s.OtherFund),
 			ledger.PersonAccount: int64(s.Account), ledger.FamilyAccount: int64(s.FamilyAccount), ledger.HospitalBorne: int64(s.HospitalBorne),
-			ledger.Revenue: -int64(o.Total)}
+			ledger.Revenue: -int64(s.Total()), ledger.Suspense: -int64(noted)}
+		if noted > 0 { // the till's money is not ours to see: what the window gave back is matched with its own books
+			return
+		}
 	}
 	for _, account := range []ledger.Account{ledger.WechatCash, ledger.PooledFund, ledger.OtherFund, ledger.PersonAccount, ledger.FamilyAccount,
-		ledger.HospitalBorne, ledger.Revenue, ledger.Suspense} {
+		ledger.HospitalBorne, ledger.Revenue, ledger.RefundsDue, ledger.Suspense} {
 		if got := w.store.books[o.ID][account]; got != want[account] {
 			fail("ledger %s is %d, want %d", account, got, want[account])
 		}
+	}
+}
+
+// notedAtWindow is what refunds gave back of which the window only told.
+func notedAtWindow(o *Order) money.Fen {
+	var sum money.Fen
+	for _, f := range o.Refunds {
+		if f.Note && f.State == refund.Done {
+			sum += f.Total()
+		}
+	}
+	return sum
+}
+
+// auditRefunds compares what a completed order has given back with everybody outside.
+func (w *world) auditRefunds(o *Order, f facts, fail func(string, ...any)) {
+	var reserved, done money.Fen
+	for _, x := range o.Refunds {
+		if x.State != refund.Refused {
+			reserved += x.Total()
+		}
+		if x.State == refund.Done && !x.Note {
+			done += x.CashDue()
+		}
+		held := w.his.held[x.ID.No()]
+		switch {
+		case x.State == refund.Done && w.his.booked[x.ID.No()] != x.Total():
+			fail("the HIS has booked %s of refund %s", w.his.booked[x.ID.No()], x.Total())
+		case x.State == refund.Refused && held && len(w.met) == 0:
+			fail("a refund is refused, and the HIS holds it")
+		}
+	}
+	switch {
+	case reserved != o.RefundInsured+o.RefundUninsured:
+		fail("%s and %s are reserved, the refunds say %s", o.RefundInsured, o.RefundUninsured, reserved)
+	case reserved > o.Total:
+		fail("%s of %s are promised back", reserved, o.Total)
+	case o.Refund() == nil && f.refunded != done:
+		fail("WeChat gave back %s, the refunds say %s", f.refunded, done)
 	}
 }
 
@@ -122,6 +169,8 @@ func (w *world) auditEnd() {
 			if !knownCause(o.Cause) {
 				w.t.Errorf("order %s is in review for %q, which is no cause", id.No(), o.Cause)
 			}
+		case o.Refund() != nil && o.Refund().State != refund.InReview:
+			w.t.Errorf("a refund of order %s is still %s\n%s", id.No(), o.Refund().State, strings.Join(w.log, "\n"))
 		case !o.State.Final():
 			w.t.Errorf("order %s is still %s\n%s", id.No(), o.State, strings.Join(w.log, "\n"))
 		case o.State != Completed && (f.charged != 0 || f.payable):

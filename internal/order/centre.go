@@ -45,7 +45,7 @@ func (r *run) prove(standing settlement.Standing, t settlement.Stand) {
 	switch {
 	case standing == settlement.StandsPaid && r.proves(t.State) && !asked && t.Told: // amounts that are not told cannot be equal
 		if s.Proved(t, r.clock.Now()) == nil {
-			r.leg("settlement", "settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting())
+			r.leg("settlement", "settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting(r.against()))
 		}
 	case standing == settlement.StandsRevoked && from == settlement.Withdrawing:
 		_ = r.settle("withdrawn", settleOn(settlement.Gone)) // withdrawing has this move

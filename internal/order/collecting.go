@@ -214,7 +214,7 @@ func (r *run) pay(e payment.Event) {
 	case payment.Pay:
 		r.leg("payment", string(e), string(from), string(p.State), p.TransactionID, amounts, p.Received())
 	case payment.Return:
-		r.leg("payment", string(e), string(from), string(p.State), p.RefundID, amounts, p.Received().Undo())
+		r.leg("payment", string(e), string(from), string(p.State), p.Back.RefundID, amounts, p.Received().Undo())
 	default:
 		r.leg("payment", string(e), string(from), string(p.State), p.OutTradeNo, amounts, nil)
 	}

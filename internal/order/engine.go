@@ -217,6 +217,11 @@ func (r *run) dirty() bool {
 			return true
 		}
 	}
+	for _, f := range r.order.Refunds {
+		if f.Changed() {
+			return true
+		}
+	}
 	return false
 }
 
@@ -269,7 +274,9 @@ func (r *run) turn(ctx context.Context) (turn, error) {
 		return r.unwinding(ctx)
 	case Closed:
 		return r.closed(ctx)
-	default: // completed, unwound, review: nothing happens by itself
+	case Completed:
+		return r.refunding(ctx)
+	default: // unwound, review: nothing happens by itself
 		return turn{done: true}, nil
 	}
 }
@@ -299,6 +306,10 @@ func (r *run) leg(subject, verb, from, to, number string, s split.Split, p ledge
 
 // review hands the order to people. The calls that lead here have left the legs as they are.
 func (r *run) review(c Cause) {
+	if r.order.State == Completed { // it is a refund that cannot go on
+		r.reviewRefund(c)
+		return
+	}
 	r.order.Cause = c
 	m := Escalate
 	switch r.order.State {

@@ -23,6 +23,11 @@ type hospital struct {
 	onQuery  func(*PostingStatus)
 	onPost   func() // something that happens just before a posting arrives
 	guide    []string
+
+	held   map[string]bool      // by refund number
+	booked map[string]money.Fen // likewise
+	out    bool                 // the drugs are handed out
+	rebill int
 }
 
 type hisLock struct {
@@ -32,7 +37,7 @@ type hisLock struct {
 
 func newHospital(w *world) *hospital {
 	return &hospital{w: w, bills: map[string]*bill.Bill{}, locks: map[string]*hisLock{}, postings: map[string]Posting{}, paidBy: map[string]string{},
-		lockFor: 40 * time.Minute, guide: []string{"一楼西药房"}}
+		held: map[string]bool{}, booked: map[string]money.Fen{}, lockFor: 40 * time.Minute, guide: []string{"一楼西药房"}}
 }
 
 func (h *hospital) Pending(context.Context, string) ([]bill.Summary, error) { return nil, nil }
@@ -167,5 +172,86 @@ func (h *hospital) PostingOf(_ context.Context, orderNo string, bills []string) 
 			}
 		}
 		return PostingStatus{State: PostingNone}, nil
+	})
+}
+
+func (h *hospital) HoldRefund(_ context.Context, r RefundRequest) error {
+	_, err := call(h.w, "hold", r.RefundNo, func(m mishap) (struct{}, error) {
+		p, posted := h.postings[r.OrderNo]
+		var taken, sum money.Fen
+		for no, total := range h.booked {
+			if no != r.RefundNo {
+				taken += total
+			}
+		}
+		for _, l := range r.Lines {
+			sum += l.Amount
+		}
+		switch {
+		case h.held[r.RefundNo]:
+			return struct{}{}, nil
+		case !posted || r.Total != sum || r.Total <= 0 || taken+r.Total > p.Total:
+			h.w.t.Errorf("hold of %s, lines %s, %s of %s given back before", r.Total, sum, taken, p.Total)
+			return struct{}{}, bill.ErrNotFound
+		case h.out || m == refuse:
+			return struct{}{}, bill.ErrNotRefundable
+		}
+		h.held[r.RefundNo] = true
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (h *hospital) DropRefund(_ context.Context, _, refundNo string) error {
+	_, err := call(h.w, "drop", refundNo, func(m mishap) (struct{}, error) {
+		delete(h.held, refundNo)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (h *hospital) BookRefund(_ context.Context, b RefundBooking) (BookedRefund, error) {
+	return call(h.w, "book", b.RefundNo, func(m mishap) (BookedRefund, error) {
+		if _, done := h.booked[b.RefundNo]; !done {
+			if m == refuse {
+				return BookedRefund{}, fault.New(fault.Rejected, "HIS_REFUSED", "医院拒绝退费入账")
+			}
+			var taken money.Fen
+			for _, total := range h.booked {
+				taken += total
+			}
+			if left := h.postings[b.OrderNo].Total - taken - b.Total; b.Rest.Check(left) != nil {
+				h.w.t.Errorf("booking of %s leaves %+v, want %s", b.Total, b.Rest, left)
+			}
+			if b.Rest.Insured() > 0 && b.RestSetlID == "" {
+				h.w.t.Error("something insured stands without a settlement")
+			}
+			if b.Whole { // what the bills hold may be paid anew
+				for no, by := range h.paidBy {
+					if by == b.OrderNo {
+						delete(h.paidBy, no)
+					}
+				}
+			}
+			h.booked[b.RefundNo] = b.Total
+			if len(b.Rebill) > 0 {
+				h.rebill++
+			}
+		}
+		out := BookedRefund{BookingNo: "T" + b.RefundNo, BookedAt: h.w.clock.Now()}
+		if len(b.Rebill) > 0 {
+			out.Rebilled = []string{"N" + b.OrderNo}
+		}
+		return out, nil
+	})
+}
+
+func (h *hospital) RefundOf(_ context.Context, _, refundNo string) (RefundStanding, error) {
+	return call(h.w, "refund of", refundNo, func(m mishap) (RefundStanding, error) {
+		s := RefundStanding{State: RefundNone}
+		if h.held[refundNo] {
+			s.State = RefundHeld
+		}
+		return s, nil
 	})
 }

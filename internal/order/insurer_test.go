@@ -67,7 +67,8 @@ func (i *insurer) divide(c settlement.Claim) split.Split {
 }
 
 func (i *insurer) presettlement(c settlement.Claim) settlement.Presettlement {
-	return settlement.Presettlement{Visit: c.Visit, Split: i.divide(c), Echo: settlement.Echo{InScope: c.Total}, Balance: &i.balance}
+	balance := i.balance
+	return settlement.Presettlement{Visit: c.Visit, Split: i.divide(c), Echo: settlement.Echo{InScope: c.Total}, Balance: &balance}
 }
 
 func (i *insurer) Presettle(_ context.Context, c settlement.Claim) (settlement.Presettlement, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -34,6 +35,7 @@ type legs struct {
 	settlements []*settlement.Settlement
 	payments    []*payment.Payment
 	mixed       []*payment.Mixed
+	refunds     []*refund.Refund
 }
 
 type jobRow struct {
@@ -60,7 +62,7 @@ func copyOrder(o *Order) *Order {
 		c.Bills[i].Bill.Visit.Diagnoses = slices.Clone(c.Bills[i].Bill.Visit.Diagnoses)
 	}
 	c.Posted.Guide = slices.Clone(o.Posted.Guide)
-	c.Settlements, c.Payments, c.Mixed, c.Events, c.changed = nil, nil, nil, nil, false
+	c.Settlements, c.Payments, c.Mixed, c.Refunds, c.Events, c.changed = nil, nil, nil, nil, nil, false
 	return &c
 }
 
@@ -75,13 +77,19 @@ func copySettlement(s *settlement.Settlement) *settlement.Settlement {
 
 func copyPayment(p *payment.Payment) *payment.Payment {
 	c := *p
-	c.Request, c.RefundRequest = slices.Clone(p.Request), slices.Clone(p.RefundRequest)
+	c.Request, c.Back.Request = slices.Clone(p.Request), slices.Clone(p.Back.Request)
 	return &c
 }
 
 func copyMixed(x *payment.Mixed) *payment.Mixed {
 	c := *x
 	c.Request, c.Notice = slices.Clone(x.Request), slices.Clone(x.Notice)
+	return &c
+}
+
+func copyRefund(f *refund.Refund) *refund.Refund {
+	c := *f
+	c.Lines, c.Rebilled, c.Cash.Request = slices.Clone(f.Lines), slices.Clone(f.Rebilled), slices.Clone(f.Cash.Request)
 	return &c
 }
 
@@ -119,9 +127,12 @@ func checkRow(o *Order) error {
 	}
 	open := 0
 	for _, s := range o.Settlements {
-		if !s.State.Final() {
+		if s.Open() {
 			open++
 		}
+	}
+	if insured := o.Total - o.Split.Uninsured; o.RefundInsured < 0 || o.RefundUninsured < 0 || o.RefundInsured > insured || o.RefundUninsured > o.Split.Uninsured {
+		return fmt.Errorf("%s and %s are promised back of %s and %s", o.RefundInsured, o.RefundUninsured, insured, o.Split.Uninsured)
 	}
 	openCash := 0
 	for _, p := range o.Payments {
@@ -180,6 +191,12 @@ func (m *memory) write(o *Order) {
 		}
 		rows.mixed = append(rows.mixed, copyMixed(x))
 	}
+	for _, f := range o.Refunds {
+		if f.Changed() {
+			f.Stored(f.Version + 1)
+		}
+		rows.refunds = append(rows.refunds, copyRefund(f))
+	}
 	m.legs[o.ID] = rows
 	for _, e := range o.Events {
 		e.Seq, e.Posting = len(m.history[o.ID])+1, slices.Clone(e.Posting)
@@ -193,7 +210,7 @@ func (m *memory) write(o *Order) {
 		m.w.logf("%s %s %s %s>%s %s %s", o.ID.No(), e.Subject, e.Verb, e.From, e.To, e.Number, e.Detail)
 	}
 	o.Events = nil
-	if !o.State.Live() {
+	if !o.Live() {
 		for _, no := range o.BillNos() {
 			if m.live[o.Institution+"/"+no] == o.ID {
 				delete(m.live, o.Institution+"/"+no)
@@ -216,6 +233,9 @@ func (m *memory) Load(_ context.Context, id ID) (*Order, error) {
 	}
 	for _, x := range m.legs[id].mixed {
 		o.Mixed = append(o.Mixed, copyMixed(x))
+	}
+	for _, f := range m.legs[id].refunds {
+		o.Refunds = append(o.Refunds, copyRefund(f))
 	}
 	return o, nil
 }
@@ -258,6 +278,17 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 		}
 		if !x.Changed() && !reflect.DeepEqual(x, old.mixed[i]) {
 			m.w.t.Errorf("mixed order %d was changed and not marked:\n%+v\n%+v", i+1, *old.mixed[i], *x)
+		}
+	}
+	for i, f := range o.Refunds {
+		if i >= len(old.refunds) {
+			continue
+		}
+		if f.Version != old.refunds[i].Version {
+			return job.ErrLost
+		}
+		if !f.Changed() && !reflect.DeepEqual(f, old.refunds[i]) {
+			m.w.t.Errorf("refund %d was changed and not marked:\n%+v\n%+v", i+1, *old.refunds[i], *f)
 		}
 	}
 	if err := checkRow(o); err != nil {

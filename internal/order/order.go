@@ -3,6 +3,7 @@
 package order
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
@@ -99,6 +101,10 @@ type Order struct {
 	Payments    []*payment.Payment
 	Mixed       []*payment.Mixed // both legs under one password, where the route has them move together
 
+	Refunds         []*refund.Refund // in order of Seq; worked on one after the other
+	RefundInsured   money.Fen        // reserved by refunds that are not refused: of what the insurer saw
+	RefundUninsured money.Fen        // and of what it never saw; never above what there was
+
 	Events []Event // new ones, not yet stored; the store empties it
 
 	changed bool // something changed that no event tells
@@ -131,13 +137,44 @@ const (
 	PostDone  PostState = "posted" // 已入账
 )
 
-// Settlement is the current attempt of the insurance leg, nil before the first.
+// Settlement is the current attempt of the insurance leg, nil before the first. What a refund prepares for the rest becomes current once the
+// insurer is asked to settle it, and ceases to be when he did not.
 func (o *Order) Settlement() *settlement.Settlement {
-	if len(o.Settlements) == 0 {
-		return nil
+	for _, s := range slices.Backward(o.Settlements) {
+		if !s.Anew || s.Stood() {
+			return s
+		}
 	}
-	return o.Settlements[len(o.Settlements)-1]
+	return nil
 }
+
+// Refund is the refund that is worked on, or that people look at: the oldest that is not at its end. Nil without one.
+func (o *Order) Refund() *refund.Refund {
+	for _, f := range o.Refunds {
+		if !f.State.Final() {
+			return f
+		}
+	}
+	return nil
+}
+
+// Standing is what stands of the order by part, after the refunds that were made.
+func (o *Order) Standing() split.Split {
+	standing := o.Split
+	for _, f := range o.Refunds {
+		if f.State == refund.Done {
+			standing = f.Rest
+		}
+	}
+	return standing
+}
+
+// GivenBack reports whether nothing of a completed order is left: its bills may be in another order again.
+func (o *Order) GivenBack() bool { return o.State == Completed && o.Standing() == (split.Split{}) }
+
+// Live reports whether the order still holds its bills: no other order may be made of them. Marks once given up are never taken again
+// (Store.Save).
+func (o *Order) Live() bool { return o.State != Closed && o.State != Unwound && !o.GivenBack() }
 
 // Payment is the current attempt of the cash leg, nil before the first.
 func (o *Order) Payment() *payment.Payment {

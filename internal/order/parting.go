@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -82,7 +83,7 @@ func (r *run) typed() again {
 }
 
 // tell lets WeChat know that the insurer's part is back; without it WeChat goes on showing it as paid. It moves no money.
-func (r *run) tell() (turn, bool, error) {
+func (r *run) tell(cashNumber string) (turn, bool, error) {
 	m, s := r.order.MixedOrder(), r.order.Settlement()
 	switch {
 	case m == nil:
@@ -92,10 +93,7 @@ func (r *run) tell() (turn, bool, error) {
 	case m.State != payment.MixedSucceeded || s.State != settlement.Cancelled:
 		return turn{}, false, nil
 	}
-	number := s.RefundNo
-	if p := r.order.Payment(); p != nil && p.OutRefundNo != "" {
-		number = p.OutRefundNo
-	}
+	number := cmp.Or(cashNumber, s.RefundNo)
 	notice, err := r.party.Mixed.BuildRefundNotice(payment.RefundNotice{MixTradeNo: m.MixTradeNo, OutRefundNo: number, Gov: m.Amounts.Gov,
 		Self: m.Amounts.Self, Other: m.Amounts.Other, RefundedAt: s.RefundAt})
 	if err != nil { // nothing that WeChat would take can be made of it

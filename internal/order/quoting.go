@@ -165,7 +165,11 @@ func (r *run) presettleLost(err error) again {
 
 // claimOf is what the insurer is told; the person and the authorisation are read afresh and never kept in the order.
 func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
-	o, s := r.order, r.order.Settlement()
+	return r.claimFor(ctx, r.order.Settlement())
+}
+
+func (r *run) claimFor(ctx context.Context, s *settlement.Settlement) (settlement.Claim, error) {
+	o := r.order
 	p, err := r.people.Patient(ctx, o.Account, o.Patient)
 	if err != nil {
 		return settlement.Claim{}, fmt.Errorf("patient of order: %w", err)
@@ -178,6 +182,10 @@ func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
 			return settlement.Claim{}, fmt.Errorf("authorisation of order: %w", err)
 		}
 		c.Person.Token, c.Person.UsableUntil, c.Location = auth.Number, auth.UsableUntil, r.place(auth)
+	}
+	if s.Anew {
+		c.Bills = r.restBills(s)
+		return c, nil
 	}
 	for i := range o.Bills {
 		c.Bills = append(c.Bills, o.Bills[i].Bill)

@@ -27,11 +27,13 @@ type Party struct {
 	Gateway     payment.Gateway
 	Mixed       payment.MixedGateway // with Centre
 	Hospital    Hospital
+	Desk        RefundDesk // nil: this hospital gives back at the window alone
 	Bills       bill.Source
 	PostLimit   time.Duration // how long the HIS may leave a paid order unbooked before everything goes back; 0: it is told for seven days
 
 	UploadTries int                  // at the centre: how many 6201 may get lost before the order is given up; 0: two
 	SettledBy   []settlement.OrdStas // at the centre: which codes prove a settlement beside WeChat's success; none: 4, 5 and 6
+	CashFirst   bool                 // where the legs move together: a refund gives the cash back before the insurance
 	OrderType   string               // WeChat's order_type; empty: DIAG_PAY
 	Location    string               // longitude,latitude of the hospital, where nobody knows the patient's
 }
@@ -330,7 +332,7 @@ const waitStep = 200 * time.Millisecond
 // money makes us look for it: the page asks right after the cashier closed.
 func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, seen int64, most time.Duration) (*Order, error) {
 	o, err := s.Get(ctx, account, id)
-	if err != nil || o.Version > seen || o.State.Final() || o.State == InReview || most <= 0 {
+	if err != nil || o.Version > seen || (o.State.Final() && o.Refund() == nil) || o.State == InReview || most <= 0 {
 		return o, err
 	}
 	if o.State == Paying && !o.CancelAsked {

@@ -254,7 +254,7 @@ func TestOddStates(t *testing.T) {
 			o := w.order(id)
 			tt.change(o)
 			w.store.orders[id].State = o.State
-			w.store.legs[id] = legs{o.Settlements, o.Payments, nil}
+			w.store.legs[id] = legs{settlements: o.Settlements, payments: o.Payments}
 			w.advance(time.Minute)
 			if worked, err := w.service.Step(t.Context()); !worked || err != nil {
 				t.Fatalf("Step = %v, %v", worked, err)

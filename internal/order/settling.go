@@ -3,9 +3,11 @@ package order
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
@@ -19,7 +21,7 @@ func (r *run) settling(ctx context.Context) (turn, error) {
 	}
 	switch s.State {
 	case settlement.Presettled:
-		return r.sendSettle()
+		return r.sendSettle(s, (*settlement.Settlement).Send)
 	case settlement.Settling: // loaded as asked: the lease is over, the answer is lost
 		r.restart()
 		if err := r.settle("lost", (*settlement.Settlement).Lose); err != nil {
@@ -56,9 +58,20 @@ func (r *run) notSettled(c Cause) {
 	r.giveUp(c)
 }
 
-// settle moves the settlement and notes it.
+// against is the account that holds the other side of what the insurer owes: until the HIS has booked the order, or while a refund moves it.
+func (r *run) against() ledger.Account {
+	if r.order.State == Completed {
+		return ledger.RefundsDue
+	}
+	return ledger.Suspense
+}
+
+// settle moves the current settlement and notes it.
 func (r *run) settle(verb string, move func(*settlement.Settlement) error) error {
-	s := r.order.Settlement()
+	return r.settleThe(r.order.Settlement(), verb, move)
+}
+
+func (r *run) settleThe(s *settlement.Settlement, verb string, move func(*settlement.Settlement) error) error {
 	from := s.State
 	if err := move(s); err != nil {
 		return err
@@ -72,10 +85,10 @@ func settleOn(e settlement.Event) func(*settlement.Settlement) error {
 	return func(s *settlement.Settlement) error { return s.Apply(e) }
 }
 
-func (r *run) sendSettle() (turn, error) {
-	s := r.order.Settlement()
-	send := func(s *settlement.Settlement) error { return s.Send(r.party.Insurer.MsgID(), r.asked()) }
-	if err := r.settle("settle", send); err != nil {
+// sendSettle is 2207.
+func (r *run) sendSettle(s *settlement.Settlement, send func(*settlement.Settlement, string, time.Time) error) (turn, error) {
+	ask := func(s *settlement.Settlement) error { return send(s, r.party.Insurer.MsgID(), r.asked()) }
+	if err := r.settleThe(s, "settle", ask); err != nil {
 		return turn{}, err
 	}
 	return turn{call: func(ctx context.Context) again {
@@ -112,13 +125,13 @@ func (r *run) settleAnswered(out settlement.Outcome, err error) again {
 	}
 	switch s.State {
 	case settlement.Settled:
-		r.leg("settlement", "settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting())
+		r.leg("settlement", "settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting(r.against()))
 		return again{}
 	case settlement.Presettled: // it never left
 		r.leg("settlement", "unsent", string(from), string(s.State), s.MsgID, split.Split{}, nil)
 		a := later(&job.Settling, "settle: never left")
 		a.over = func() {
-			_ = r.settle("given up", settleOn(settlement.GiveUp)) // presettled has this move
+			_ = r.settleThe(s, "given up", settleOn(settlement.GiveUp)) // presettled has this move
 		}
 		return a
 	case settlement.Refused:

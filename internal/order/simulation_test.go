@@ -11,6 +11,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -81,8 +82,12 @@ func simulate(t *testing.T, seed uint64) (*world, *phone, weather) {
 	w.centre.ratio, w.centre.balance = w.insurer.ratio, w.insurer.balance
 	w.forecast(d, kind)
 	p := &phone{insurance: d.roll(5, "insurance") > 0, orders: 1, delay: time.Duration(d.roll(120, "delay")) * time.Second}
+	for i := range d.roll(4, "refunds") {
+		wants := [][]refund.Want{{}, {item("1")}, {item("2")}, {pieces("1", "0.5")}, {pieces("1", "0.25"), item("2")}}
+		p.gives = append(p.gives, wants[d.roll(len(wants), fmt.Sprint("refund ", i))])
+	}
 	if kind == dying {
-		w.killAt = 1 + d.roll(60, "kill")
+		w.killAt = 1 + d.roll(60+20*len(p.gives), "kill")
 	}
 	if kind == harsh {
 		p.orders += d.roll(2, "orders")
@@ -96,6 +101,8 @@ func simulate(t *testing.T, seed uint64) (*world, *phone, weather) {
 		if d.roll(4, "centre refuses") == 0 {
 			w.centre.refuses, w.wechat.mixed.keeps = "结算失败", []string{"", "", "returned", "uncharged"}[d.roll(4, "keeps")]
 		}
+		w.his.out = d.roll(8, "handed out") == 0
+		w.party.CashFirst = d.roll(2, "cash first") == 0
 		if d.roll(5, "mixed refused") == 0 {
 			w.wechat.mixed.refuse = []error{[]error{payment.ErrMixedAuth, payment.ErrMixedInsurer, payment.ErrMixedPayer}[d.roll(3, "why")]}
 		}
@@ -160,6 +167,9 @@ func TestSimulation(t *testing.T) {
 			for _, id := range w.store.ids() {
 				o := w.order(id)
 				ends[fmt.Sprintf("%s %s", o.State, o.Cause)]++
+				for _, f := range o.Refunds {
+					ends[fmt.Sprintf("refund %s %s", f.State, f.Cause)]++
+				}
 			}
 			if t.Failed() {
 				t.Logf("seed %d, mishaps: %s\n%s", seed, strings.Join(w.met, ", "), strings.Join(w.log, "\n"))

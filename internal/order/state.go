@@ -25,10 +25,6 @@ const (
 // Final reports whether nothing more happens by itself. A review waits for people and is not final.
 func (s State) Final() bool { return s == Completed || s == Closed || s == Unwound }
 
-// Live reports whether the order still holds its bills: no other order may be made of them. Marks once given up are never taken again
-// (Store.Save).
-func (s State) Live() bool { return s != Closed && s != Unwound }
-
 // Move is what happens to an order.
 type Move string
 
@@ -140,4 +136,15 @@ const (
 	CentreMismatch Cause = "centre_amounts"      // review: 医保中心金额或单号不符
 	CentrePeculiar Cause = "centre_exception"    // review: 医保中心订单异常
 	SidesDiffer    Cause = "wechat_centre"       // review: 微信与医保中心结果不一致
+
+	// Why a refund is refused, or reviewed.
+	NotRefundable  Cause = "his_not_refundable" // 药品已发放或项目已执行
+	OrderUnwound   Cause = "order_unwound"      // 订单已整单撤销
+	RestRefused    Cause = "rest_refused"       // 剩余费用医保未受理
+	RestUnsettled  Cause = "rest_unsettled"     // review: 剩余费用医保结算未成功，原结算已恢复
+	WouldOwe       Cause = "would_owe"          // review: 退费后患者应付金额增加
+	PaymentTooOld  Cause = "payment_too_old"    // review: 支付已满一年
+	TooManyRefunds Cause = "too_many_refunds"   // review: 微信退款次数已达上限
+	NoteOfInsured  Cause = "note_of_insured"    // review: 窗口已退含医保的部分项目
+	DeskMismatch   Cause = "his_refund_amounts" // review: 医院退费入账不符
 )

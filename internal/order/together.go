@@ -174,6 +174,7 @@ func (r *run) createMixed(ctx context.Context) again {
 	case kind == fault.Rejected:
 		return r.mixedRefused(err, status.Number)
 	default:
+		m.Lost(r.arrived())
 		return later(&job.Polling, "mixed order: "+kindOf(err))
 	}
 }
@@ -234,7 +235,7 @@ func (r *run) mixedRefused(err error, number string) again {
 	case why == AuthRefused:
 		r.giveUpForAuth(why)
 		return again{}
-	case why == SettleRefused && r.mixedSoFar() < maxMixed:
+	case why == SettleRefused && r.mixedSoFar() < maxMixed && !r.clock.Now().Before(m.AwayUntil): // none sent before is on its way
 		return again{} // perhaps a passing trouble of the bureau: a new out_trade_no, the same serial_no
 	}
 	r.giveUp(why)

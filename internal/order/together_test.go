@@ -287,7 +287,7 @@ func TestNotice(t *testing.T) {
 	w.settle(tenDays)
 	o := w.wantState(id, Unwound, PaidElsewhere)
 	n := w.wechat.mixed.notices[o.MixedOrder().MixTradeNo]
-	if n.OutRefundNo != o.Payment().OutRefundNo || n.Gov != 4000 || n.Self != 1000 || n.Other != 0 || n.RefundedAt.IsZero() {
+	if n.OutRefundNo != o.Payment().Back.OutRefundNo || n.Gov != 4000 || n.Self != 1000 || n.Other != 0 || n.RefundedAt.IsZero() {
 		t.Errorf("notice = %+v", n)
 	}
 	if o.MixedOrder().State != payment.MixedTold {

@@ -2,12 +2,11 @@ package order
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
-	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
@@ -20,13 +19,22 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 		}
 	}
 	if p := r.order.Payment(); p != nil && !p.State.Final() {
-		return r.returnCash(ctx, p)
+		return r.returnCash(ctx, r.unwindCash(p))
 	}
-	if t, ok, err := r.tell(); ok || err != nil {
+	var number string
+	if p := r.order.Payment(); p != nil {
+		number = p.Back.OutRefundNo
+	}
+	if t, ok, err := r.tell(number); ok || err != nil {
 		return t, err
 	}
 	if t, ok, err := r.tidy(); ok || err != nil {
 		return t, err
+	}
+	for _, f := range r.order.Refunds { // asked before the HIS had booked: everything is back anyway
+		if f.State == refund.Asked {
+			r.refuseRefund(f, OrderUnwound)
+		}
 	}
 	if err := r.move(Undone, string(r.order.Cause)); err != nil {
 		return turn{}, err
@@ -60,7 +68,10 @@ func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn
 		}
 		return turn{call: r.checkCancel}, true, nil
 	case settlement.Restoring:
-		s.Message(r.party.Insurer.MsgID())
+		if r.clock.Now().Before(s.AskedUntil) {
+			return turn{until: s.AskedUntil, note: "a lost reversal rests"}, true, nil
+		}
+		s.Restore(r.party.Insurer.MsgID(), r.asked())
 		return turn{call: r.restore}, true, nil
 	case settlement.InReview:
 		r.review(CancelRefused)
@@ -74,7 +85,7 @@ func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn
 // insuranceGone notes the proof that the settlement is cancelled.
 func (r *run) insuranceGone(from settlement.State) {
 	s := r.order.Settlement()
-	r.leg("settlement", "cancelled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting().Undo())
+	r.leg("settlement", "cancelled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting(r.against()).Undo())
 }
 
 func (r *run) cancel(ctx context.Context) again {
@@ -101,6 +112,17 @@ func (r *run) cancel(ctx context.Context) again {
 		return a
 	}
 }
+
+// restoreLost follows a 2601 on a 2208 that has no answer.
+func (r *run) restoreLost(s *settlement.Settlement, note string, c Cause) again {
+	s.RestoreLost(r.arrived())
+	a := later(&job.Reversing, note)
+	a.rest, a.over = s.AskedUntil, r.settlementInReview(c)
+	return a
+}
+
+// arrived is when a call that was given up now has arrived, or never will.
+func (r *run) arrived() time.Time { return r.clock.Now().Add(r.config.Pace.Wait(leaseMargin)) }
 
 // checkCancel asks 5203 how the settlement stands.
 func (r *run) checkCancel(ctx context.Context) again {
@@ -140,108 +162,6 @@ func (r *run) restore(ctx context.Context) again {
 		r.attempt = max(r.attempt, s.Restores) // each round waits longer
 		return later(&job.Reversing, "restore refused")
 	default:
-		a := later(&job.Reversing, "restore: "+kindOf(err))
-		a.over = r.settlementInReview(CancelUnproved)
-		return a
-	}
-}
-
-// returnCash refunds the whole payment by one number until that number is decided.
-func (r *run) returnCash(ctx context.Context, p *payment.Payment) (turn, error) {
-	switch p.State {
-	case payment.Paid:
-		if !r.looked && p.OutRefundNo == "" { // somebody else may have given it back by now
-			return turn{call: r.stillPaid}, nil
-		}
-		number := fmt.Sprintf("R%d", r.source.ID())
-		request, err := r.party.Gateway.BuildRefund(payment.RefundOrder{OutTradeNo: p.OutTradeNo, OutRefundNo: number,
-			Reason: "门诊缴费未完成，原路退回", Refund: p.Amount, Total: p.Amount})
-		if err != nil { // nothing that WeChat would take can be made of it
-			r.note(Event{Subject: "payment", Verb: "unbuildable", Number: number, Detail: kindOf(err)})
-			r.review(RefundStuck)
-			return r.turn(ctx)
-		}
-		from := p.State
-		if err := p.AskRefund(number, request); err != nil {
-			return turn{}, err
-		}
-		r.leg("payment", "refund", string(from), string(p.State), number, split.Split{Cash: p.Amount}, nil)
-		return turn{call: r.refund}, nil
-	case payment.Refunding:
-		if p.RefundID == "" { // never acknowledged: the identical stored bytes again
-			return turn{call: r.refund}, nil
-		}
-		return turn{call: r.lookForRefund}, nil
-	default:
-		r.review(RefundStuck)
-		return r.turn(ctx)
-	}
-}
-
-// stillPaid asks, before the first refund, whether the money is still here: a refund that is not ours is a matter for people.
-func (r *run) stillPaid(ctx context.Context) again {
-	finding, a := r.queryCash(ctx)
-	switch {
-	case a.schedule != nil:
-		a.schedule = &job.Reversing
-	case finding == payment.FoundPaid:
-		r.looked = true
-	case r.order.State != InReview: // open or dead, after it was paid
-		return later(&job.Reversing, "cash order: "+string(finding)+" after it was paid")
-	}
-	return a
-}
-
-func (r *run) refund(ctx context.Context) again {
-	p := r.order.Payment()
-	p.RefundAsked++
-	p.Touch()
-	status, err := r.party.Gateway.Refund(ctx, p.RefundRequest)
-	switch {
-	case err == nil:
-		return r.refundStands(status)
-	case errors.Is(err, payment.ErrNotEnough): // recharge, same number
-		return later(&job.Reversing, "refund: merchant account too low")
-	case fault.InMoneyStep(err) == fault.Rejected: // an unsigned refusal proves nothing of a refund: ask
-		return r.lookForRefund(ctx)
-	default:
-		return later(&job.Reversing, "refund: "+kindOf(err))
-	}
-}
-
-func (r *run) lookForRefund(ctx context.Context) again {
-	p := r.order.Payment()
-	status, err := r.party.Gateway.QueryRefund(ctx, p.OutRefundNo)
-	if err != nil {
-		return later(refundPace(p), "query refund: "+kindOf(err))
-	}
-	return r.refundStands(status)
-}
-
-// refundPace is how long a refund is asked about: one that WeChat has accepted may take days, one that nobody has acknowledged may not.
-func refundPace(p *payment.Payment) *job.Schedule {
-	if p.RefundID != "" {
-		return &job.Returning
-	}
-	return &job.Reversing
-}
-
-func (r *run) refundStands(status payment.RefundStatus) again {
-	p := r.order.Payment()
-	switch p.JudgeRefund(status) {
-	case payment.FoundReturned:
-		r.pay(payment.Return)
-		return again{}
-	case payment.FoundUnderWay:
-		return later(&job.Returning, "refund under way")
-	case payment.FoundNoRefund: // funds were missing for too long: a new number, after a pause
-		r.pay(payment.RefundDead)
-		return later(&job.Reversing, "refund closed by WeChat")
-	case payment.FoundUnlikely:
-		return later(refundPace(p), "refund: other amounts or numbers than ours")
-	default: // abnormal, or contradicted again and again
-		r.pay(payment.Escalate)
-		r.review(RefundStuck)
-		return again{}
+		return r.restoreLost(s, "restore: "+kindOf(err), CancelUnproved)
 	}
 }

@@ -133,7 +133,7 @@ func (r *run) askUpload(ctx context.Context) again {
 		return r.uploadLater("upload: " + kindOf(err))
 	default:
 		a := r.uploadLater("upload: lost")
-		a.rest = r.clock.Now().Add(r.config.Pace.Wait(leaseMargin)) // it may still be on its way
+		a.rest = r.arrived() // it may still be on its way
 		return a
 	}
 }

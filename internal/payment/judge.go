@@ -1,6 +1,10 @@
 package payment
 
-import "github.com/tuoka/tuoka/internal/sensitive"
+import (
+	"time"
+
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
 
 // Finding is what a verified answer of WeChat means for a payment or its refund.
 type Finding string
@@ -57,7 +61,7 @@ func (p *Payment) Judge(t Transaction, payer sensitive.OpenID) Finding {
 			return p.doubt()
 		}
 		p.TransactionID, p.PaidAt, p.changed = t.TransactionID, t.PaidAt, true
-		if t.State == TradeRefunded && p.OutRefundNo == "" {
+		if t.State == TradeRefunded && p.RefundReserved == 0 {
 			return p.trust(FoundGone)
 		}
 		return p.trust(FoundPaid)
@@ -66,40 +70,40 @@ func (p *Payment) Judge(t Transaction, payer sensitive.OpenID) Finding {
 	}
 }
 
-// JudgeRefund compares a verified answer about the refund with what was asked. It keeps the refund's number; it moves nothing.
-func (p *Payment) JudgeRefund(r RefundStatus) Finding {
-	if r.OutRefundNo != p.OutRefundNo || (r.OutTradeNo != "" && r.OutTradeNo != p.OutTradeNo) || r.Refund != p.RefundReserved || r.Total != p.Amount {
-		return p.doubt()
+// Judge compares a verified answer about a refund of that payment with what was asked. It keeps the refund's number and the time the money was
+// back; it moves nothing.
+func (m *MoneyBack) Judge(r RefundStatus, of *Payment) Finding {
+	if r.OutRefundNo != m.OutRefundNo || (r.OutTradeNo != "" && r.OutTradeNo != of.OutTradeNo) || r.Refund != m.Amount || r.Total != of.Amount {
+		return m.doubt()
 	}
-	if r.RefundID == "" || (p.RefundID != "" && p.RefundID != r.RefundID) {
-		return p.doubt()
+	if r.RefundID == "" || (m.RefundID != "" && m.RefundID != r.RefundID) {
+		return m.doubt()
 	}
-	if p.RefundID == "" {
-		p.RefundID, p.changed = r.RefundID, true
+	finding := map[RefundState]Finding{RefundProcessing: FoundUnderWay, RefundSuccess: FoundReturned, RefundClosed: FoundNoRefund,
+		RefundAbnormal: FoundAbnormal}[r.State]
+	if finding == "" || (finding == FoundReturned && r.SucceededAt.IsZero()) {
+		return m.doubt()
 	}
-	switch r.State {
-	case RefundProcessing:
-		return p.trust(FoundUnderWay)
-	case RefundSuccess:
-		if r.SucceededAt.IsZero() {
-			return p.doubt()
-		}
-		p.RefundedAt, p.changed = r.SucceededAt, true
-		return p.trust(FoundReturned)
-	case RefundClosed:
-		return p.trust(FoundNoRefund)
-	case RefundAbnormal:
-		return p.trust(FoundAbnormal)
-	default:
-		return p.doubt()
+	m.RefundID, m.Doubts = r.RefundID, 0
+	if finding == FoundReturned {
+		m.ReturnedAt = r.SucceededAt
 	}
+	return finding
 }
 
-// AskRefund moves the payment to refunding under a number of its own. The request is exact and is sent byte for byte, first and again.
-func (p *Payment) AskRefund(outRefundNo string, request []byte) error {
+func (m *MoneyBack) doubt() Finding {
+	if m.Doubts++; m.Doubts >= maxDoubts {
+		return FoundUnbearable
+	}
+	return FoundUnlikely
+}
+
+// AskBack moves the payment to refunding: the whole goes back under a number of its own.
+func (p *Payment) AskBack(outRefundNo string, request []byte, at time.Time) error {
 	if err := p.Apply(Refund); err != nil {
 		return err
 	}
-	p.OutRefundNo, p.RefundRequest, p.RefundID, p.RefundReserved, p.RefundAsked = outRefundNo, request, "", p.Amount, 0
+	p.Back.Ask(outRefundNo, p.Amount, request, at)
+	p.RefundReserved = p.Amount
 	return nil
 }

@@ -27,6 +27,7 @@ type Mixed struct {
 	ExpiresAt  time.Time
 	MixTradeNo string    // WeChat's
 	Asked      int       // how often the create call was sent
+	AwayUntil  time.Time // a create call without an answer may still arrive before then
 	Doubts     int       // verified answers in a row that contradict us
 	TypedAt    time.Time // when WeChat said that the password is typed, and so nothing can be closed; zero: it did not
 	Refused    string    // the number behind WeChat's refusal (Request-ID)
@@ -56,6 +57,9 @@ func (m *Mixed) Touch() { m.changed = true }
 
 // Sent counts a create call going out.
 func (m *Mixed) Sent() { m.Asked, m.changed = m.Asked+1, true }
+
+// Lost notes that a create call has no answer; arrived is when it can arrive no more.
+func (m *Mixed) Lost(arrived time.Time) { m.AwayUntil, m.changed = arrived, true }
 
 // Unsent takes a count back: the call never left.
 func (m *Mixed) Unsent() { m.Asked, m.changed = m.Asked-1, true }

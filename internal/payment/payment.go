@@ -30,15 +30,35 @@ type Payment struct {
 	TransactionID string
 	PaidAt        time.Time
 
-	OutRefundNo    string
-	RefundRequest  []byte // exact body of the refund call; sealed at rest
-	RefundID       string
-	RefundReserved money.Fen // promised back, never above Amount
-	RefundAsked    int
-	RefundedAt     time.Time
+	RefundReserved money.Fen // promised back in all, never above Amount
+	Back           MoneyBack // the whole, where the order is unwound
 
 	changed bool
 }
+
+// MoneyBack is money of a payment on its way back to the patient, under one number at a time.
+type MoneyBack struct {
+	OutRefundNo string // ours; empty: nothing is asked
+	Amount      money.Fen
+	Request     []byte // exact body of the refund call, sent first and again; sealed at rest
+	RefundID    string // WeChat's, once it has acknowledged the number
+	Asked       int    // how often the call was sent
+	AskedAt     time.Time
+	Numbers     int       // how many numbers were made, dead ones too
+	Doubts      int       // verified answers in a row that contradict us
+	ReturnedAt  time.Time // when the money was back; zero: it is not
+}
+
+// Returned reports whether the money is back with the patient.
+func (m *MoneyBack) Returned() bool { return !m.ReturnedAt.IsZero() }
+
+// Ask begins under a number of its own. The request is exact and is sent byte for byte, first and again.
+func (m *MoneyBack) Ask(outRefundNo string, amount money.Fen, request []byte, at time.Time) {
+	*m = MoneyBack{OutRefundNo: outRefundNo, Amount: amount, Request: request, AskedAt: at, Numbers: m.Numbers + 1}
+}
+
+// Dead notes that the number is dead and the money still here: only a new number can bring it back.
+func (m *MoneyBack) Dead() { *m = MoneyBack{AskedAt: m.AskedAt, Numbers: m.Numbers} }
 
 // New opens an attempt whose request is already exact.
 func New(id ID, seq int, outTradeNo string, amount money.Fen, request []byte, expiresAt time.Time) *Payment {
@@ -57,6 +77,15 @@ func (p *Payment) Touch() { p.changed = true }
 // Received is the patient's money arriving, as ledger lines.
 func (p *Payment) Received() ledger.Posting {
 	return ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.WechatCash, Amount: p.Amount})
+}
+
+// Reserve promises money back; false when that would be more than was paid.
+func (p *Payment) Reserve(amount money.Fen) bool {
+	if amount <= 0 || p.RefundReserved > p.Amount-amount {
+		return false
+	}
+	p.RefundReserved, p.changed = p.RefundReserved+amount, true
+	return true
 }
 
 // Sent counts a cash order going out.

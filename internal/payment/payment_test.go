@@ -2,6 +2,7 @@ package payment
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestJudge(t *testing.T) {
 		{"not paid", func(_ *Payment, t *Transaction) { t.State, t.TransactionID, t.PaidAt = NotPay, "", time.Time{} }, FoundOpen},
 		{"closed", func(_ *Payment, t *Transaction) { t.State = TradeClosed }, FoundDead},
 		{"refunded, not by us", func(_ *Payment, t *Transaction) { t.State = TradeRefunded }, FoundGone},
-		{"refunded by us", func(p *Payment, t *Transaction) { p.OutRefundNo, t.State = "R1", TradeRefunded }, FoundPaid},
+		{"refunded by us", func(p *Payment, t *Transaction) { p.RefundReserved, t.State = 1, TradeRefunded }, FoundPaid},
 		{"the same transaction again", func(p *Payment, _ *Transaction) { p.TransactionID = "4200" }, FoundPaid},
 		{"another number", func(_ *Payment, t *Transaction) { t.OutTradeNo = "t2" }, FoundUnlikely},
 		{"one fen less", func(_ *Payment, t *Transaction) { t.Total-- }, FoundUnlikely},
@@ -89,7 +90,7 @@ func refunding(t *testing.T) *Payment {
 	t.Helper()
 	p := fresh()
 	p.State = Paid
-	if err := p.AskRefund("R1", []byte("refund")); err != nil {
+	if err := p.AskBack("R1", []byte("refund"), now); err != nil {
 		t.Fatal(err)
 	}
 	p.Stored(2)
@@ -122,27 +123,51 @@ func TestJudgeRefund(t *testing.T) {
 	} {
 		p, answer := refunding(t), refundAnswer()
 		tt.change(&answer)
-		if got := p.JudgeRefund(answer); got != tt.want || p.State != Refunding {
-			t.Errorf("%s: JudgeRefund = %s, and the payment is %s, want %s", tt.name, got, p.State, tt.want)
+		if got := p.Back.Judge(answer, p); got != tt.want || p.State != Refunding {
+			t.Errorf("%s: Judge = %s, and the payment is %s, want %s", tt.name, got, p.State, tt.want)
 		}
-		if trusted := tt.want != FoundUnlikely; trusted && p.RefundID != "5000" || (tt.want == FoundReturned) != p.RefundedAt.Equal(now) {
-			t.Errorf("%s: refund %q at %v", tt.name, p.RefundID, p.RefundedAt)
+		if trusted := tt.want != FoundUnlikely; trusted && p.Back.RefundID != "5000" || (tt.want == FoundReturned) != p.Back.Returned() {
+			t.Errorf("%s: refund %q at %v", tt.name, p.Back.RefundID, p.Back.ReturnedAt)
 		}
 	}
 }
 
-func TestAskRefund(t *testing.T) {
+func TestAskBack(t *testing.T) {
 	t.Parallel()
 	p := refunding(t)
-	if p.State != Refunding || p.OutRefundNo != "R1" || string(p.RefundRequest) != "refund" || p.RefundReserved != p.Amount {
-		t.Errorf("AskRefund: %+v", p)
+	if p.State != Refunding || p.Back.OutRefundNo != "R1" || string(p.Back.Request) != "refund" || p.RefundReserved != p.Amount || p.Back.Amount != p.Amount {
+		t.Errorf("AskBack: %+v", p)
 	}
-	if err := p.AskRefund("R2", nil); !errors.Is(err, ErrMove) || p.OutRefundNo != "R1" {
-		t.Errorf("a second refund while the first is undecided: %v, number %s", err, p.OutRefundNo)
+	if err := p.AskBack("R2", nil, now); !errors.Is(err, ErrMove) || p.Back.OutRefundNo != "R1" {
+		t.Errorf("a second refund while the first is undecided: %v, number %s", err, p.Back.OutRefundNo)
 	}
-	p.RefundID, p.RefundAsked = "5000", 3
-	if err := errors.Join(p.Apply(RefundDead), p.AskRefund("R2", []byte("new"))); err != nil || p.OutRefundNo != "R2" || p.RefundID != "" || p.RefundAsked != 0 {
-		t.Errorf("after a dead number: %v, %+v", err, p)
+	p.Back.RefundID, p.Back.Asked, p.Back.Doubts = "5000", 3, 2
+	p.Back.Dead()
+	if err := errors.Join(p.Apply(RefundDead), p.AskBack("R2", []byte("new"), now)); err != nil {
+		t.Fatal(err)
+	}
+	if want := (MoneyBack{OutRefundNo: "R2", Amount: p.Amount, Request: []byte("new"), AskedAt: now, Numbers: 2}); !reflect.DeepEqual(p.Back, want) {
+		t.Errorf("after a dead number: %+v, want %+v", p.Back, want)
+	}
+}
+
+// TestRefundDoubted: an answer that contradicts us again and again is for a person, and a good one between starts anew.
+func TestRefundDoubted(t *testing.T) {
+	t.Parallel()
+	p, wrong := refunding(t), refundAnswer()
+	wrong.Refund++
+	for i := range 2 * (maxDoubts - 1) {
+		if i == maxDoubts-1 {
+			good := refundAnswer()
+			good.State = RefundProcessing
+			p.Back.Judge(good, p)
+		}
+		if got := p.Back.Judge(wrong, p); got != FoundUnlikely {
+			t.Fatalf("doubt %d: %s", i+1, got)
+		}
+	}
+	if got := p.Back.Judge(wrong, p); got != FoundUnbearable {
+		t.Errorf("the last doubt: %s", got)
 	}
 }
 

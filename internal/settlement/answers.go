@@ -82,6 +82,31 @@ func (s *Settlement) refused(err error) error {
 	return nil
 }
 
+// SendOnce is Send of a 2207 that is not sent a second time, whatever becomes of it.
+func (s *Settlement) SendOnce(msgID string, until time.Time) error {
+	s.Settles = maxSettles - 1
+	return s.Send(msgID, until)
+}
+
+// Reforesee takes the answer of a 2206 on a batch that was foreseen before: other visits, and what was cancelled, may have moved the limits.
+func (s *Settlement) Reforesee(p Presettlement) error {
+	if err := p.Split.Check(s.Total); err != nil {
+		return err
+	}
+	s.Foreseen, s.Echo, s.Balance, s.changed = p.Split, p.Echo, p.Balance, true
+	return nil
+}
+
+// AskRestore moves to restoring: 2601 on the 2208 that had cancelled the settlement.
+func (s *Settlement) AskRestore(msgID string, until time.Time) error {
+	if err := s.Apply(Restore); err != nil {
+		return err
+	}
+	s.LostMsgID = s.MsgID
+	s.Restore(msgID, until)
+	return nil
+}
+
 // Lose notes that the answer of the 2207 or 2208 asked last is lost.
 func (s *Settlement) Lose() error {
 	if err := s.Apply(NoAnswer); err != nil {
@@ -145,8 +170,17 @@ func (s *Settlement) RestoreRefused() error {
 		return err
 	}
 	s.Restores++
+	s.AskedUntil = time.Time{} // it has answered
 	return nil
 }
+
+// Restore numbers a 2601 on a 2208. Nobody asks again before until: one that arrived late would put back in force what was cancelled since.
+func (s *Settlement) Restore(msgID string, until time.Time) {
+	s.MsgID, s.AskedUntil, s.changed = msgID, until, true
+}
+
+// RestoreLost notes that the answer is lost; arrived is when the call can arrive no more.
+func (s *Settlement) RestoreLost(arrived time.Time) { s.AskedUntil, s.changed = arrived, true }
 
 // Message numbers the next call that is not the lost one.
 func (s *Settlement) Message(msgID string) { s.MsgID, s.changed = msgID, true }

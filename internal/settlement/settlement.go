@@ -57,6 +57,8 @@ type Settlement struct {
 	HandedOver bool            // WeChat may have it settled at any moment
 	Doubts     int             // verified answers in a row that contradict us
 
+	Anew bool // of what a refund leaves insured
+
 	changed bool
 }
 
@@ -71,10 +73,29 @@ func (s *Settlement) Changed() bool { return s.changed }
 // Stored is called by the store when the row is written: the version it now has.
 func (s *Settlement) Stored(version int64) { s.Version, s.changed = version, false }
 
-// Posting is the insurer's debt as ledger lines; nothing for amounts of nothing.
-func (s *Settlement) Posting() ledger.Posting {
+// NewOfRest opens the attempt to settle what a refund leaves insured.
+func NewOfRest(id ID, seq int, visit Visit, batchNo string, total money.Fen, useAccount bool) *Settlement {
+	s := New(id, seq, visit, batchNo, total, useAccount)
+	s.Anew = true
+	return s
+}
+
+// Stood reports whether the insurer was asked to settle it and has not said no: it stands, stood, or may stand.
+func (s *Settlement) Stood() bool {
+	switch s.State {
+	case Settling, Reversing, Resting, Settled, Cancelling, Checking, Restoring, Cancelled, InReview:
+		return true
+	}
+	return false
+}
+
+// Open reports whether the insurer may owe something, or is asked whether he does. Of what a refund prepares, nothing is owed before it is settled.
+func (s *Settlement) Open() bool { return !s.State.Final() && (!s.Anew || s.Stood()) }
+
+// Posting is the insurer's debt as ledger lines against an account; nothing for amounts of nothing.
+func (s *Settlement) Posting(against ledger.Account) ledger.Posting {
 	a := s.Actual
-	return ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.PooledFund, Amount: a.PooledFund},
+	return ledger.Against(against, ledger.Line{Account: ledger.PooledFund, Amount: a.PooledFund},
 		ledger.Line{Account: ledger.OtherFund, Amount: a.OtherFund}, ledger.Line{Account: ledger.PersonAccount, Amount: a.Account},
 		ledger.Line{Account: ledger.FamilyAccount, Amount: a.FamilyAccount}, ledger.Line{Account: ledger.HospitalBorne, Amount: a.HospitalBorne})
 }

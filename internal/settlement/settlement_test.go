@@ -229,10 +229,10 @@ func TestPosting(t *testing.T) {
 	s := &Settlement{Actual: parts}
 	want := ledger.Posting{{Account: ledger.PooledFund, Amount: 50}, {Account: ledger.OtherFund, Amount: 10}, {Account: ledger.PersonAccount, Amount: 15},
 		{Account: ledger.FamilyAccount, Amount: 4}, {Account: ledger.HospitalBorne, Amount: 1}, {Account: ledger.Suspense, Amount: -80}}
-	if diff := cmp.Diff(want, s.Posting()); diff != "" || s.Posting().Check() != nil {
+	if diff := cmp.Diff(want, s.Posting(ledger.Suspense)); diff != "" || s.Posting(ledger.Suspense).Check() != nil {
 		t.Errorf("Posting (-want +got):\n%s", diff)
 	}
-	if got := (&Settlement{Actual: split.Split{Cash: 100}}).Posting(); len(got) != 0 {
+	if got := (&Settlement{Actual: split.Split{Cash: 100}}).Posting(ledger.Suspense); len(got) != 0 {
 		t.Errorf("a settlement of which the insurer pays nothing posts %v", got)
 	}
 }
@@ -241,5 +241,41 @@ func TestWordsOfAnErrorWithoutKind(t *testing.T) {
 	t.Parallel()
 	if got := words(errors.New("x")); got != "" {
 		t.Errorf("words = %q", got)
+	}
+}
+
+// TestRest: what a refund prepares counts for nothing before the insurer is asked to settle it, is sent once, and what it replaced can be put back.
+func TestRest(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	rest := NewOfRest(2, 2, Visit{}, "B2", 100, true)
+	if rest.Stood() || rest.Open() {
+		t.Errorf("a presettlement of a rest: stood %v, open %v", rest.Stood(), rest.Open())
+	}
+	parts := split.Split{PooledFund: 60, Cash: 40}
+	if err := errors.Join(rest.Foresee(Presettlement{Split: parts}), rest.Reforesee(Presettlement{Split: split.Split{Cash: 100}, Echo: Echo{InScope: 100}})); err != nil ||
+		rest.Foreseen.Cash != 100 || rest.Echo.InScope != 100 {
+		t.Errorf("foreseen again: %+v, %v", rest.Foreseen, err)
+	}
+	if err := rest.Reforesee(Presettlement{Split: split.Split{Cash: 99}}); !errors.Is(err, split.ErrSplit) || rest.Foreseen.Cash != 100 {
+		t.Errorf("one fen short: %v, %+v", err, rest.Foreseen)
+	}
+	if err := rest.SendOnce("m1", at); err != nil || !rest.Stood() || !rest.Open() {
+		t.Errorf("sent: %v, stood %v, open %v", err, rest.Stood(), rest.Open())
+	}
+	if err := errors.Join(rest.Lose(), rest.NotSettled()); err != nil || rest.State != Reversed || rest.Stood() {
+		t.Errorf("lost and reversed: %v, %s: a fresh 2207 must not follow", err, rest.State)
+	}
+	old := &Settlement{State: Cancelled, MsgID: "m0"}
+	if err := old.AskRestore("m2", at); err != nil || old.State != Restoring || old.LostMsgID != "m0" || old.MsgID != "m2" || !old.AskedUntil.Equal(at) {
+		t.Errorf("restoring: %v, %+v", err, old)
+	}
+	old.RestoreLost(at.Add(time.Minute))
+	if !old.AskedUntil.Equal(at.Add(time.Minute)) || !old.Changed() {
+		t.Errorf("lost: asked until %v", old.AskedUntil)
+	}
+	old.Restore("m3", at.Add(time.Hour))
+	if err := old.RestoreRefused(); err != nil || old.State != Checking || !old.AskedUntil.IsZero() {
+		t.Errorf("refused: %v, %s until %v", err, old.State, old.AskedUntil)
 	}
 }

@@ -59,6 +59,7 @@ const (
 	Withdraw Event = "withdraw"  // 2205 and 2202 go out
 	Prove    Event = "prove"     // the centre says that it is settled
 	Disprove Event = "disprove"  // the centre says that it is not settled, and never will be
+	Restore  Event = "restore"   // what was cancelled is to be put in force again by 2601 on its 2208
 	Escalate Event = "escalate"  // nobody but a person can tell
 )
 
@@ -112,6 +113,7 @@ var moves = []move{
 	{Checking, Accept, Settled},
 	{Checking, NoAnswer, Restoring},
 	{Checking, Escalate, InReview},
+	{Cancelled, Restore, Restoring}, // the rest of a refund could not be settled
 	{Restoring, Accept, Settled},
 	{Restoring, Refuse, Checking},
 	{Restoring, Escalate, InReview},

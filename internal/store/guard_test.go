@@ -26,7 +26,8 @@ func paying(t testing.TB, db *DB, bill string) (*order.Order, *job.Claim) {
 	moveOrder(t, db, o, order.Collect)
 	s.MsgID, s.LostMsgID, s.SetlID = "M"+o.ID.No(), "L"+o.ID.No(), "S"+o.ID.No()
 	check(t, s.Apply(settlement.Send))
-	p.TransactionID, p.OutRefundNo, p.RefundID = "4200"+o.ID.No(), "R"+o.ID.No(), "5000"+o.ID.No()
+	p.TransactionID, p.Back.OutRefundNo, p.Back.RefundID = "4200"+o.ID.No(), "R"+o.ID.No(), "5000"+o.ID.No()
+	p.Back.Amount = p.Amount
 	o.Posted.PostingNo = "H" + o.ID.No()
 	save(t, db, o, &claim, job.Hold(now(db).Add(time.Hour), 0))
 	return o, &claim
@@ -137,8 +138,8 @@ func uniqueNumbers(t *testing.T, db *DB) {
 		{"lost_msg_id", func(o *order.Order) { o.Settlement().LostMsgID = s.LostMsgID }},
 		{"setl_id", func(o *order.Order) { o.Settlement().SetlID = s.SetlID }},
 		{"transaction_id", func(o *order.Order) { o.Payment().TransactionID = p.TransactionID }},
-		{"out_refund_no", func(o *order.Order) { o.Payment().OutRefundNo = p.OutRefundNo }},
-		{"refund_id", func(o *order.Order) { o.Payment().RefundID = p.RefundID }},
+		{"out_refund_no", func(o *order.Order) { o.Payment().Back.OutRefundNo = p.Back.OutRefundNo }},
+		{"refund_id", func(o *order.Order) { o.Payment().Back.RefundID = p.Back.RefundID }},
 		{"out_trade_no", func(o *order.Order) {
 			_ = o.Payment().Apply(payment.Dead)
 			o.Payments = append(o.Payments, payment.New(payment.ID(db.ids.ID()), 2, p.OutTradeNo, p.Amount, nil, now(db)))

@@ -59,6 +59,7 @@ type settlementRow struct {
 	AppRefdUS        int64   `gorm:"column:app_refd_us"`
 	HandedOver       bool
 	Doubts           int64
+	Anew             bool
 	MAC              string `gorm:"size:80"`
 }
 
@@ -82,7 +83,7 @@ func settlementMoves() []string {
 func (db *DB) settlementRowOf(o *order.Order, t *settlement.Settlement) (settlementRow, error) {
 	r := settlementRow{
 		ID: int64(t.ID), Institution: o.Institution, OrderID: int64(o.ID), Seq: int64(t.Seq), State: string(t.State), Version: t.Version + 1,
-		OpenMarker: mark(!t.State.Final()), MdtrtID: t.Visit.MdtrtID, InsuranceType: t.Visit.InsuranceType,
+		OpenMarker: mark(t.Open()), MdtrtID: t.Visit.MdtrtID, InsuranceType: t.Visit.InsuranceType,
 		CoverageArea: t.Visit.CoverageArea, VisitNo: t.Visit.VisitNo, VisitOurs: t.Visit.Ours, BatchNo: orNull(t.BatchNo),
 		TotalFen: int64(t.Total), UseAccount: t.UseAccount, FullySelfPaidFen: int64(t.Echo.FullySelfPaid),
 		OverLimitFen: int64(t.Echo.OverLimit), FirstSelfPaidFen: int64(t.Echo.FirstSelfPaid), InScopeFen: int64(t.Echo.InScope),
@@ -92,7 +93,7 @@ func (db *DB) settlementRowOf(o *order.Order, t *settlement.Settlement) (settlem
 		MedOrgOrd: orNull(t.Upload.OrderNo), PayOrdID: orNull(t.Upload.PayOrdID), UploadedUS: micros(t.Upload.At), OrgBizSer: orNull(t.Serial),
 		FeeSumFen: int64(t.Figures.Total), FundPayFen: int64(t.Figures.Fund), PsnAcctPayFen: int64(t.Figures.Account),
 		OthFeeFen: int64(t.Figures.Other), OwnPayFen: int64(t.Figures.Cash), OrdStas: int64(t.OrdStas), AppRefdSn: orNull(t.RefundNo),
-		AppRefdUS: micros(t.RefundAt), HandedOver: t.HandedOver, Doubts: int64(t.Doubts),
+		AppRefdUS: micros(t.RefundAt), HandedOver: t.HandedOver, Doubts: int64(t.Doubts), Anew: t.Anew,
 	}
 	if t.Balance != nil {
 		fen := int64(*t.Balance)
@@ -131,7 +132,7 @@ func (db *DB) settlementOf(r settlementRow) (*settlement.Settlement, error) {
 	t.Serial, t.RefundNo, t.RefundAt = orEmpty(r.OrgBizSer), orEmpty(r.AppRefdSn), moment(r.AppRefdUS)
 	t.Figures = settlement.Figures{Total: money.Fen(r.FeeSumFen), Fund: money.Fen(r.FundPayFen), Account: money.Fen(r.PsnAcctPayFen),
 		Other: money.Fen(r.OthFeeFen), Cash: money.Fen(r.OwnPayFen)}
-	t.OrdStas, t.HandedOver, t.Doubts = settlement.OrdStas(r.OrdStas), r.HandedOver, int(r.Doubts)
+	t.OrdStas, t.HandedOver, t.Doubts, t.Anew = settlement.OrdStas(r.OrdStas), r.HandedOver, int(r.Doubts), r.Anew
 	t.Stored(r.Version)
 	return t, s.err
 }
@@ -159,6 +160,9 @@ type paymentRow struct {
 	RefundReservedFen   int64
 	RefundAsked         int64
 	RefundedUS          int64
+	RefundAskedUS       int64 `gorm:"column:refund_asked_us"`
+	RefundNumbers       int64
+	RefundDoubts        int64
 	MAC                 string `gorm:"size:80"`
 }
 
@@ -168,7 +172,8 @@ func (paymentRow) TableName() string { return "payment" }
 // paymentMoves lists what a move may change of a payment: not its number, not its amount.
 func paymentMoves() []string {
 	return []string{"state", "version", "open_marker", "request_sealed", "expires_us", "prepay_id_sealed", "asked", "doubts",
-		"transaction_id", "paid_us", "out_refund_no", "refund_request_sealed", "refund_id", "refund_reserved_fen", "refund_asked", "refunded_us"}
+		"transaction_id", "paid_us", "out_refund_no", "refund_request_sealed", "refund_id", "refund_reserved_fen", "refund_asked", "refunded_us",
+		"refund_asked_us", "refund_numbers", "refund_doubts"}
 }
 
 // paymentRowOf maps an attempt as it will be stored: with its next version.
@@ -177,13 +182,14 @@ func (db *DB) paymentRowOf(o *order.Order, p *payment.Payment) (paymentRow, erro
 		ID: int64(p.ID), Institution: o.Institution, OrderID: int64(o.ID), Seq: int64(p.Seq), State: string(p.State), Version: p.Version + 1,
 		OpenMarker: mark(!p.State.Final()), OutTradeNo: p.OutTradeNo, AmountFen: int64(p.Amount), ExpiresUS: micros(p.ExpiresAt),
 		Asked: int64(p.Asked), Doubts: int64(p.Doubts), TransactionID: orNull(p.TransactionID), PaidUS: micros(p.PaidAt),
-		OutRefundNo: orNull(p.OutRefundNo), RefundID: orNull(p.RefundID), RefundReservedFen: int64(p.RefundReserved),
-		RefundAsked: int64(p.RefundAsked), RefundedUS: micros(p.RefundedAt),
+		OutRefundNo: orNull(p.Back.OutRefundNo), RefundID: orNull(p.Back.RefundID), RefundReservedFen: int64(p.RefundReserved),
+		RefundAsked: int64(p.Back.Asked), RefundedUS: micros(p.Back.ReturnedAt), RefundAskedUS: micros(p.Back.AskedAt),
+		RefundNumbers: int64(p.Back.Numbers), RefundDoubts: int64(p.Back.Doubts),
 	}
 	s := db.sealer(r.TableName(), r.ID)
 	r.RequestSealed = s.bytes("request_sealed", p.Request)
 	r.PrepayIDSealed = s.text("prepay_id_sealed", p.PrepayID)
-	r.RefundRequestSealed = s.bytes("refund_request_sealed", p.RefundRequest)
+	r.RefundRequestSealed = s.bytes("refund_request_sealed", p.Back.Request)
 	return r, s.err
 }
 
@@ -195,9 +201,13 @@ func (db *DB) paymentOf(r paymentRow) (*payment.Payment, error) {
 	p.PrepayID = s.openText("prepay_id_sealed", r.PrepayIDSealed)
 	p.Asked, p.Doubts = int(r.Asked), int(r.Doubts)
 	p.TransactionID, p.PaidAt = orEmpty(r.TransactionID), moment(r.PaidUS)
-	p.OutRefundNo, p.RefundID = orEmpty(r.OutRefundNo), orEmpty(r.RefundID)
-	p.RefundRequest = s.open("refund_request_sealed", r.RefundRequestSealed)
-	p.RefundReserved, p.RefundAsked, p.RefundedAt = money.Fen(r.RefundReservedFen), int(r.RefundAsked), moment(r.RefundedUS)
+	p.Back.OutRefundNo, p.Back.RefundID = orEmpty(r.OutRefundNo), orEmpty(r.RefundID)
+	if p.Back.OutRefundNo != "" {
+		p.Back.Amount = p.Amount
+	}
+	p.Back.Request = s.open("refund_request_sealed", r.RefundRequestSealed)
+	p.RefundReserved, p.Back.Asked, p.Back.ReturnedAt = money.Fen(r.RefundReservedFen), int(r.RefundAsked), moment(r.RefundedUS)
+	p.Back.AskedAt, p.Back.Numbers, p.Back.Doubts = moment(r.RefundAskedUS), int(r.RefundNumbers), int(r.RefundDoubts)
 	p.Stored(r.Version)
 	return p, s.err
 }

@@ -31,6 +31,7 @@ type mixedRow struct {
 	ExpiresUS        int64
 	MixTradeNo       *string `gorm:"size:64"`
 	Asked            int64
+	AwayUntilUS      int64 `gorm:"column:away_until_us"`
 	Doubts           int64
 	TypedUS          int64
 	RefusedNo        string `gorm:"size:32"`
@@ -46,7 +47,7 @@ func (mixedRow) TableName() string { return "mixed_order" }
 
 // mixedMoves lists what a move may change of a mixed order: not its numbers, not its amounts.
 func mixedMoves() []string {
-	return []string{"state", "version", "open_marker", "mix_trade_no", "request_sealed", "asked", "doubts", "typed_us", "refused_no", "fail_reason_sealed", "paid_us",
+	return []string{"state", "version", "open_marker", "mix_trade_no", "request_sealed", "asked", "away_until_us", "doubts", "typed_us", "refused_no", "fail_reason_sealed", "paid_us",
 		"notice_sealed", "noticed_us"}
 }
 
@@ -57,7 +58,7 @@ func (db *DB) mixedRowOf(o *order.Order, m *payment.Mixed) (mixedRow, error) {
 		OpenMarker: mark(!m.State.Final()), OutTradeNo: m.OutTradeNo, SerialNo: m.SerialNo, PayOrderID: m.PayOrderID, TotalFen: int64(a.Total),
 		GovFen: int64(a.Gov), SelfFen: int64(a.Self), OtherFen: int64(a.Other), CashFen: int64(a.Cash), AddedFen: int64(a.Added),
 		ReducedFen: int64(a.Reduced), WechatFen: int64(a.Wechat), ExpiresUS: micros(m.ExpiresAt), MixTradeNo: orNull(m.MixTradeNo),
-		Asked: int64(m.Asked), Doubts: int64(m.Doubts), TypedUS: micros(m.TypedAt), RefusedNo: m.Refused, PaidUS: micros(m.PaidAt),
+		Asked: int64(m.Asked), AwayUntilUS: micros(m.AwayUntil), Doubts: int64(m.Doubts), TypedUS: micros(m.TypedAt), RefusedNo: m.Refused, PaidUS: micros(m.PaidAt),
 		NoticedUS: micros(m.NoticedAt)}
 	s := db.sealer(r.TableName(), r.ID)
 	r.RequestSealed = s.bytes("request_sealed", m.Request)
@@ -73,7 +74,7 @@ func (db *DB) mixedOf(r mixedRow) (*payment.Mixed, error) {
 			Cash: money.Fen(r.CashFen), Added: money.Fen(r.AddedFen), Reduced: money.Fen(r.ReducedFen), Wechat: money.Fen(r.WechatFen)}}
 	m := payment.NewMixed(payment.MixedID(r.ID), int(r.Seq), numbers, s.open("request_sealed", r.RequestSealed), moment(r.ExpiresUS))
 	m.State, m.MixTradeNo, m.Refused = payment.MixedState(r.State), orEmpty(r.MixTradeNo), r.RefusedNo
-	m.Asked, m.Doubts, m.TypedAt, m.PaidAt = int(r.Asked), int(r.Doubts), moment(r.TypedUS), moment(r.PaidUS)
+	m.Asked, m.AwayUntil, m.Doubts, m.TypedAt, m.PaidAt = int(r.Asked), moment(r.AwayUntilUS), int(r.Doubts), moment(r.TypedUS), moment(r.PaidUS)
 	m.FailReason = s.openText("fail_reason_sealed", r.FailReasonSealed)
 	m.Notice, m.NoticedAt = s.open("notice_sealed", r.NoticeSealed), moment(r.NoticedUS)
 	m.Stored(r.Version)

@@ -91,7 +91,7 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 		if err != nil {
 			return err
 		}
-		if err := move(s.db, tx, &w.order, orderMoves(), "id = ? AND version = ?", int64(o.ID), o.Version); err != nil {
+		if err := w.moveOrder(tx); err != nil {
 			return err
 		}
 		if err := s.db.moveBills(tx, o); err != nil {
@@ -111,6 +111,18 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 	w.stored()
 	*claim = moved
 	return nil
+}
+
+// moveOrder moves the order's own row. What refunds reserve is bounded here, by what the insurer saw of the order and by what it never saw
+// (design.md §4.5): a version that stands is not enough.
+func (w *writing) moveOrder(tx *gorm.DB) error {
+	o := w.o
+	if len(o.Refunds) == 0 {
+		return move(w.db, tx, &w.order, orderMoves(), "id = ? AND version = ?", int64(o.ID), o.Version)
+	}
+	insured, uninsured := int64(o.RefundInsured), int64(o.RefundUninsured)
+	return move(w.db, tx, &w.order, orderMoves(), `id = ? AND version = ? AND ? >= 0 AND ? >= 0 AND ? <= total_fen - uninsured_fen AND ? <= uninsured_fen`,
+		int64(o.ID), o.Version, insured, uninsured, insured, uninsured)
 }
 
 // Revive creates the job of an order that has none, due at that time. order.ErrNotFound without the order.
@@ -182,6 +194,7 @@ type writing struct {
 	settlements []settlementRow // those that changed; what closes comes before what opens, so that one at most is open at any moment
 	payments    []paymentRow
 	mixed       []mixedRow
+	refunds     []refundRow
 }
 
 func (db *DB) writing(o *order.Order) (*writing, error) {
@@ -202,7 +215,7 @@ func (db *DB) writing(o *order.Order) (*writing, error) {
 	}
 	for _, closed := range []bool{true, false} {
 		for _, t := range o.Settlements {
-			if (!t.Changed() && t.Version > 0) || t.State.Final() != closed {
+			if (!t.Changed() && t.Version > 0) || t.Open() == closed {
 				continue
 			}
 			r, err := db.settlementRowOf(o, t)
@@ -232,6 +245,16 @@ func (db *DB) writing(o *order.Order) (*writing, error) {
 			w.mixed = append(w.mixed, r)
 		}
 	}
+	for _, f := range o.Refunds {
+		if !f.Changed() && f.Version > 0 {
+			continue
+		}
+		r, err := db.refundRowOf(o, f)
+		if err != nil {
+			return nil, fmt.Errorf("refund %d: %w", f.ID, err)
+		}
+		w.refunds = append(w.refunds, r)
+	}
 	return w, nil
 }
 
@@ -239,30 +262,35 @@ func (db *DB) writing(o *order.Order) (*writing, error) {
 func (w *writing) saveLegs(tx *gorm.DB) error {
 	for i := range w.settlements {
 		r := &w.settlements[i]
-		if err := saveLeg(w.db, tx, r, settlementMoves(), r.ID, r.OrderID, r.Version); err != nil {
+		if err := saveLeg(w.db, tx, r, settlementMoves(), r.Version, legOf, r.ID, r.OrderID, r.Version-1); err != nil {
 			return fmt.Errorf("settlement %d: %w", r.ID, err)
 		}
 	}
 	for i := range w.payments {
 		r := &w.payments[i]
-		if err := saveLeg(w.db, tx, r, paymentMoves(), r.ID, r.OrderID, r.Version); err != nil {
+		bound := legOf + " AND ? BETWEEN 0 AND amount_fen" // never more back than was paid, whatever the version says
+		if err := saveLeg(w.db, tx, r, paymentMoves(), r.Version, bound, r.ID, r.OrderID, r.Version-1, r.RefundReservedFen); err != nil {
 			return fmt.Errorf("payment %d: %w", r.ID, err)
 		}
 	}
 	for i := range w.mixed {
 		r := &w.mixed[i]
-		if err := saveLeg(w.db, tx, r, mixedMoves(), r.ID, r.OrderID, r.Version); err != nil {
+		if err := saveLeg(w.db, tx, r, mixedMoves(), r.Version, legOf, r.ID, r.OrderID, r.Version-1); err != nil {
 			return fmt.Errorf("mixed order %d: %w", r.ID, err)
 		}
 	}
-	return nil
+	return w.saveRefunds(tx)
 }
 
-func saveLeg[T any](db *DB, tx *gorm.DB, row *T, columns []string, id, orderID, version int64) error {
+// legOf names a row of an order at the version that was read.
+const legOf = "id = ? AND order_id = ? AND version = ?"
+
+// saveLeg inserts a row whose next version is the first, and moves any other where the condition holds.
+func saveLeg[T any](db *DB, tx *gorm.DB, row *T, columns []string, version int64, where string, args ...any) error {
 	if version == 1 {
 		return insert(db, tx, *row)
 	}
-	return move(db, tx, row, columns, "id = ? AND order_id = ? AND version = ?", id, orderID, version-1)
+	return move(db, tx, row, columns, where, args...)
 }
 
 // stored brings the order up to date after the commit.
@@ -282,6 +310,11 @@ func (w *writing) stored() {
 	for _, m := range o.Mixed {
 		if m.Changed() || m.Version == 0 {
 			m.Stored(m.Version + 1)
+		}
+	}
+	for _, f := range o.Refunds {
+		if f.Changed() || f.Version == 0 {
+			f.Stored(f.Version + 1)
 		}
 	}
 }
@@ -327,7 +360,7 @@ func (db *DB) moveBills(tx *gorm.DB, o *order.Order) error {
 			return err
 		}
 	}
-	if live && !o.State.Live() {
+	if live && !o.Live() {
 		if _, err := change(tx, "UPDATE order_bill SET live = NULL WHERE order_id = ? AND live = 1", int64(o.ID)); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func checkOrder(o *order.Order) error {
 	}
 	open := 0
 	for _, t := range o.Settlements {
-		if !t.State.Final() {
+		if t.Open() {
 			open++
 		}
 		if err := checkSettlement(t); err != nil {
@@ -56,6 +56,14 @@ func checkOrder(o *order.Order) error {
 	}
 	if open > 1 {
 		return refuse("order %s: %d mixed orders are open", o.ID.No(), open)
+	}
+	for _, f := range o.Refunds {
+		if err := checkRefund(f); err != nil {
+			return fmt.Errorf("refund %d: %w", f.ID, err)
+		}
+	}
+	if err := checkReserved(o); err != nil {
+		return err
 	}
 	return checkEvents(o.Events)
 }

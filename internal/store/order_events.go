@@ -8,6 +8,7 @@ import (
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 type eventRow struct {
@@ -104,11 +105,20 @@ type caseRow struct {
 // TableName is the table's name.
 func (caseRow) TableName() string { return "review_case" }
 
+// toReview reports whether people must look at an order, or at a refund of it, and why.
+func toReview(o *order.Order) (cause string, inReview bool) {
+	if f := o.Refund(); f != nil && f.State == refund.InReview && o.State == order.Completed {
+		return f.Cause, true
+	}
+	return string(o.Cause), o.State == order.InReview
+}
+
 // reviews opens a case when the order is in review and has none, and closes it when the order has left.
 func (w *writing) reviews(tx *gorm.DB, was head) error {
-	switch inReview := w.o.State == order.InReview; {
+	cause, inReview := toReview(w.o)
+	switch {
 	case inReview && was.Cases == 0:
-		return insert(w.db, tx, caseRow{ID: w.db.ids.ID(), Institution: w.o.Institution, OrderID: int64(w.o.ID), Cause: string(w.o.Cause),
+		return insert(w.db, tx, caseRow{ID: w.db.ids.ID(), Institution: w.o.Institution, OrderID: int64(w.o.ID), Cause: cause,
 			OpenMarker: mark(true), Version: 1, OpenedUS: micros(w.at)})
 	case !inReview && was.Cases > 0:
 		_, err := change(tx, `UPDATE review_case SET open_marker = NULL, closed_us = ?, outcome = ?, version = version + 1

@@ -45,7 +45,7 @@ func (s Orders) List(ctx context.Context, account patient.AccountID, before orde
 	return orders, nil
 }
 
-// load reads orders in five statements, however many they are.
+// load reads orders in six statements, however many they are.
 func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*order.Order, error) {
 	var orders []*order.Order
 	err := s.db.opened(ctx, func() error {
@@ -54,6 +54,7 @@ func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*
 		var settlements []settlementRow
 		var payments []paymentRow
 		var mixed []mixedRow
+		var refunds []refundRow
 		err := s.db.snapshot(ctx, func(tx *gorm.DB) error {
 			var err error
 			if rows, err = find[orderRow](s.db, which(tx)); err != nil || len(rows) == 0 {
@@ -73,7 +74,10 @@ func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*
 			if payments, err = find[paymentRow](s.db, parts()); err != nil {
 				return err
 			}
-			mixed, err = find[mixedRow](s.db, parts())
+			if mixed, err = find[mixedRow](s.db, parts()); err != nil {
+				return err
+			}
+			refunds, err = find[refundRow](s.db, parts())
 			return err
 		})
 		if err != nil {
@@ -82,7 +86,10 @@ func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*
 		if orders, err = s.db.assemble(rows, bills, settlements, payments); err != nil {
 			return err
 		}
-		return s.db.addMixed(orders, mixed)
+		if err := s.db.addMixed(orders, mixed); err != nil {
+			return err
+		}
+		return s.db.addRefunds(orders, refunds)
 	})
 	return orders, err
 }

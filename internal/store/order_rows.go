@@ -61,7 +61,11 @@ type orderRow struct {
 	PostedUS      int64
 	Cause         string `gorm:"size:32"`
 	Renew         bool
-	MAC           string `gorm:"size:80"`
+
+	RefundInsuredFen   int64
+	RefundUninsuredFen int64
+
+	MAC string `gorm:"size:80"`
 }
 
 // TableName is the table's name; order is a word of SQL.
@@ -72,7 +76,7 @@ func orderMoves() []string {
 	return []string{"state", "version", "updated_us", "total_fen", "pooled_fund_fen", "other_fund_fen", "account_fen", "family_account_fen",
 		"hospital_borne_fen", "cash_fen", "uninsured_fen", "insured", "pay_auth_id", "auth_until_us", "use_account",
 		"quoted_until_us", "refusal_sealed", "confirmed_us", "cancel_asked", "lock_state", "locked_until_us", "post_state", "post_ready",
-		"posting_no", "receipt_no", "guide_sealed", "posted_us", "cause", "renew", "his_patient", "route"}
+		"posting_no", "receipt_no", "guide_sealed", "posted_us", "cause", "renew", "his_patient", "route", "refund_insured_fen", "refund_uninsured_fen"}
 }
 
 // rowOf maps an order, without its bills, attempts and events.
@@ -84,7 +88,7 @@ func (db *DB) rowOf(o *order.Order) (orderRow, error) {
 		UseAccount: o.UseAccount, QuotedUntilUS: micros(o.QuotedUntil), ConfirmedUS: micros(o.ConfirmedAt),
 		CancelAsked: o.CancelAsked, LockState: string(o.Lock), LockedUntilUS: micros(o.LockedUntil), PostState: string(o.Post),
 		PostReady: o.PostReady, PostingNo: orNull(o.Posted.PostingNo), ReceiptNo: o.Posted.ReceiptNo, PostedUS: micros(o.Posted.PostedAt),
-		Cause: string(o.Cause), Renew: o.Renew,
+		Cause: string(o.Cause), Renew: o.Renew, RefundInsuredFen: int64(o.RefundInsured), RefundUninsuredFen: int64(o.RefundUninsured),
 	}
 	s := db.sealer(r.TableName(), r.ID)
 	r.RefusalSealed = s.text("refusal_sealed", o.Refusal)
@@ -103,7 +107,7 @@ func (db *DB) orderOf(r orderRow) (*order.Order, error) {
 		QuotedUntil: moment(r.QuotedUntilUS), ConfirmedAt: moment(r.ConfirmedUS), CancelAsked: r.CancelAsked,
 		Lock: order.LockState(r.LockState), LockedUntil: moment(r.LockedUntilUS), Post: order.PostState(r.PostState), PostReady: r.PostReady,
 		Posted: order.Posted{PostingNo: orEmpty(r.PostingNo), ReceiptNo: r.ReceiptNo, PostedAt: moment(r.PostedUS)},
-		Cause:  order.Cause(r.Cause), Renew: r.Renew,
+		Cause:  order.Cause(r.Cause), Renew: r.Renew, RefundInsured: money.Fen(r.RefundInsuredFen), RefundUninsured: money.Fen(r.RefundUninsuredFen),
 	}
 	s := db.sealer(r.TableName(), r.ID)
 	o.Refusal = s.openText("refusal_sealed", r.RefusalSealed)
@@ -138,7 +142,7 @@ type billDetail struct {
 
 func (db *DB) billRowOf(o *order.Order, i int, id int64) (billRow, error) {
 	b := &o.Bills[i]
-	r := billRow{ID: id, Institution: o.Institution, OrderID: int64(o.ID), Seq: int64(i + 1), BillNo: b.Bill.No, Live: mark(o.State.Live()),
+	r := billRow{ID: id, Institution: o.Institution, OrderID: int64(o.ID), Seq: int64(i + 1), BillNo: b.Bill.No, Live: mark(o.Live()),
 		TotalFen: int64(b.Bill.Total), Digest: b.Digest}
 	s := db.sealer(r.TableName(), r.ID)
 	r.DetailSealed = s.json("detail_sealed", billDetail{o.Institution, b.Bill, b.Digest})

@@ -21,6 +21,8 @@ func suiteOrders(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("late payment of a closed order", func(t *testing.T) { latePayment(t, open(t)) })
 	t.Run("lists and look-ups", func(t *testing.T) { lookUps(t, open(t)) })
 	t.Run("several attempts", func(t *testing.T) { attempts(t, open(t)) })
+	t.Run("given back", func(t *testing.T) { givenBack(t, open(t)) })
+	t.Run("bounds of refunds", func(t *testing.T) { refundBounds(t, open(t)) })
 	t.Run("both legs under one password", func(t *testing.T) { onePassword(t, open(t)) })
 }
 
@@ -61,7 +63,7 @@ func wholePayment(t *testing.T, db *DB) {
 
 	check(t, s.Apply(settlement.Accept))
 	s.SetlID, s.Actual, s.SettledAt, s.ClrOptins, s.ClrWay, s.ClrType = "S1", s.Foreseen, now(db), "1", "2", "3"
-	o.Events = append(o.Events, order.Event{Actor: "system", Subject: "settlement", Verb: "settled", Split: s.Actual, Posting: s.Posting()})
+	o.Events = append(o.Events, order.Event{Actor: "system", Subject: "settlement", Verb: "settled", Split: s.Actual, Posting: s.Posting(ledger.Suspense)})
 	moveOrder(t, db, o, order.PostTo)
 	o.Post = order.PostAsked
 	save(t, db, o, &claim, job.Hold(now(db).Add(time.Minute), 0))
@@ -72,7 +74,7 @@ func wholePayment(t *testing.T, db *DB) {
 	if _, found, _ := db.Jobs().Find(t.Context(), order.JobKind, o.ID.No()); found || claim.Owner != "" {
 		t.Fatalf("the job is still there: %v, claim %+v", found, claim)
 	}
-	history(t, db, o.ID, p.Received(), s.Posting())
+	history(t, db, o.ID, p.Received(), s.Posting(ledger.Suspense))
 }
 
 func history(t *testing.T, db *DB, id order.ID, postings ...ledger.Posting) {

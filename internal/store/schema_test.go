@@ -59,10 +59,12 @@ func suiteSchema(t *testing.T, open func(t *testing.T) *DB) {
 		fixed []string // columns that no move changes
 	}{
 		{&orderRow{}, orderMoves(), []string{"id", "institution", "account_id", "patient_id", "created_us", macColumn}},
-		{&settlementRow{}, settlementMoves(), []string{"id", "institution", "order_id", "seq", macColumn}},
+		{&settlementRow{}, settlementMoves(), []string{"id", "institution", "order_id", "seq", "anew", macColumn}},
 		{&paymentRow{}, paymentMoves(), []string{"id", "institution", "order_id", "seq", "out_trade_no", "amount_fen", macColumn}},
 		{&mixedRow{}, mixedMoves(), []string{"id", "institution", "order_id", "seq", "out_trade_no", "serial_no", "pay_order_id", "total_fen", "gov_fen", "self_fen",
 			"other_fen", "cash_fen", "added_fen", "reduced_fen", "wechat_fen", "expires_us", macColumn}},
+		{&refundRow{}, refundMoves(), []string{"id", "institution", "order_id", "seq", "asker", "actor", "request_key", "his_refund_no", "reason", "note", "whole",
+			"insured_fen", "uninsured_fen", "asked_us", macColumn}},
 		{&billRow{}, nil, nil}, {&eventRow{}, nil, nil}, {&lineRow{}, nil, nil}, {&caseRow{}, nil, nil}, {&jobRow{}, nil, nil},
 		{&finishedJobRow{}, nil, nil}, {&inboxRow{}, nil, nil}, {&replayRow{}, nil, nil}, {&auditRow{}, nil, nil}, {&accountRow{}, nil, nil},
 		{&sessionRow{}, nil, nil}, {&patientRow{}, nil, nil}, {&consentRow{}, nil, nil}, {&bindingRow{}, nil, nil}, {&payAuthRow{}, nil, nil},

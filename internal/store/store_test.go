@@ -194,7 +194,7 @@ func TestNoPlaintext(t *testing.T) {
 	quoted(t, db, o, &claim)
 	p := newPayment(db, o)
 	moveOrder(t, db, o, order.Collect)
-	p.PrepayID, p.RefundRequest, o.Refusal, o.Settlement().Refusal = "SECRET-PREPAY", []byte("SECRET-REFUND"), "SECRET-REFUSAL", "SECRET-REFUSAL"
+	p.PrepayID, p.Back.Request, o.Refusal, o.Settlement().Refusal = "SECRET-PREPAY", []byte("SECRET-REFUND"), "SECRET-REFUSAL", "SECRET-REFUSAL"
 	o.Posted.Guide = []string{"SECRET-GUIDE"}
 	_ = o.Settlement().Apply("send")
 	save(t, db, o, &claim, job.Hold(now(db).Add(time.Minute), 0))

@@ -1,0 +1,392 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
+)
+
+// Items of the big bill: two boxes of a drug and an examination that the insurer sees, and one thing that it does not.
+const (
+	drug     = "1"
+	exam     = "2"
+	diapers  = "3"
+	bigTotal = money.Fen(12000)
+)
+
+// bigBill gives the patient a bill of which parts can go back.
+func bigBill(w *world) {
+	line := func(no string, quantity, price int64, uninsured bool) bill.Line {
+		return bill.Line{No: no, Name: "项目" + no, CatalogueCode: "C" + no, HospitalCode: "H" + no, Quantity: decimal.New(quantity, 0), Price: yuan(price),
+			Total: money.Fen(quantity * price), OccurredAt: start, Uninsured: uninsured}
+	}
+	w.his.bills[testBill] = &bill.Bill{No: testBill, HISPatient: "HP1", State: bill.Unpaid, Total: bigTotal, Created: start,
+		Visit: bill.Visit{No: "V1", Begun: start, MedType: "11"},
+		Lines: []bill.Line{line(drug, 2, 2000, false), line(exam, 1, 6000, false), line(diapers, 1, 2000, true)}}
+}
+
+// booked plays an ordinary order of the big bill to its end.
+func booked(w *world) ID {
+	bigBill(w)
+	id := paid(w)
+	w.settle(time.Minute)
+	w.wantState(id, Completed, "")
+	return id
+}
+
+// give asks for a refund; of everything without wants.
+func (w *world) give(id ID, wants ...refund.Want) (*refund.Refund, error) {
+	_, f, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByPatient, Actor: "account:7", Account: testAccount, Order: id,
+		Key: fmt.Sprintf("key%d", len(w.order(id).Refunds)), Whole: len(wants) == 0, Wants: wants})
+	return f, err
+}
+
+func (w *world) mustGive(id ID, wants ...refund.Want) *refund.Refund {
+	w.t.Helper()
+	f, err := w.give(id, wants...)
+	if err != nil {
+		w.t.Fatalf("AskRefund: %v", err)
+	}
+	return f
+}
+
+func item(no string) refund.Want { return refund.Want{BillNo: testBill, LineNo: no, All: true} }
+
+func pieces(no string, quantity string) refund.Want {
+	return refund.Want{BillNo: testBill, LineNo: no, Quantity: decimal.RequireFromString(quantity)}
+}
+
+// refundStory is one way that a refund goes, on an order that is completed.
+type refundStory struct {
+	name  string
+	joint bool
+	give  func(w *world, id ID)
+	state refund.State // of the last refund
+	cause Cause
+	rest  split.Split // what stands of the order at the end
+}
+
+func (s refundStory) run(t *testing.T) {
+	t.Run(s.name, func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, 1)
+		if s.joint {
+			togetherHere(w)
+		}
+		id := booked(w)
+		s.give(w, id)
+		w.settle(tenDays)
+		if t.Failed() {
+			return
+		}
+		o := w.wantState(id, Completed, "")
+		f := o.Refunds[len(o.Refunds)-1]
+		if f.State != s.state || f.Cause != string(s.cause) || o.Standing() != s.rest {
+			t.Errorf("refund is %s (%s), stands %+v; want %s (%s), %+v\n%s", f.State, f.Cause, o.Standing(), s.state, s.cause, s.rest, strings.Join(w.log, "\n"))
+		}
+		w.auditEnd()
+	})
+}
+
+// What the insurer of these tests makes of the big bill: half from the fund, ten yuan from the account.
+var bigSplit = split.Split{PooledFund: 5000, Account: 1000, Cash: 4000, Uninsured: 2000}
+
+func TestRefunds(t *testing.T) {
+	t.Parallel()
+	whole := func(w *world, id ID) { w.mustGive(id) }
+	lost := func(op string, list ...mishap) func(w *world, id ID) {
+		return func(w *world, id ID) {
+			w.once(op, w.calls[op]+1, list...)
+			w.mustGive(id)
+		}
+	}
+	part := func(wants ...refund.Want) func(w *world, id ID) {
+		return func(w *world, id ID) { w.mustGive(id, wants...) }
+	}
+	partLost := func(op string, list ...mishap) func(w *world, id ID) {
+		return func(w *world, id ID) {
+			w.once(op, w.calls[op]+1, list...)
+			w.mustGive(id, item(exam))
+		}
+	}
+	nothing := split.Split{}
+	withoutExam := split.Split{PooledFund: 2000, Account: 1000, Cash: 1000, Uninsured: 2000}
+	for _, s := range []refundStory{
+		{"the whole", false, whole, refund.Done, "", nothing},
+		{"the whole, one password", true, whole, refund.Done, "", nothing},
+		{"the whole, one password, cash first", true, func(w *world, id ID) { w.party.CashFirst = true; w.boot(); w.mustGive(id) }, refund.Done, "", nothing},
+		{"what the insurer never saw", false, part(item(diapers)), refund.Done, "", split.Split{PooledFund: 5000, Account: 1000, Cash: 4000}},
+		{"what the insurer never saw, one password", true, part(item(diapers)), refund.Done, "", split.Split{PooledFund: 5000, Account: 1000, Cash: 4000}},
+		{"an insured item", false, part(item(exam)), refund.Done, "", withoutExam},
+		{"one of two boxes", false, part(pieces(drug, "1")), refund.Done, "", split.Split{PooledFund: 4000, Account: 1000, Cash: 3000, Uninsured: 2000}},
+		{"all that the insurer saw", false, part(item(drug), item(exam)), refund.Done, "", split.Split{Uninsured: 2000}},
+		{"a bill is the whole", false, part(refund.Want{BillNo: testBill, All: true}), refund.Done, "", nothing},
+		{"one box, the other, and the rest", false, func(w *world, id ID) {
+			w.mustGive(id, pieces(drug, "1"))
+			w.settle(time.Hour)
+			w.mustGive(id, pieces(drug, "1"))
+			w.settle(time.Hour)
+			w.mustGive(id)
+		}, refund.Done, "", nothing},
+		{"two at once wait for each other", false, func(w *world, id ID) {
+			w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+			w.mustGive(id, item(diapers))
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", split.Split{PooledFund: 2000, Account: 1000, Cash: 1000}},
+		{"one password, an insured item: the whole, the rest billed anew", true, func(w *world, id ID) {
+			if _, err := w.give(id, item(exam)); !errors.Is(err, refund.ErrWholeOnly) {
+				w.t.Errorf("AskRefund: %v, want ErrWholeOnly", err)
+			}
+			_, f, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByStaff, Actor: "staff:3", Order: id, Key: "k", Wants: []refund.Want{item(exam)}, KeptAgain: true})
+			if err != nil || !f.Whole || f.Total() != bigTotal || len(f.Kept()) != 2 {
+				w.t.Errorf("AskRefund = %+v, %v", f, err)
+			}
+			w.settle(tenDays)
+			if w.his.rebill != 1 {
+				w.t.Errorf("%d bills were made anew", w.his.rebill)
+			}
+		}, refund.Done, "", nothing},
+
+		{"the drug is handed out", false, func(w *world, id ID) { w.his.out = true; w.mustGive(id) }, refund.Refused, NotRefundable, bigSplit},
+		{"the HIS does not answer at first", false, lost("hold", loseAfter, loseBefore, unsent), refund.Done, "", nothing},
+		{"the HIS never answers", false, func(w *world, id ID) { w.mishaps = always("hold", loseBefore); w.mustGive(id) }, refund.Refused, HISSilent, bigSplit},
+		{"2208 lost", false, lost("cancel", loseAfter), refund.Done, "", nothing},
+		{"2208 lost before it arrived", false, lost("cancel", loseBefore), refund.Done, "", nothing},
+		{"2208 refused: a later settlement stands, or it is cleared", false, lost("cancel", refuse), refund.InReview, CancelRefused, bigSplit},
+		{"6203 lost", true, lost("give back", loseAfter), refund.Done, "", nothing},
+		{"6203 refused", true, func(w *world, id ID) { w.mishaps = always("give back", refuse); w.mustGive(id) }, refund.InReview, CancelRefused, bigSplit},
+		{"the cash refund lost", false, lost("refund", loseAfter), refund.Done, "", nothing},
+		{"the cash refund lost before it arrived", false, lost("refund", loseBefore, oddAfter), refund.Done, "", nothing},
+		{"a card: days later", false, func(w *world, id ID) {
+			w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+			w.mustGive(id)
+		}, refund.Done, "", nothing},
+		{"closed by WeChat: a new number", false, func(w *world, id ID) {
+			w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+			w.mustGive(id)
+		}, refund.Done, "", nothing},
+		{"abnormal is not final, and a matter for people", false, func(w *world, id ID) {
+			w.wechat.cards = []payment.RefundState{payment.RefundAbnormal}
+			w.mustGive(id)
+		}, refund.InReview, RefundStuck, bigSplit},
+		{"an empty merchant account", false, func(w *world, id ID) { w.wechat.empty = 3; w.mustGive(id) }, refund.Done, "", nothing},
+		{"the booking lost", false, lost("book", loseAfter), refund.Done, "", nothing},
+		{"the booking refused for ever", false, func(w *world, id ID) { w.mishaps = always("book", refuse); w.mustGive(id) }, refund.InReview, DeskMismatch, bigSplit},
+		{"WeChat does not take the notice", true, func(w *world, id ID) { w.mishaps = always("notice", refuse); w.mustGive(id) }, refund.Done, "", nothing},
+
+		{"a part: 2206 of the rest refused, nothing moves", false, partLost("presettle", refuse), refund.Refused, RestRefused, bigSplit},
+		{"a part: 2206 of the rest lost", false, partLost("presettle", loseAfter, loseBefore), refund.Done, "", withoutExam},
+		{"a part: the insurer silent", false, func(w *world, id ID) {
+			w.mishaps = always("presettle", loseBefore)
+			w.mustGive(id, item(exam))
+		}, refund.Refused, InsurerSilent, bigSplit},
+		{"a part: 2208 lost", false, partLost("cancel", loseAfter), refund.Done, "", withoutExam},
+		{"a part: 2208 refused", false, partLost("cancel", refuse), refund.InReview, CancelRefused, bigSplit},
+		{"a part: 2206 after 2208 lost", false, partLost("probe", loseAfter), refund.Done, "", withoutExam},
+		{"a part: 2206 after 2208 refused, the former is put back", false, partLost("probe", refuse), refund.InReview, RestUnsettled, bigSplit},
+		{"a part: 2207 refused, the former is put back", false, partLost("settle", refuse), refund.InReview, RestUnsettled, bigSplit},
+		{"a part: 2207 lost, the former is put back", false, partLost("settle", loseAfter), refund.InReview, RestUnsettled, bigSplit},
+		{"a part: the putting back lost", false, func(w *world, id ID) {
+			w.once("settle", w.calls["settle"]+1, refuse)
+			w.once("reverse 2208", w.calls["reverse 2208"]+1, loseAfter)
+			w.mustGive(id, item(exam))
+		}, refund.InReview, RestUnsettled, bigSplit},
+		{"a part: the patient would owe more", false, func(w *world, id ID) {
+			w.insurer.ratio, w.insurer.balance = 0, 0
+			w.mustGive(id, pieces(drug, "1"))
+		}, refund.InReview, WouldOwe, bigSplit},
+		{"a part: the patient would owe more, found out after 2208", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "cancel" {
+					w.insurer.ratio, w.insurer.balance = 0, 0
+				}
+				return fine
+			}
+			w.mustGive(id, pieces(drug, "1"))
+		}, refund.InReview, RestUnsettled, bigSplit},
+		{"a part: no authorisation in a day", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now()
+			w.mustGive(id, item(exam))
+		}, refund.Refused, AuthTooOld, bigSplit},
+		{"a part: the patient authorises later", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now()
+			w.mustGive(id, item(exam))
+			w.settle(time.Hour)
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+		}, refund.Done, "", withoutExam},
+
+		{"the window has handed everything back", false, func(w *world, id ID) {
+			_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Whole: true, Note: true, HISNo: "T9"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.outside = true
+		}, refund.Done, "", nothing},
+	} {
+		s.run(t)
+	}
+}
+
+// TestRefundOfAnUninsuredOrder: without the insurer every item is the patient's own.
+func TestRefundOfAnUninsuredOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	bigBill(w)
+	id := w.mustQuote(false, testBill)
+	w.mustConfirm(id)
+	w.mustPay(id)
+	w.settle(time.Minute)
+	w.mustGive(id, item(exam))
+	w.settle(tenDays)
+	o := w.wantState(id, Completed, "")
+	if o.Standing() != (split.Split{Uninsured: 6000}) || o.Refunds[0].State != refund.Done || o.Refunds[0].CashDue() != 6000 {
+		t.Errorf("stands %+v, refund %s of %s", o.Standing(), o.Refunds[0].State, o.Refunds[0].CashDue())
+	}
+	w.auditEnd()
+}
+
+// TestRefundAsked: what cannot go back is refused before any call, and loses nothing.
+func TestRefundAsked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		wants []refund.Want
+		want  error
+	}{
+		{"negative", []refund.Want{pieces(drug, "-1")}, refund.ErrQuantity},
+		{"zero", []refund.Want{pieces(drug, "0")}, refund.ErrQuantity},
+		{"more than there is", []refund.Want{pieces(drug, "3")}, refund.ErrQuantity},
+		{"too fine", []refund.Want{pieces(drug, "0.00001")}, refund.ErrQuantity},
+		{"worth nothing", []refund.Want{pieces(drug, "0.0001")}, refund.ErrQuantity},
+		{"huge", []refund.Want{pieces(drug, "1e9000")}, refund.ErrQuantity},
+		{"a bill by pieces", []refund.Want{{BillNo: testBill, Quantity: decimal.New(1, 0)}}, refund.ErrQuantity},
+		{"another bill's", []refund.Want{{BillNo: "MZ9", LineNo: drug, All: true}}, refund.ErrLine},
+		{"no such item", []refund.Want{item("9")}, refund.ErrLine},
+		{"twice", []refund.Want{item(drug), pieces(drug, "1")}, refund.ErrLine},
+	} {
+		w := newWorld(t, 1)
+		id := booked(w)
+		before := w.calls["hold"]
+		if _, err := w.give(id, tt.wants...); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+		if o := w.order(id); w.calls["hold"] != before || len(o.Refunds) != 0 || len(w.store.jobs) != 0 {
+			t.Errorf("%s: %d calls, %d refunds, %d jobs", tt.name, w.calls["hold"]-before, len(o.Refunds), len(w.store.jobs))
+		}
+	}
+	w := newWorld(t, 1)
+	id := booked(w)
+	if _, _, err := w.service.AskRefund(t.Context(), RefundAsk{Account: 99, Order: id, Key: "k", Whole: true}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another patient's order: %v, want ErrNotFound", err)
+	}
+	f := w.mustGive(id)
+	_, again, err := w.service.AskRefund(t.Context(), RefundAsk{Account: testAccount, Order: id, Key: f.Key, Whole: true})
+	if err != nil || again.ID != f.ID {
+		t.Errorf("the same request again: %+v, %v", again, err)
+	}
+	if _, err := w.give(id); !errors.Is(err, refund.ErrNothing) {
+		t.Errorf("everything once more: %v, want ErrNothing", err)
+	}
+	w.party.Desk = nil
+	w.boot()
+	if _, err := w.give(id); !errors.Is(err, ErrNoDesk) {
+		t.Errorf("without a desk: %v, want ErrNoDesk", err)
+	}
+}
+
+// TestRefundWhilePosting: an order that the HIS has not booked keeps the request, and the HIS is asked at once.
+func TestRefundWhilePosting(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		then func(w *world)
+		want State
+	}{
+		{"it was booked", func(*world) {}, Completed},
+		{"the window was first", func(w *world) { w.his.paidBy[testBill] = "window" }, Unwound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			bigBill(w)
+			w.mishaps = func(op, _ string) mishap {
+				if op == "post" || op == "posting of" {
+					return loseBefore
+				}
+				return fine
+			}
+			id := paid(w)
+			w.settle(time.Hour)
+			w.wantState(id, BeingPosted, "")
+			asked := w.calls["posting of"]
+			f := w.mustGive(id)
+			if f.State != refund.Asked || w.calls["posting of"] == asked {
+				t.Errorf("refund %s, the HIS was asked %d times", f.State, w.calls["posting of"]-asked)
+			}
+			w.mishaps = nil
+			tt.then(w)
+			w.settle(tenDays)
+			o := w.wantState(id, tt.want, "")
+			if got, want := o.Refunds[0].State, map[State]refund.State{Completed: refund.Done, Unwound: refund.Refused}[tt.want]; got != want {
+				t.Errorf("refund is %s, want %s", got, want)
+			}
+			w.auditEnd()
+		})
+	}
+}
+
+// TestRefundsMayWait: WeChat's rules of a year, fifty numbers, and a minute between two.
+func TestRefundsMayWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.mustGive(id, item(diapers))
+	first := w.order(id).Refunds[0].Cash.AskedAt
+	w.mustGive(id, item(exam))
+	w.settle(time.Hour)
+	if gap := w.order(id).Refunds[1].Cash.AskedAt.Sub(first); gap < time.Minute {
+		t.Errorf("%s between two refunds of one payment", gap)
+	}
+	o := w.order(id)
+	o.Payments[0].Back.Numbers = 48
+	w.store.legs[id] = legs{settlements: o.Settlements, payments: o.Payments, refunds: o.Refunds}
+	if _, err := w.give(id); !errors.Is(err, refund.ErrTooMany) {
+		t.Errorf("the 51st: %v, want ErrTooMany", err)
+	}
+	o.Payments[0].Back.Numbers = 0
+	w.advance(366 * 24 * time.Hour)
+	if _, err := w.give(id); !errors.Is(err, refund.ErrTooOld) {
+		t.Errorf("after a year: %v, want ErrTooOld", err)
+	}
+}
+
+// TestGivenBackBillIsFree: what was wholly given back may be paid in another order.
+func TestGivenBackBillIsFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.mustGive(id)
+	w.settle(tenDays)
+	if !w.order(id).GivenBack() {
+		t.Fatal("the order is not given back")
+	}
+	again := w.mustQuote(false, testBill)
+	if again == id || w.order(again).State != Quoted {
+		t.Errorf("another order of the bill: %s", w.order(again).State)
+	}
+	if s := w.order(id).Settlement(); s.State != settlement.Cancelled {
+		t.Errorf("settlement is %s", s.State)
+	}
+}
