@@ -157,7 +157,7 @@ func (c *phoneClient) settleDown(ctx context.Context, players []*player, patienc
 // compare holds every order against the counterparts' books. What differs is a finding; so is money at a counterpart that no order of ours
 // knows of, and an order that was given up although it met lost, late or doubled messages only.
 func compare(players []*player, before, after *books) *result {
-	r := &result{Orders: len(players), causes: map[string]int{}}
+	r := &result{Orders: len(players), Causes: map[string]int{}}
 	known := ours{trades: map[string]bool{}, visits: map[string]bool{}, orders: map[string]bool{}}
 	var took []time.Duration
 	for _, p := range players {
@@ -228,7 +228,7 @@ func (r *result) take(p *player, after *books, known *ours) {
 		r.Review++
 		r.reviewed(o, h)
 	}
-	r.causes[o.State+": "+o.Cause]++
+	r.Causes[o.State+": "+o.Cause]++
 	r.deserved(p, h, after.faults)
 }
 

@@ -74,7 +74,8 @@ type result struct {
 	P50MS         int64     `json:"p50_ms"`
 	P99MS         int64     `json:"p99_ms"`
 
-	causes   map[string]int
+	Causes map[string]int `json:"causes"` // why orders ended otherwise than completed, by "state: cause"
+
 	findings []string
 }
 
@@ -170,8 +171,8 @@ func (r *result) print(out io.Writer, asJSON bool) error {
 	row("unwound 已撤销", r.Unwound)
 	row("review 人工核实中", r.Review)
 	row("pending", r.Pending)
-	for _, cause := range sortedKeys(r.causes) {
-		row("  · "+cause, r.causes[cause])
+	for _, cause := range sortedKeys(r.Causes) {
+		row("  · "+cause, r.Causes[cause])
 	}
 	fmt.Fprintln(&b, "Completed orders, yuan")
 	row("total", r.TotalFen)
