@@ -76,6 +76,12 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set("KeepAnswer", db.Replays().KeepAnswer(ctx, keyOf(o), 200, nil))
 	set("DropReplay", db.Replays().DropReplay(ctx, keyOf(o)))
 	set("Record", db.Audit().Record(ctx, someone(db)))
+	set("Add staff", db.Staff().Add(ctx, newStaff(db, "wang"), someone(db)))
+	set("Save staff", db.Staff().Save(ctx, newStaff(db, "wang"), someone(db)))
+	_, err = db.Staff().ByLogin(ctx, "wang")
+	set("ByLogin", err)
+	_, err = db.Staff().List(ctx)
+	set("List staff", err)
 	peopleCalls(ctx, t, db, set)
 	return errs
 }

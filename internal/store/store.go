@@ -1,5 +1,5 @@
 // Package store keeps every row and speaks all SQL. It implements the Store interfaces of the domain packages, the job queue, the inbox,
-// the idempotency records, the audit log and the vault's data keys (design.md §4, §5, §10).
+// the idempotency records, the staff, the audit log and the vault's data keys (design.md §4, §5, §10).
 //
 // What it promises: a move is a conditional update that must change exactly one row; what belongs together is one transaction; a
 // column that holds patient data is sealed for its row; a row that money depends on carries a MAC, written with every change and

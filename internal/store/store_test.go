@@ -202,6 +202,7 @@ func TestNoPlaintext(t *testing.T) {
 	person := newPatient(t, db, account.ID, 7)
 	check(t, db.Patients().Add(t.Context(), person, 5, someone(db)))
 	bindings(t, db)
+	hired(t, db, "wang")
 	suiteInbox(t, func(*testing.T) *DB { return db })
 	check(t, db.Replays().KeepAnswer(t.Context(), keyOf(o), 200, []byte("SECRET-ANSWER")))
 	check(t, db.Close())

@@ -31,7 +31,7 @@ func Suite(t *testing.T, open func(t *testing.T) *DB) {
 		run  func(t *testing.T, open func(t *testing.T) *DB)
 	}{
 		{"jobs", suiteJobs}, {"inbox", suiteInbox}, {"replays", suiteReplays}, {"orders", suiteOrders}, {"order races", suiteRaces},
-		{"order guards", suiteGuards}, {"tampering", suiteTampering}, {"patients", suitePatients}, {"migrations", suiteMigrations},
+		{"order guards", suiteGuards}, {"tampering", suiteTampering}, {"patients", suitePatients}, {"staff", suiteStaff}, {"migrations", suiteMigrations},
 		{"rows fit the schema", suiteSchema}, {"broken", suiteBroken},
 	} {
 		t.Run(part.name, func(t *testing.T) {
