@@ -67,30 +67,14 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house,
 	if err != nil {
 		return nil, err
 	}
-	dsn, err := dsnOf(cfg)
-	if err != nil {
+	if h.db, h.vault, err = openDatabase(ctx, cfg, h.clock, h.source); err != nil {
 		return nil, err
-	}
-	bare, err := store.Open(ctx, store.Config{DSN: dsn}, h.clock, h.source)
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, bare.Close())
+			err = errors.Join(err, h.db.Close())
 		}
 	}()
-	if _, err := bare.Migrate(ctx); err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	keys, err := vault.FileKeys(gm.PEM, cfg.Vault.MasterKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("vault.master_key_file: %w", err)
-	}
-	if h.vault, err = vault.Open(ctx, keys, bare, h.clock); err != nil {
-		return nil, fmt.Errorf("vault: %w", err)
-	}
-	h.db = bare.WithVault(h.vault)
 	if h.people, err = patient.New(h.db.Patients(), institutions, tokens{}, h.clock, h.source,
 		patient.Config{SessionLife: cfg.SessionLife, MaxPatients: cfg.MaxPatients, Log: h.db.Audit()}); err != nil {
 		return nil, err

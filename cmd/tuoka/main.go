@@ -36,7 +36,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), sandboxCommand(), payCommand(), migrateCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), sandboxCommand(), payCommand(), migrateCommand(), staffCommand(), versionCommand())
 	return cmd
 }
 

@@ -9,7 +9,9 @@ import (
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/store"
+	"github.com/tuoka/tuoka/internal/vault"
 )
 
 func migrate(ctx context.Context, out io.Writer, path string, down bool) (err error) {
@@ -44,6 +46,35 @@ func migrate(ctx context.Context, out io.Writer, path string, down bool) (err er
 	}
 	_, err = fmt.Fprintf(out, "%d migrations applied\n", applied)
 	return err
+}
+
+// openDatabase opens the database, brings its schema up to date, and gives it its vault.
+func openDatabase(ctx context.Context, cfg *config.Config, clk clock.Clock, source *clock.Source) (_ *store.DB, _ *vault.Vault, err error) {
+	dsn, err := dsnOf(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.Open(ctx, store.Config{DSN: dsn}, clk, source)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	if _, err := db.Migrate(ctx); err != nil {
+		return nil, nil, fmt.Errorf("migrate: %w", err)
+	}
+	keys, err := vault.FileKeys(gm.PEM, cfg.Vault.MasterKeyFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("vault.master_key_file: %w", err)
+	}
+	v, err := vault.Open(ctx, keys, db, clk)
+	if err != nil {
+		return nil, nil, fmt.Errorf("vault: %w", err)
+	}
+	return db.WithVault(v), v, nil
 }
 
 // dsnOf is the database's address, from the file or from the file that it names.

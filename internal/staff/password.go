@@ -122,6 +122,8 @@ func checkPassword(login string, password sensitive.Key) error {
 	switch n := utf8.RuneCountInString(text); {
 	case !utf8.ValidString(text):
 		why = "密码含有无法识别的字符，请换一个"
+	case strings.TrimSpace(text) != text: // a file's end would be cut off, a keyboard's not
+		why = "密码首尾不能有空格，请换一个"
 	case n < fewestCharacters:
 		why = fmt.Sprintf("密码至少 %d 位，请换一个更长的，例如几个不相干的词", fewestCharacters)
 	case n > mostCharacters:

@@ -82,7 +82,7 @@ func TestCheckPassword(t *testing.T) {
 		{"one too many", "wang", strings.Repeat("abcdef12", 16) + "x", "最多 128 位"}, {"one character", "wang", "aaaaaaaaaaaa", "太少"},
 		{"four characters", "wang", "123412341234", "太少"}, {"the login", "wang.xiaoming", "wang.xiaoming", "登录名"},
 		{"the login, shouted", "wang.xiaoming", "Wang.XiaoMing", "登录名"}, {"common", "wang", "password1234", "太常见"},
-		{"common with a capital and blanks", "wang", "Pass Word 1234", "太常见"}, {"no text", "wang", "kx7-pq2-mm9d\xff", "无法识别"},
+		{"common with a capital and blanks", "wang", "Pass Word 1234", "太常见"}, {"a blank at the end", "wang", "correct horse battery ", "空格"}, {"no text", "wang", "kx7-pq2-mm9d\xff", "无法识别"},
 	} {
 		err := checkPassword(tt.login, sensitive.NewKey(tt.word))
 		f, _ := fault.Find(err)
