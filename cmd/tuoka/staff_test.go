@@ -94,7 +94,7 @@ func (d *desk) must(in io.Reader, args ...string) string {
 	d.t.Helper()
 	out, err := d.run(in, args...)
 	if err != nil {
-		d.t.Fatalf("tuoka staff %s: %v", args[0], err)
+		d.t.Fatalf("tuoka staff %s: %v", strings.Join(args, " "), err)
 	}
 	return out
 }

@@ -24,6 +24,7 @@ type memory struct {
 	people  map[string]Person
 	records []audit.Record
 	fault   error // of every method
+	moving  bool  // somebody else is always faster
 }
 
 func (m *memory) Add(_ context.Context, p Person, r audit.Record) error {
@@ -57,7 +58,7 @@ func (m *memory) List(context.Context) ([]Person, error) {
 func (m *memory) Save(_ context.Context, p Person, r audit.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.people[p.Login].Version != p.Version {
+	if m.people[p.Login].Version != p.Version || m.moving {
 		return ErrMoved
 	}
 	p.Version++

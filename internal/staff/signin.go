@@ -91,6 +91,12 @@ func (s *Service) prove(ctx context.Context, a attempt) (Person, error) {
 		person.Version++
 		return nil
 	})
+	if errors.Is(err, ErrMoved) { // too many at once: only an account that exists moves, and nobody is told that it does
+		if err := s.log.Record(ctx, s.record("system", a.action, Person{}, ErrSignIn, "too many at once")); err != nil {
+			return Person{}, err
+		}
+		return Person{}, ErrSignIn
+	}
 	return person, err
 }
 
