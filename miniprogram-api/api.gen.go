@@ -265,6 +265,54 @@ func (e ReceiptTitle) Valid() bool {
 	}
 }
 
+// Defines values for RefundBy.
+const (
+	RefundByHis     RefundBy = "his"
+	RefundByPatient RefundBy = "patient"
+	RefundByStaff   RefundBy = "staff"
+)
+
+// Valid indicates whether the value is a known member of the RefundBy enum.
+func (e RefundBy) Valid() bool {
+	switch e {
+	case RefundByHis:
+		return true
+	case RefundByPatient:
+		return true
+	case RefundByStaff:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RefundState.
+const (
+	RefundStateAsked    RefundState = "asked"
+	RefundStateDone     RefundState = "done"
+	RefundStateHeld     RefundState = "held"
+	RefundStateInReview RefundState = "in_review"
+	RefundStateRefused  RefundState = "refused"
+)
+
+// Valid indicates whether the value is a known member of the RefundState enum.
+func (e RefundState) Valid() bool {
+	switch e {
+	case RefundStateAsked:
+		return true
+	case RefundStateDone:
+		return true
+	case RefundStateHeld:
+		return true
+	case RefundStateInReview:
+		return true
+	case RefundStateRefused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Relation.
 const (
 	RelationChild  Relation = "child"
@@ -423,6 +471,30 @@ type AddPatient struct {
 
 	// Relation 本人、子女、父母、配偶、其他亲属
 	Relation Relation `json:"relation"`
+}
+
+// AskRefund defines model for AskRefund.
+type AskRefund struct {
+	// KeptAgain 患者同意：医保只能整单退回时，保留的项目重新缴费
+	KeptAgain *bool            `json:"kept_again,omitempty"`
+	Lines     *[]AskRefundLine `json:"lines,omitempty"`
+
+	// Reason 简短的原因，不要填写个人信息
+	Reason *string `json:"reason,omitempty"`
+
+	// Whole 剩余的全部；为假时给出 `lines`
+	Whole bool `json:"whole"`
+}
+
+// AskRefundLine defines model for AskRefundLine.
+type AskRefundLine struct {
+	BillNo string `json:"bill_no"`
+
+	// LineNo 没有时为整张费用单
+	LineNo *string `json:"line_no,omitempty"`
+
+	// Quantity 没有时为剩余的全部
+	Quantity *string `json:"quantity,omitempty"`
 }
 
 // BillDetail defines model for BillDetail.
@@ -696,6 +768,12 @@ type Order struct {
 	// ReceiptNo 医院收据号
 	ReceiptNo *string `json:"receipt_no,omitempty"`
 
+	// Refundable 可以申请退费
+	Refundable bool `json:"refundable"`
+
+	// Refunds 先申请的在前
+	Refunds []Refund `json:"refunds"`
+
 	// Refusal 医保未受理的原因
 	Refusal     *string      `json:"refusal,omitempty"`
 	Settlements []Settlement `json:"settlements"`
@@ -900,6 +978,92 @@ type ReceiptSettlement struct {
 	VisitNo string `json:"visit_no"`
 }
 
+// Refund defines model for Refund.
+type Refund struct {
+	// AskedAt 受理时间
+	AskedAt time.Time `json:"asked_at"`
+
+	// By 由谁申请
+	By RefundBy `json:"by"`
+
+	// CashAt 现金已退回
+	CashAt *time.Time `json:"cash_at,omitempty"`
+
+	// CashFen 微信退回的金额；医保算出保留项目之前没有
+	CashFen *money.Fen `json:"cash_fen,omitempty"`
+
+	// DoneAt 全部完成，或未予退费
+	DoneAt *time.Time `json:"done_at,omitempty"`
+
+	// Id Example: 251334985728512
+	Id ID `json:"id"`
+
+	// InsuranceAt 医保已退回
+	InsuranceAt *time.Time `json:"insurance_at,omitempty"`
+
+	// InsuranceFen 退回医保的金额，同上
+	InsuranceFen *money.Fen   `json:"insurance_fen,omitempty"`
+	Lines        []RefundLine `json:"lines"`
+	State        RefundState  `json:"state"`
+
+	// StateText 现在怎样、接下来做什么；直接展示
+	StateText string `json:"state_text"`
+
+	// TotalFen 分
+	TotalFen Fen `json:"total_fen"`
+
+	// WaitsForAuthorisation 保留项目要重新医保结算，等待患者重新授权
+	WaitsForAuthorisation bool `json:"waits_for_authorisation"`
+
+	// Whole 退回订单剩余的全部
+	Whole bool `json:"whole"`
+}
+
+// RefundBy 由谁申请
+type RefundBy string
+
+// RefundState defines model for Refund.State.
+type RefundState string
+
+// RefundLine defines model for RefundLine.
+type RefundLine struct {
+	// AmountFen 分
+	AmountFen Fen    `json:"amount_fen"`
+	BillNo    string `json:"bill_no"`
+
+	// Kept 患者保留的项目：随整单退回，由医院重新开单缴费
+	Kept     bool    `json:"kept"`
+	LineNo   string  `json:"line_no"`
+	Name     string  `json:"name"`
+	Quantity string  `json:"quantity"`
+	Unit     *string `json:"unit,omitempty"`
+}
+
+// Refundable defines model for Refundable.
+type Refundable struct {
+	Lines []RefundableLine `json:"lines"`
+
+	// WholeOnly 医保只能整单退回：退其中的医保项目须整单退，保留的项目重新缴费
+	WholeOnly bool `json:"whole_only"`
+}
+
+// RefundableLine defines model for RefundableLine.
+type RefundableLine struct {
+	// AmountFen 分
+	AmountFen Fen    `json:"amount_fen"`
+	BillNo    string `json:"bill_no"`
+
+	// Insured 报给医保的项目
+	Insured bool   `json:"insured"`
+	LineNo  string `json:"line_no"`
+	Name    string `json:"name"`
+
+	// Quantity 还可以退的数量
+	Quantity string  `json:"quantity"`
+	Spec     *string `json:"spec,omitempty"`
+	Unit     *string `json:"unit,omitempty"`
+}
+
 // Relation 本人、子女、父母、配偶、其他亲属
 type Relation string
 
@@ -1035,6 +1199,12 @@ type ConfirmOrderParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// AskRefundParams defines parameters for AskRefund.
+type AskRefundParams struct {
+	// IdempotencyKey 一次意图一个；重试沿用
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // SetPhoneJSONRequestBody defines body for SetPhone for application/json ContentType.
 type SetPhoneJSONRequestBody = SetPhone
 
@@ -1046,6 +1216,9 @@ type QuoteOrderJSONRequestBody = QuoteOrder
 
 // ConfirmOrderJSONRequestBody defines body for ConfirmOrder for application/json ContentType.
 type ConfirmOrderJSONRequestBody = ConfirmOrder
+
+// AskRefundJSONRequestBody defines body for AskRefund for application/json ContentType.
+type AskRefundJSONRequestBody = AskRefund
 
 // AddPatientJSONRequestBody defines body for AddPatient for application/json ContentType.
 type AddPatientJSONRequestBody = AddPatient
@@ -1106,6 +1279,12 @@ type ServerInterface interface {
 	// GetReceiptPDF 缴费凭证的 PDF
 	// (GET /orders/{order_id}/receipt.pdf)
 	GetReceiptPDF(c *gin.Context, orderId OrderID)
+	// GetRefundable 还可以退的项目
+	// (GET /orders/{order_id}/refundable)
+	GetRefundable(c *gin.Context, orderId OrderID)
+	// AskRefund 申请退费：整单，或其中的项目、数量
+	// (POST /orders/{order_id}/refunds)
+	AskRefund(c *gin.Context, orderId OrderID, params AskRefundParams)
 	// ListPatients 我的就诊人
 	// (GET /patients)
 	ListPatients(c *gin.Context)
@@ -1569,6 +1748,83 @@ func (siw *ServerInterfaceWrapper) GetReceiptPDF(c *gin.Context) {
 	siw.Handler.GetReceiptPDF(c, orderId)
 }
 
+// GetRefundable operation middleware
+func (siw *ServerInterfaceWrapper) GetRefundable(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderId OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetRefundable(c, orderId)
+}
+
+// AskRefund operation middleware
+func (siw *ServerInterfaceWrapper) AskRefund(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderId OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AskRefundParams
+
+	headers := c.Request.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		siw.ErrorHandler(c, fmt.Errorf("Header parameter Idempotency-Key is required, but not found"), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AskRefund(c, orderId, params)
+}
+
 // ListPatients operation middleware
 func (siw *ServerInterfaceWrapper) ListPatients(c *gin.Context) {
 
@@ -1805,6 +2061,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/orders/:order_id/authorisation", wrapper.AuthoriseOrder)
 	router.POST(options.BaseURL+"/orders/:order_id/cancel", wrapper.CancelOrder)
 	router.GET(options.BaseURL+"/orders/:order_id/cashier", wrapper.GetCashier)
+	router.GET(options.BaseURL+"/orders/:order_id/refundable", wrapper.GetRefundable)
+	router.POST(options.BaseURL+"/orders/:order_id/refunds", wrapper.AskRefund)
 	router.GET(options.BaseURL+"/orders/:order_id/receipt", wrapper.GetReceipt)
 	router.GET(options.BaseURL+"/orders/:order_id/receipt.pdf", wrapper.GetReceiptPDF)
 }

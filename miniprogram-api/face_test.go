@@ -240,6 +240,8 @@ type orders struct {
 	cancel  func(*order.Order) error
 	renew   func(*order.Order) error
 	joint   bool
+	give    func(order.RefundAsk, *order.Order) error
+	gives   int
 	wait    func(context.Context) error
 	cashier payment.Cashier
 	quotes  int

@@ -26,6 +26,7 @@ type request struct {
 	digest string // of path and body
 	done   int    // the status when there is an outcome
 	ref    string // the order and its version as the request found it; empty when the request makes the order, and the record with it
+	sure   bool   // act knows the key itself: doing it again does nothing new
 	moving func(*order.Order) bool
 	allow  func(context.Context) error
 	act    func(context.Context) (*order.Order, error)
@@ -163,6 +164,13 @@ func (s *Server) repeat(ctx context.Context, c *gin.Context, who patient.Caller,
 	}
 	if rec.Answer != nil {
 		return answered(rec), nil
+	}
+	if r.sure {
+		o, err := r.act(ctx)
+		if err != nil {
+			return s.refused(ctx, c, who, r, err)
+		}
+		return s.outcome(ctx, r, o)
 	}
 	id, seen, named := parseRef(rec.Ref)
 	untouched := !named

@@ -72,7 +72,7 @@ func paid(o *order.Order) []ReceiptPayment {
 		case payment.Paid, payment.Refunding, payment.Returned, payment.InReview:
 			if p.TransactionID != "" {
 				list = append(list, ReceiptPayment{OutTradeNo: p.OutTradeNo, TransactionId: p.TransactionID, AmountFen: p.Amount,
-					RefundedFen: refunded(p), PaidAt: p.PaidAt})
+					RefundedFen: refunded(o, p), PaidAt: p.PaidAt})
 			}
 		}
 	}

@@ -47,6 +47,8 @@ func (s *Server) Routes(e *gin.Engine) error {
 		{http.MethodPost, "/orders/:order_id/authorisation", session, w.AuthoriseOrder},
 		{http.MethodPost, "/orders/:order_id/cancel", session, w.CancelOrder},
 		{http.MethodGet, "/orders/:order_id/cashier", session, w.GetCashier},
+		{http.MethodGet, "/orders/:order_id/refundable", session, w.GetRefundable},
+		{http.MethodPost, "/orders/:order_id/refunds", session, w.AskRefund},
 		{http.MethodGet, "/orders/:order_id/receipt", session, w.GetReceipt},
 		{http.MethodGet, "/orders/:order_id/receipt.pdf", session, w.GetReceiptPDF},
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 //go:generate go tool -modfile=../.ci/tools.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
@@ -40,7 +41,14 @@ type Orders interface {
 	Renew(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Cashier(ctx context.Context, account patient.AccountID, id order.ID) (payment.Cashier, error)
 	Joint(institution string) bool
+	Refunder
 	OrderReader
+}
+
+// Refunder is the part of Orders that gives back.
+type Refunder interface {
+	AskRefund(ctx context.Context, a order.RefundAsk) (*order.Order, *refund.Refund, error)
+	WholeOnly(o *order.Order) bool
 }
 
 // OrderReader is the part of Orders that changes nothing.

@@ -15,6 +15,7 @@ func orderView(o *order.Order, now time.Time) Order {
 		PayWay: payWay(o, now), PatientId: idText(int64(o.Patient)), Insured: o.Insured, UseAccount: o.UseAccount, CashOffered: o.State == order.Quoted && o.Refusal != "",
 		Refusal: textSet(o.Refusal), Cause: textSet(string(o.Cause)), TotalFen: o.Total, ChargeFen: o.Split.Charge(), Split: splitView(o.Split),
 		Bills: orderBills(o), Progress: progress(o), Settlements: settlements(o), Payments: payments(o), Mixed: mixed(o),
+		Refundable: o.Refundable(), Refunds: refundViews(o),
 		PostingNo: textSet(o.Posted.PostingNo), ReceiptNo: textSet(o.Posted.ReceiptNo), Guide: listed(o.Posted.Guide), CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt}
 	if o.State == order.Quoted || wantsAuth(o) {
 		v.QuotedUntil = whenSet(o.QuotedUntil)
@@ -106,18 +107,26 @@ func mixed(o *order.Order) []Mixed {
 func payments(o *order.Order) []Payment {
 	list := make([]Payment, len(o.Payments))
 	for i, p := range o.Payments {
-		list[i] = Payment{OutTradeNo: p.OutTradeNo, State: PaymentState(p.State), AmountFen: p.Amount, RefundedFen: refunded(p),
+		list[i] = Payment{OutTradeNo: p.OutTradeNo, State: PaymentState(p.State), AmountFen: p.Amount, RefundedFen: refunded(o, p),
 			PaidAt: whenSet(p.PaidAt), RefundedAt: whenSet(p.Back.ReturnedAt)}
 	}
 	return list
 }
 
 // refunded is what is proved to be back with the patient; a refund on its way is not.
-func refunded(p *payment.Payment) money.Fen {
-	if p.State != payment.Returned {
-		return 0
+func refunded(o *order.Order, p *payment.Payment) money.Fen {
+	if p.State == payment.Returned {
+		return p.RefundReserved
 	}
-	return p.RefundReserved
+	var sum money.Fen
+	if p == o.Payment() {
+		for _, f := range o.Refunds {
+			if f.Returned() {
+				sum += f.Cash.Amount
+			}
+		}
+	}
+	return sum
 }
 
 func listed(list []string) []string {

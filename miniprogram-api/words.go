@@ -212,6 +212,14 @@ func settlingText(o *order.Order) string {
 }
 
 func completedText(o *order.Order) string {
+	switch f := o.Refund(); {
+	case f != nil:
+		return refundText(o, f)
+	case o.GivenBack():
+		return "已全部退费"
+	case o.Standing() != o.Split:
+		return "已部分退费，其余缴费有效"
+	}
 	if len(o.Posted.Guide) > 0 {
 		return "缴费完成，请按导诊提示取药、检查"
 	}
@@ -260,7 +268,7 @@ func received(o *order.Order) money.Fen {
 func returned(o *order.Order) money.Fen {
 	var sum money.Fen
 	for _, p := range o.Payments {
-		sum += refunded(p)
+		sum += refunded(o, p)
 	}
 	return sum
 }

@@ -69,6 +69,26 @@ func (s *Service) AskRefund(ctx context.Context, a RefundAsk) (*Order, *refund.R
 	return o, f, err
 }
 
+// Left are the bills as far as nothing of them was given back, or is about to be.
+func (o *Order) Left() []bill.Bill {
+	bills := make([]bill.Bill, 0, len(o.Bills))
+	for i := range o.Bills {
+		bills = append(bills, o.Bills[i].Bill)
+	}
+	return refund.Left(bills, o.Refunds)
+}
+
+// Refundable reports whether a refund may be asked for: the HIS has the order, or is about to, and something of it is left.
+func (o *Order) Refundable() bool {
+	return (o.State == Completed || o.State == BeingPosted) && len(o.Left()) > 0
+}
+
+// WholeOnly reports whether what is insured of the order goes back as a whole only, and what the patient keeps is billed anew.
+func (s *Service) WholeOnly(o *Order) bool {
+	legs, _ := s.legsOf(o.Route)
+	return together(legs) && o.insured()
+}
+
 // refundBy is the refund that a request with this key has made.
 func (o *Order) refundBy(key string) *refund.Refund {
 	for _, f := range o.Refunds {
@@ -88,11 +108,7 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 	case party.Desk == nil:
 		return nil, ErrNoDesk
 	}
-	bills := make([]bill.Bill, 0, len(o.Bills))
-	for i := range o.Bills {
-		bills = append(bills, o.Bills[i].Bill)
-	}
-	left := refund.Left(bills, o.Refunds)
+	left := o.Left()
 	everything := refund.Everything(left)
 	if len(everything) == 0 {
 		return nil, refund.ErrNothing
@@ -115,7 +131,7 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 	f := &refund.Refund{ID: refund.ID(s.source.ID()), Seq: len(o.Refunds) + 1, State: refund.Asked, By: a.By, Actor: a.Actor, Key: a.Key, HISNo: a.HISNo,
 		Reason: a.Reason, Note: a.Note, Lines: lines, AskedAt: s.clock.Now()}
 	f.Whole = f.Total() == (&refund.Refund{Lines: everything}).Total()
-	if legs, _ := s.legsOf(o.Route); together(legs) && f.Insured() > 0 && !f.Whole {
+	if s.WholeOnly(o) && f.Insured() > 0 && !f.Whole {
 		if !a.KeptAgain {
 			return nil, refund.ErrWholeOnly
 		}

@@ -170,7 +170,9 @@ func (o *Order) Standing() split.Split {
 }
 
 // GivenBack reports whether nothing of a completed order is left: its bills may be in another order again.
-func (o *Order) GivenBack() bool { return o.State == Completed && o.Standing() == (split.Split{}) }
+func (o *Order) GivenBack() bool {
+	return o.State == Completed && o.Split != (split.Split{}) && o.Standing() == (split.Split{})
+}
 
 // Live reports whether the order still holds its bills: no other order may be made of them. Marks once given up are never taken again
 // (Store.Save).

@@ -145,7 +145,7 @@ func (r *run) refuseRefund(f *refund.Refund, c Cause) {
 	if f.State == refund.Held {
 		p = ledger.Against(ledger.Revenue, ledger.Line{Account: ledger.RefundsDue, Amount: f.Total()})
 	}
-	f.Cause, f.Dropping, f.DoneAt = string(c), false, r.clock.Now()
+	f.Cause, f.Dropping, f.WantsAuth, f.DoneAt = string(c), false, false, r.clock.Now()
 	r.order.RefundInsured -= f.Insured()
 	r.order.RefundUninsured -= f.Uninsured()
 	r.order.changed = true

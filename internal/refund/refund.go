@@ -82,6 +82,7 @@ type Refund struct {
 	Cash      payment.MoneyBack // the cash on its way back
 	Anew      settlement.ID     // the settlement of what remains insured; 0 without
 	Foreseen  bool              // its 2206 was repeated after the former settlement was cancelled
+	WantsAuth bool              // what remains insured waits for the patient's authorisation
 	Dropping  bool              // it will not be made, and the HIS is still to hear of it
 	BookingNo string            // 退费流水号
 	Rebilled  []string          // the HIS's new bills of what was kept
@@ -118,6 +119,14 @@ func (f *Refund) Kept() []Line {
 	}
 	return kept
 }
+
+// Counted reports whether it is known what stands afterwards, and so what goes back in cash.
+func (f *Refund) Counted() bool {
+	return !f.HeldAt.IsZero() && (f.Insured() == 0 || !f.InsuredAt.IsZero() || f.Rest != (split.Split{}) || f.Whole)
+}
+
+// Returned reports whether the cash is back.
+func (f *Refund) Returned() bool { return f.Cash.Returned() }
 
 // CashDue is what the patient gets back in cash, once Rest is known. Below zero the patient would owe more than before.
 func (f *Refund) CashDue() money.Fen { return f.Before.Charge() - f.Rest.Charge() }
