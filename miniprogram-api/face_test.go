@@ -78,6 +78,12 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.Buffer.Write(b)
 }
 
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.String()
+}
+
 func newFace(t testing.TB, edit ...func(*Config)) *face {
 	t.Helper()
 	f := &face{t: t, clock: clock.NewFake(time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)), store: newMemory(), his: &archives{}, log: &lines{},
@@ -291,6 +297,8 @@ func (s *orders) Cancel(_ context.Context, a patient.AccountID, id order.ID) (*o
 }
 
 func (s *orders) Get(_ context.Context, a patient.AccountID, id order.ID) (*order.Order, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}

@@ -107,7 +107,7 @@ func refundViews(o *order.Order) []Refund {
 	list := make([]Refund, len(o.Refunds))
 	for i, f := range o.Refunds {
 		v := Refund{Id: f.ID.No(), State: RefundState(f.State), StateText: refundText(o, f), By: RefundBy(f.By), Whole: f.Whole,
-			WaitsForAuthorisation: f.WantsAuth, TotalFen: f.Total(), Lines: make([]RefundLine, len(f.Lines)), AskedAt: f.AskedAt,
+			WaitsForAuthorisation: f.WantsAuth(), TotalFen: f.Total(), Lines: make([]RefundLine, len(f.Lines)), AskedAt: f.AskedAt,
 			InsuranceAt: whenSet(f.InsuredAt), CashAt: whenSet(f.CashAt), DoneAt: whenSet(f.DoneAt)}
 		if f.Counted() {
 			cash, insurance := max(f.CashDue(), 0), max(f.Total()-f.CashDue(), 0) // below zero it is a matter for people
@@ -137,7 +137,7 @@ func refundText(o *order.Order, f *refund.Refund) string {
 		return "退费正在人工核实（" + r.why + "），您的资金安全。需要帮助请凭退费单号 " + f.ID.No() + " 联系医院"
 	case f.State == refund.Done:
 		return doneText(f)
-	case f.WantsAuth:
+	case f.WantsAuth():
 		return "保留的项目需要重新医保结算，请重新完成医保授权，24 小时内有效"
 	case f.Dropping:
 		return "退费正在取消，请稍候"

@@ -16,12 +16,14 @@ import (
 )
 
 func (s *orders) AskRefund(_ context.Context, a order.RefundAsk) (*order.Order, *refund.Refund, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o, err := s.Get(context.Background(), a.Account, a.Order)
+	shared, err := s.Get(context.Background(), a.Account, a.Order)
 	if err != nil {
 		return nil, nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copied := *s.list[shared.ID] // as a store gives it: nobody else has it
+	o := &copied
 	for _, f := range o.Refunds {
 		if f.Key == a.Key {
 			return o, f, nil
@@ -31,6 +33,7 @@ func (s *orders) AskRefund(_ context.Context, a order.RefundAsk) (*order.Order, 
 	if err := s.give(a, o); err != nil {
 		return nil, nil, err
 	}
+	s.list[o.ID] = o
 	return o, o.Refunds[len(o.Refunds)-1], nil
 }
 
@@ -98,6 +101,7 @@ func TestRefundIsTold(t *testing.T) {
 	t.Parallel()
 	f, o := bookedOrder(t)
 	f.giveBack("refund-0001", `{"whole":true}`)
+	o = f.orders.list[o.ID]
 	r := o.Refunds[0]
 	tell := func(want ...string) map[string]any {
 		t.Helper()
@@ -140,11 +144,11 @@ func TestRefundIsTold(t *testing.T) {
 		r.State, r.Cause = c.state, string(cause)
 		tell(c.want)
 	}
-	r.State, r.WantsAuth, r.Cause, r.InsuredAt, r.Cash = refund.Held, true, "", time.Time{}, payment.MoneyBack{}
+	r.State, r.AuthSince, r.Cause, r.InsuredAt, r.Cash = refund.Held, f.clock.Now(), "", time.Time{}, payment.MoneyBack{}
 	if v := tell("重新完成医保授权"); v["waits_for_authorisation"] != true {
 		t.Errorf("refund = %v", v)
 	}
-	r.State, r.WantsAuth, r.Note = refund.Done, false, true
+	r.State, r.AuthSince, r.Note = refund.Done, time.Time{}, true
 	tell("窗口")
 	r.Note, r.Lines[0].Kept = false, true
 	tell("重新开单")

@@ -63,6 +63,14 @@ var reasons = map[order.Cause]reason{
 	order.DeskMismatch:   {"医院的退费入账与申请不符", ""},
 }
 
+// Why is a cause in words, for staff.
+func Why(c order.Cause) string {
+	if r, ok := reasons[c]; ok {
+		return r.why
+	}
+	return "原因未登记"
+}
+
 // stateText is what the patient reads: how it stands, honestly, and what to do next. Unknown is never called failed.
 func stateText(o *order.Order, now time.Time) string {
 	switch o.State {

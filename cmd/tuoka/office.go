@@ -22,6 +22,7 @@ type office struct {
 	config *config.Config
 	db     *store.DB
 	people *staff.Service
+	source *clock.Source
 }
 
 func officeFlags(cmd *cobra.Command, f *serveFlags) {
@@ -49,7 +50,7 @@ func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return work(&office{config: cfg, db: db, people: staff.New(db.Staff(), db.Audit(), clock.Real{}, source, staff.Config{})})
+	return work(&office{config: cfg, db: db, people: staff.New(db.Staff(), db.Audit(), clock.Real{}, source, staff.Config{}), source: source})
 }
 
 // told is an error in words for staff; the error itself is behind it.

@@ -28,6 +28,11 @@ const (
 	Suspense      Account = "suspense"       // 暂收款: received, not yet posted to the HIS; or handed back by the window, not yet matched
 )
 
+// Accounts lists them all, as a trial balance shows them.
+func Accounts() []Account {
+	return []Account{WechatCash, PooledFund, OtherFund, PersonAccount, FamilyAccount, HospitalBorne, Revenue, RefundsDue, WechatFee, Suspense}
+}
+
 // Line is one side of a posting; debits positive, credits negative, in fen.
 type Line struct {
 	Account Account

@@ -64,6 +64,9 @@ func (w *world) audit() {
 		if sum != 0 {
 			fail("the ledger sums to %d", sum)
 		}
+		if found := Verify(o, w.store.history[id]); len(found) > 0 {
+			fail("verify: %v", found)
+		}
 		switch {
 		case f.inForce > 1:
 			fail("%d settlements stand", f.inForce)

@@ -107,18 +107,27 @@ func (s *Service) work(ctx context.Context, claim job.Claim, actor string) error
 	return r.loop(ctx)
 }
 
+// running is a run that may call the order's counterparts.
 func (s *Service) running(o *Order, claim job.Claim, actor string) (*run, error) {
+	r, err := s.holding(o, claim, actor)
+	if err != nil {
+		return nil, err
+	}
+	if l := o.Settlement(); l != nil && !l.State.Final() && ((r.atOnce && r.party.Centre == nil) || (!r.atOnce && r.party.Insurer == nil)) {
+		return nil, fmt.Errorf("order %s: institution %s has no insurer for route %q any more", o.ID.No(), o.Institution, o.Route)
+	}
+	return r, nil
+}
+
+// holding is a claim's work without a call.
+func (s *Service) holding(o *Order, claim job.Claim, actor string) (*run, error) {
 	party, ok := s.parties[o.Institution]
 	if !ok {
 		return nil, fmt.Errorf("order %s: institution %s is not configured", o.ID.No(), o.Institution)
 	}
 	legs, _ := s.legsOf(o.Route)
-	r := &run{Service: s, order: o, party: party, atOnce: together(legs), claim: claim, actor: actor, attempt: claim.Attempt,
-		early: claim.RunAt.After(s.clock.Now())}
-	if l := o.Settlement(); l != nil && !l.State.Final() && ((r.atOnce && party.Centre == nil) || (!r.atOnce && party.Insurer == nil)) {
-		return nil, fmt.Errorf("order %s: institution %s has no insurer for route %q any more", o.ID.No(), o.Institution, o.Route)
-	}
-	return r, nil
+	return &run{Service: s, order: o, party: party, atOnce: together(legs), claim: claim, actor: actor, attempt: claim.Attempt,
+		early: claim.RunAt.After(s.clock.Now())}, nil
 }
 
 // loop is intent, call, result, and again, until the order waits or is done. The result of one call and the intent of the next share a
@@ -199,7 +208,7 @@ func (r *run) callLimit() (time.Duration, error) {
 }
 
 func (r *run) dirty() bool {
-	if len(r.order.Events) > 0 || r.order.changed {
+	if len(r.order.Events) > 0 || r.order.Vote != nil || r.order.changed {
 		return true
 	}
 	for _, s := range r.order.Settlements {

@@ -29,6 +29,7 @@ type memory struct {
 	jobs    map[string]*jobRow // by ref
 	nextJob int64
 	notices []noticeRow
+	cases   map[ID]*Case
 }
 
 type legs struct {
@@ -51,7 +52,7 @@ type noticeRow struct {
 
 func newMemory(w *world) *memory {
 	return &memory{w: w, orders: map[ID]*Order{}, legs: map[ID]legs{}, history: map[ID][]Event{}, books: map[ID]map[ledger.Account]int64{},
-		live: map[string]ID{}, replays: map[job.Key]job.Replay{}, jobs: map[string]*jobRow{}}
+		live: map[string]ID{}, replays: map[job.Key]job.Replay{}, jobs: map[string]*jobRow{}, cases: map[ID]*Case{}}
 }
 
 func copyOrder(o *Order) *Order {
@@ -62,7 +63,7 @@ func copyOrder(o *Order) *Order {
 		c.Bills[i].Bill.Visit.Diagnoses = slices.Clone(c.Bills[i].Bill.Visit.Diagnoses)
 	}
 	c.Posted.Guide = slices.Clone(o.Posted.Guide)
-	c.Settlements, c.Payments, c.Mixed, c.Refunds, c.Events, c.changed = nil, nil, nil, nil, nil, false
+	c.Settlements, c.Payments, c.Mixed, c.Refunds, c.Events, c.Vote, c.changed = nil, nil, nil, nil, nil, nil, false
 	return &c
 }
 
@@ -210,6 +211,7 @@ func (m *memory) write(o *Order) {
 		m.w.logf("%s %s %s %s>%s %s %s", o.ID.No(), e.Subject, e.Verb, e.From, e.To, e.Number, e.Detail)
 	}
 	o.Events = nil
+	m.review(o)
 	if !o.Live() {
 		for _, no := range o.BillNos() {
 			if m.live[o.Institution+"/"+no] == o.ID {
@@ -217,6 +219,39 @@ func (m *memory) write(o *Order) {
 			}
 		}
 	}
+}
+
+// review is what a database keeps of the cases.
+func (m *memory) review(o *Order) {
+	f := o.Refund()
+	inReview := o.State == InReview || (o.State == Completed && f != nil && f.State == refund.InReview)
+	again := false
+	if v := o.Vote; v != nil {
+		m.cases[o.ID].Votes = append(m.cases[o.ID].Votes, *v)
+		again, o.Vote = v.Verdict.Outcome == ToReject, nil
+	}
+	if !inReview || again {
+		delete(m.cases, o.ID)
+	}
+	if inReview && m.cases[o.ID] == nil {
+		m.nextJob++
+		m.cases[o.ID] = &Case{ID: m.nextJob, Institution: o.Institution, Order: o.ID, Cause: o.Cause, OpenedAt: o.UpdatedAt}
+	}
+}
+
+func (m *memory) OpenCase(_ context.Context, id ID) (Case, error) {
+	if c := m.cases[id]; c != nil {
+		return *c, nil
+	}
+	return Case{}, ErrNoCase
+}
+
+func (m *memory) Cases(context.Context, string, int) ([]Case, error) {
+	var list []Case
+	for _, c := range m.cases {
+		list = append(list, *c)
+	}
+	return list, nil
 }
 
 func (m *memory) Load(_ context.Context, id ID) (*Order, error) {

@@ -106,6 +106,7 @@ type Order struct {
 	RefundUninsured money.Fen        // and of what it never saw; never above what there was
 
 	Events []Event // new ones, not yet stored; the store empties it
+	Vote   *Vote   // likewise
 
 	changed bool // something changed that no event tells
 }

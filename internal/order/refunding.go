@@ -142,10 +142,10 @@ func (r *run) giveUpRefund(f *refund.Refund, c Cause) {
 
 func (r *run) refuseRefund(f *refund.Refund, c Cause) {
 	var p ledger.Posting
-	if f.State == refund.Held {
+	if !f.HeldAt.IsZero() {
 		p = ledger.Against(ledger.Revenue, ledger.Line{Account: ledger.RefundsDue, Amount: f.Total()})
 	}
-	f.Cause, f.Dropping, f.WantsAuth, f.DoneAt = string(c), false, false, r.clock.Now()
+	f.Cause, f.Dropping, f.AuthSince, f.DoneAt = string(c), false, time.Time{}, r.clock.Now()
 	r.order.RefundInsured -= f.Insured()
 	r.order.RefundUninsured -= f.Uninsured()
 	r.order.changed = true

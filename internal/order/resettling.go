@@ -76,12 +76,12 @@ func (r *run) prepareRest(ctx context.Context, f *refund.Refund) (turn, bool, er
 		switch {
 		case err != nil && !errors.Is(err, patient.ErrNotBound):
 			return turn{}, false, fmt.Errorf("authorisation for the rest: %w", err)
-		case !fresh && !r.clock.Now().Before(f.HeldAt.Add(r.config.Pace.Wait(authWait))):
+		case !fresh && f.WantsAuth() && !r.clock.Now().Before(f.AuthSince.Add(r.config.Pace.Wait(authWait))):
 			r.giveUpRefund(f, AuthTooOld)
 			return turn{}, false, nil
 		case !fresh:
-			if !f.WantsAuth {
-				f.WantsAuth = true
+			if !f.WantsAuth() {
+				f.AuthSince = r.clock.Now()
 				f.Touch()
 			}
 			return turn{until: r.clock.Now().Add(r.config.Pace.Wait(time.Minute)), note: "waits for an authorisation to settle the rest"}, true, nil
@@ -91,7 +91,7 @@ func (r *run) prepareRest(ctx context.Context, f *refund.Refund) (turn, bool, er
 	id := settlement.ID(r.source.ID())
 	s := settlement.NewOfRest(id, len(o.Settlements)+1, old.Visit, fmt.Sprintf("B%d", r.source.ID()), r.restInsured(f), old.UseAccount)
 	o.Settlements = append(o.Settlements, s)
-	f.Anew, f.Foreseen, f.WantsAuth = id, false, false
+	f.Anew, f.Foreseen, f.AuthSince = id, false, time.Time{}
 	f.Touch()
 	r.leg("settlement", "presettle rest", "", string(s.State), s.BatchNo, split.Split{}, nil)
 	return turn{call: func(ctx context.Context) again { return r.presettleRest(ctx, f, s) }}, true, nil

@@ -391,3 +391,22 @@ func (s *Service) History(ctx context.Context, account patient.AccountID, id ID)
 	}
 	return s.store.History(ctx, id)
 }
+
+// Cases lists what people have to judge, oldest first; of all institutions where none is named.
+func (s *Service) Cases(ctx context.Context, institution string, limit int) ([]Case, error) {
+	return s.store.Cases(ctx, institution, limit)
+}
+
+// Evidence is what people need to judge an order: the order, its time line, and the case with the votes so far. ErrNotFound, ErrNoCase.
+func (s *Service) Evidence(ctx context.Context, id ID) (*Order, []Event, Case, error) {
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return nil, nil, Case{}, err
+	}
+	history, err := s.store.History(ctx, id)
+	if err != nil {
+		return nil, nil, Case{}, err
+	}
+	c, err := s.store.OpenCase(ctx, id)
+	return o, history, c, err
+}

@@ -33,4 +33,13 @@ type Store interface {
 	History(ctx context.Context, id ID) ([]Event, error)
 	// VersionOf is the order's version, for waiting readers. ErrNotFound.
 	VersionOf(ctx context.Context, id ID) (int64, error)
+	Reviews
+}
+
+// Reviews keeps the cases that people have to judge. A vote is stored by Save, with what follows from it.
+type Reviews interface {
+	// OpenCase gives an order's case, with the votes so far. ErrNoCase.
+	OpenCase(ctx context.Context, id ID) (Case, error)
+	// Cases lists the open cases of an institution ("": of all), oldest first.
+	Cases(ctx context.Context, institution string, limit int) ([]Case, error)
 }

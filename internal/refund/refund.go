@@ -82,7 +82,7 @@ type Refund struct {
 	Cash      payment.MoneyBack // the cash on its way back
 	Anew      settlement.ID     // the settlement of what remains insured; 0 without
 	Foreseen  bool              // its 2206 was repeated after the former settlement was cancelled
-	WantsAuth bool              // what remains insured waits for the patient's authorisation
+	AuthSince time.Time         // since when what remains insured waits for the patient's authorisation; zero: it does not
 	Dropping  bool              // it will not be made, and the HIS is still to hear of it
 	BookingNo string            // 退费流水号
 	Rebilled  []string          // the HIS's new bills of what was kept
@@ -119,6 +119,9 @@ func (f *Refund) Kept() []Line {
 	}
 	return kept
 }
+
+// WantsAuth reports whether the refund waits for the patient's authorisation.
+func (f *Refund) WantsAuth() bool { return !f.AuthSince.IsZero() }
 
 // Counted reports whether it is known what stands afterwards, and so what goes back in cash.
 func (f *Refund) Counted() bool {

@@ -297,6 +297,7 @@ func saveLeg[T any](db *DB, tx *gorm.DB, row *T, columns []string, version int64
 func (w *writing) stored() {
 	o := w.o
 	o.Version, o.UpdatedAt, o.CreatedAt, o.Events = w.order.Version, w.at, moment(w.order.CreatedUS), nil
+	o.Vote = nil
 	for _, t := range o.Settlements {
 		if t.Changed() || t.Version == 0 {
 			t.Stored(t.Version + 1)

@@ -8,7 +8,6 @@ import (
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
-	"github.com/tuoka/tuoka/internal/refund"
 )
 
 type eventRow struct {
@@ -88,42 +87,4 @@ func eventsOf(rows []eventRow, lines []lineRow) ([]order.Event, error) {
 			To: r.ToState, Number: r.AboutNo, Split: r.Parts.split(), Detail: r.Detail, Posting: posting}
 	}
 	return events, nil
-}
-
-type caseRow struct {
-	ID          int64  `gorm:"primaryKey;autoIncrement:false"`
-	Institution string `gorm:"size:64"`
-	OrderID     int64
-	Cause       string `gorm:"size:32"`
-	OpenMarker  *int64
-	Version     int64
-	OpenedUS    int64
-	ClosedUS    int64
-	Outcome     string `gorm:"size:16"`
-}
-
-// TableName is the table's name.
-func (caseRow) TableName() string { return "review_case" }
-
-// toReview reports whether people must look at an order, or at a refund of it, and why.
-func toReview(o *order.Order) (cause string, inReview bool) {
-	if f := o.Refund(); f != nil && f.State == refund.InReview && o.State == order.Completed {
-		return f.Cause, true
-	}
-	return string(o.Cause), o.State == order.InReview
-}
-
-// reviews opens a case when the order is in review and has none, and closes it when the order has left.
-func (w *writing) reviews(tx *gorm.DB, was head) error {
-	cause, inReview := toReview(w.o)
-	switch {
-	case inReview && was.Cases == 0:
-		return insert(w.db, tx, caseRow{ID: w.db.ids.ID(), Institution: w.o.Institution, OrderID: int64(w.o.ID), Cause: cause,
-			OpenMarker: mark(true), Version: 1, OpenedUS: micros(w.at)})
-	case !inReview && was.Cases > 0:
-		_, err := change(tx, `UPDATE review_case SET open_marker = NULL, closed_us = ?, outcome = ?, version = version + 1
-			WHERE order_id = ? AND open_marker = 1`, micros(w.at), string(w.o.State), int64(w.o.ID))
-		return err
-	}
-	return nil
 }

@@ -22,6 +22,8 @@ func suiteOrders(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("lists and look-ups", func(t *testing.T) { lookUps(t, open(t)) })
 	t.Run("several attempts", func(t *testing.T) { attempts(t, open(t)) })
 	t.Run("given back", func(t *testing.T) { givenBack(t, open(t)) })
+	t.Run("votes", func(t *testing.T) { votes(t, open(t)) })
+	t.Run("balances", func(t *testing.T) { balances(t, open(t)) })
 	t.Run("bounds of refunds", func(t *testing.T) { refundBounds(t, open(t)) })
 	t.Run("both legs under one password", func(t *testing.T) { onePassword(t, open(t)) })
 }

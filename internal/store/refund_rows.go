@@ -50,7 +50,7 @@ type refundRow struct {
 	CashReturnedUS      int64
 	SettlementID        int64
 	Foreseen            bool
-	WantsAuth           bool
+	AuthSinceUS         int64 `gorm:"column:auth_since_us"`
 	Dropping            bool
 	BookingNo           *string `gorm:"size:64"`
 	Rebilled            string  `gorm:"size:2000"`
@@ -67,7 +67,7 @@ func refundMoves() []string {
 		"before_hospital_borne_fen", "before_cash_fen", "before_uninsured_fen", "rest_pooled_fund_fen", "rest_other_fund_fen", "rest_account_fen",
 		"rest_family_account_fen", "rest_hospital_borne_fen", "rest_cash_fen", "rest_uninsured_fen", "desk", "held_us", "insured_us", "cash_us",
 		"told_us", "done_us", "out_refund_no", "refund_id", "refund_request_sealed", "cash_fen", "cash_asked", "cash_asked_us", "cash_numbers",
-		"cash_doubts", "cash_returned_us", "settlement_id", "foreseen", "wants_auth", "dropping", "booking_no", "rebilled", "cause"}
+		"cash_doubts", "cash_returned_us", "settlement_id", "foreseen", "auth_since_us", "dropping", "booking_no", "rebilled", "cause"}
 }
 
 // refundRowOf maps a refund as it will be stored: with its next version.
@@ -79,7 +79,7 @@ func (db *DB) refundRowOf(o *order.Order, f *refund.Refund) (refundRow, error) {
 		Rest: columnsOf(f.Rest), Desk: string(f.Desk), HeldUS: micros(f.HeldAt), InsuredUS: micros(f.InsuredAt), CashUS: micros(f.CashAt),
 		ToldUS: micros(f.ToldAt), DoneUS: micros(f.DoneAt), OutRefundNo: orNull(c.OutRefundNo), RefundID: orNull(c.RefundID), CashFen: int64(c.Amount),
 		CashAsked: int64(c.Asked), CashAskedUS: micros(c.AskedAt), CashNumbers: int64(c.Numbers), CashDoubts: int64(c.Doubts),
-		CashReturnedUS: micros(c.ReturnedAt), SettlementID: int64(f.Anew), Foreseen: f.Foreseen, WantsAuth: f.WantsAuth, Dropping: f.Dropping,
+		CashReturnedUS: micros(c.ReturnedAt), SettlementID: int64(f.Anew), Foreseen: f.Foreseen, AuthSinceUS: micros(f.AuthSince), Dropping: f.Dropping,
 		BookingNo: orNull(f.BookingNo), Rebilled: strings.Join(f.Rebilled, "\n"), Cause: f.Cause}
 	s := db.sealer(r.TableName(), r.ID)
 	r.LinesSealed = s.json("lines_sealed", f.Lines)
@@ -91,7 +91,7 @@ func (db *DB) refundOf(r refundRow) (*refund.Refund, error) {
 	f := &refund.Refund{ID: refund.ID(r.ID), Seq: int(r.Seq), State: refund.State(r.State), By: refund.Asker(r.Asker), Actor: r.Actor, Key: r.RequestKey,
 		HISNo: orEmpty(r.HISRefundNo), Reason: r.Reason, Note: r.Note, Whole: r.Whole, AskedAt: moment(r.AskedUS), Before: r.Before.split(),
 		Rest: r.Rest.split(), Desk: refund.Desk(r.Desk), HeldAt: moment(r.HeldUS), InsuredAt: moment(r.InsuredUS), CashAt: moment(r.CashUS),
-		ToldAt: moment(r.ToldUS), DoneAt: moment(r.DoneUS), Anew: settlement.ID(r.SettlementID), Foreseen: r.Foreseen, WantsAuth: r.WantsAuth, Dropping: r.Dropping,
+		ToldAt: moment(r.ToldUS), DoneAt: moment(r.DoneUS), Anew: settlement.ID(r.SettlementID), Foreseen: r.Foreseen, AuthSince: moment(r.AuthSinceUS), Dropping: r.Dropping,
 		BookingNo: orEmpty(r.BookingNo), Cause: r.Cause}
 	if r.Rebilled != "" {
 		f.Rebilled = strings.Split(r.Rebilled, "\n")

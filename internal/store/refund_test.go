@@ -63,7 +63,7 @@ func givenBack(t *testing.T, db *DB) {
 	rest := settlement.NewOfRest(settlement.ID(db.ids.ID()), 2, o.Settlement().Visit, "B-rest"+o.ID.No(), 1, true)
 	check(t, rest.Foresee(settlement.Presettlement{Split: split.Split{Cash: 1}}))
 	o.Settlements = append(o.Settlements, rest)
-	f.HISNo, f.Before, f.Rest, f.Desk, f.Anew, f.Foreseen, f.Dropping, f.WantsAuth = "", o.Split, split.Split{Cash: 1, Uninsured: uninsured}, refund.DeskHeld, rest.ID, true, true, true
+	f.HISNo, f.Before, f.Rest, f.Desk, f.Anew, f.Foreseen, f.Dropping, f.AuthSince = "", o.Split, split.Split{Cash: 1, Uninsured: uninsured}, refund.DeskHeld, rest.ID, true, true, now(db)
 	f.HeldAt, f.InsuredAt, f.CashAt, f.ToldAt, f.DoneAt = now(db), now(db), now(db), now(db), now(db)
 	f.Cash = payment.MoneyBack{OutRefundNo: "RF" + o.ID.No(), Amount: 7, Request: []byte("SECRET-CASH"), RefundID: "5001", Asked: 2, AskedAt: now(db), Numbers: 3,
 		Doubts: 1, ReturnedAt: now(db)}

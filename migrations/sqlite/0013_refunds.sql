@@ -60,7 +60,7 @@ CREATE TABLE refund (
     cash_returned_us          BIGINT       NOT NULL,
     settlement_id             BIGINT       NOT NULL, -- of what remains insured; 0 without
     foreseen                  BOOLEAN      NOT NULL,
-    wants_auth                BOOLEAN      NOT NULL,
+    auth_since_us             BIGINT       NOT NULL, -- waits for the patient's authorisation
     dropping                  BOOLEAN      NOT NULL,
     booking_no                VARCHAR(64),           -- 退费流水号
     rebilled                  VARCHAR(2000) NOT NULL,

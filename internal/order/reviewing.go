@@ -1,0 +1,360 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
+)
+
+// What somebody who votes may be told.
+var (
+	ErrNoCase  = fault.New(fault.NotFound, "REVIEW_NONE", "该订单没有待核实的事项")
+	ErrVoted   = fault.New(fault.Conflict, "REVIEW_VOTED", "同一人不能既经办又复核，请由另一位复核")
+	ErrDiffers = fault.New(fault.Conflict, "REVIEW_DIFFERS", "与经办人的意见不一致；不同意请用 reject 退回，由经办人重新提出")
+	ErrVerdict = fault.New(fault.Invalid, "REVIEW_VERDICT", "核实意见有误")
+)
+
+// Position is a person's part in a case; each is held by another person (design.md §4.8).
+type Position string
+
+// The positions.
+const (
+	Maker   Position = "maker"   // 经办
+	Checker Position = "checker" // 复核
+)
+
+// Case is an order, or a refund of it, that nobody but people can judge.
+type Case struct {
+	ID          int64
+	Institution string
+	Order       ID
+	Cause       Cause
+	OpenedAt    time.Time
+	Votes       []Vote
+}
+
+// Vote is one person's word on a case.
+type Vote struct {
+	Person   string // "staff:12"
+	Position Position
+	Verdict  Verdict
+	Reason   string
+	At       time.Time
+}
+
+// Outcome is what becomes of what people looked at.
+type Outcome string
+
+// The outcomes. The first five are an order's, the next three a refund's.
+const (
+	ToPost     Outcome = "post"     // all money is here: the HIS is told
+	ToSettle   Outcome = "settle"   // the insurer is asked to settle
+	ToUnwind   Outcome = "unwind"   // everything goes back
+	ToClose    Outcome = "close"    // nothing was taken
+	ToComplete Outcome = "complete" // the HIS has booked it
+	ToResume   Outcome = "resume"   // the refund goes on
+	ToFinish   Outcome = "done"     // everything is back on every side
+	ToRefuse   Outcome = "refuse"   // nothing has moved, and nothing will
+	ToReject   Outcome = "reject"   // the checker does not agree; another maker begins anew
+)
+
+// Verdict says how a case ends, and how each leg stands that is in review itself: what people have found out at the counterpart.
+type Verdict struct {
+	Outcome   Outcome
+	Insurance string // settled, cancelled, not_settled
+	SetlID    string // 结算ID, where the insurer had not told it
+	Cash      string // paid, closed, returned
+	Mixed     string // succeeded, failed, dead
+	PostingNo string // 入账流水号, to complete
+}
+
+// String is the verdict in one line, as it is stored and compared.
+func (v Verdict) String() string {
+	parts := []string{string(v.Outcome)}
+	for _, p := range [][2]string{{"insurance", v.Insurance}, {"setl_id", v.SetlID}, {"cash", v.Cash}, {"mixed", v.Mixed}, {"posting_no", v.PostingNo}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+"="+p[1])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// ParseVerdict reads what String writes. ErrVerdict.
+func ParseVerdict(s string) (Verdict, error) {
+	words := strings.Fields(s)
+	if len(words) == 0 {
+		return Verdict{}, ErrVerdict
+	}
+	v := Verdict{Outcome: Outcome(words[0])}
+	for _, w := range words[1:] {
+		key, value, ok := strings.Cut(w, "=")
+		field := map[string]*string{"insurance": &v.Insurance, "setl_id": &v.SetlID, "cash": &v.Cash, "mixed": &v.Mixed, "posting_no": &v.PostingNo}[key]
+		if !ok || field == nil || *field != "" || value == "" {
+			return Verdict{}, ErrVerdict.Because(fmt.Errorf("%q", w))
+		}
+		*field = value
+	}
+	if v.String() != s {
+		return Verdict{}, ErrVerdict.Because(errors.New("not in one line"))
+	}
+	return v, nil
+}
+
+// Vote takes a person's word on the open case of an order. The first is the maker's and only stands; the second, another person's, must say the
+// same, and then the machine does it. Applied tells whether it was the second. Errors: ErrNotFound, ErrNoCase, ErrVoted, ErrDiffers, ErrVerdict.
+func (s *Service) Vote(ctx context.Context, person string, id ID, v Verdict, reason string) (o *Order, applied bool, err error) {
+	if o, err = s.store.Load(ctx, id); err != nil {
+		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
+	}
+	if _, err := s.store.OpenCase(ctx, id); err != nil {
+		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
+	}
+	if err := s.store.Revive(ctx, id, s.clock.Now()); err != nil {
+		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
+	}
+	o, claim, err := s.hold(ctx, o.Account, id)
+	if err != nil {
+		return nil, false, fmt.Errorf("vote: %w", err)
+	}
+	c, err := s.store.OpenCase(ctx, id) // as it stands now that nobody else moves it
+	if err != nil {
+		return nil, false, s.refuse(ctx, claim, err)
+	}
+	r, err := s.holding(o, claim, person)
+	if err != nil {
+		return nil, false, err
+	}
+	vote := Vote{Person: person, Position: Maker, Verdict: v, Reason: reason, At: s.clock.Now()}
+	if len(c.Votes) > 0 {
+		vote.Position = Checker
+	}
+	if err := r.mayVote(ctx, c, vote); err != nil {
+		return nil, false, s.refuse(ctx, claim, err)
+	}
+	o.Vote = &vote
+	r.note(Event{Subject: "review", Verb: string(vote.Position), Number: fmt.Sprint(c.ID), Detail: v.String()})
+	applied = vote.Position == Checker && v.Outcome != ToReject
+	if applied {
+		if err := r.rule(ctx, v); err != nil {
+			return nil, false, s.refuse(ctx, claim, err)
+		}
+	}
+	next := job.Finish()
+	if applied { // a worker does what follows: whoever votes may know no counterpart
+		next = job.At(s.clock.Now(), 0, "ruled by two people")
+	}
+	return o, applied, r.commit(context.WithoutCancel(ctx), next)
+}
+
+// mayVote refuses a vote that cannot stand. What the machine would not do is refused to the maker already.
+func (r *run) mayVote(ctx context.Context, c Case, vote Vote) error {
+	for _, earlier := range c.Votes {
+		switch {
+		case earlier.Person == vote.Person:
+			return ErrVoted
+		case earlier.Verdict != vote.Verdict && vote.Verdict.Outcome != ToReject:
+			return ErrDiffers
+		}
+	}
+	if vote.Verdict.Outcome == ToReject {
+		if vote.Position == Maker {
+			return ErrVerdict.Because(errors.New("nothing to reject"))
+		}
+		return nil
+	}
+	try, err := r.store.Load(ctx, r.order.ID)
+	if err != nil {
+		return err
+	}
+	rehearsal := *r
+	rehearsal.order = try
+	return rehearsal.rule(ctx, vote.Verdict)
+}
+
+// rule does what two people say, as far as the machines allow it. On an error the order may be half moved and is thrown away.
+func (r *run) rule(ctx context.Context, v Verdict) error {
+	history, err := r.store.History(ctx, r.order.ID)
+	if err != nil {
+		return err
+	}
+	books := Balances(history)
+	if err := errors.Join(r.ruleInsurance(v, books), r.ruleCash(v, books), r.ruleMixed(v)); err != nil {
+		return err
+	}
+	if r.order.State == Completed {
+		return r.ruleRefund(v, books)
+	}
+	return r.ruleOrder(v)
+}
+
+func wrong(format string, args ...any) error { return ErrVerdict.Because(fmt.Errorf(format, args...)) }
+
+// ruleInsurance moves a settlement that is in review to what people have found out. What the books hold of it decides what is posted.
+func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error {
+	s := r.order.Settlement()
+	if s == nil || s.State != settlement.InReview {
+		if v.Insurance != "" || v.SetlID != "" {
+			return wrong("the insurance leg is not in review")
+		}
+		return nil
+	}
+	var owed money.Fen
+	for _, a := range insurers {
+		owed += books[a]
+	}
+	var p ledger.Posting
+	from, event := s.State, settlement.Accept
+	switch {
+	case v.Insurance == "settled" && s.SetlID == "" && v.SetlID == "":
+		return wrong("settled under which setl_id?")
+	case v.Insurance == "settled":
+		if s.SetlID == "" {
+			s.SetlID, s.SettledAt = v.SetlID, r.clock.Now()
+		}
+		if s.Actual == (split.Split{}) {
+			s.Actual = s.Foreseen
+		}
+		if owed == 0 {
+			p = s.Posting(r.against())
+		}
+	case v.Insurance == "cancelled":
+		if event = settlement.Gone; owed != 0 {
+			p = s.Posting(r.against()).Undo()
+		}
+	case v.Insurance == "not_settled" && owed == 0:
+		event = settlement.GiveUp
+	default:
+		return wrong("the insurance leg stands as %q?", v.Insurance)
+	}
+	if err := s.Apply(event); err != nil {
+		return err
+	}
+	r.leg("settlement", "ruled "+v.Insurance, string(from), string(s.State), s.SetlID, s.Actual, p)
+	return nil
+}
+
+func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
+	c := r.order.Payment()
+	if c == nil || c.State != payment.InReview {
+		if v.Cash != "" {
+			return wrong("the cash leg is not in review")
+		}
+		return nil
+	}
+	here := books[ledger.WechatCash] != 0
+	var p ledger.Posting
+	from, event := c.State, payment.Pay
+	switch {
+	case v.Cash == "paid" && !here:
+		p, c.PaidAt = c.Received(), r.clock.Now()
+	case v.Cash == "paid":
+	case v.Cash == "closed" && !here:
+		event = payment.Dead
+	case v.Cash == "returned":
+		if event = payment.Return; here {
+			p = c.Received().Undo()
+		}
+	default:
+		return wrong("the cash leg stands as %q?", v.Cash)
+	}
+	if err := c.Apply(event); err != nil {
+		return err
+	}
+	r.leg("payment", "ruled "+v.Cash, string(from), string(c.State), c.OutTradeNo, split.Split{Cash: c.Amount}, p)
+	return nil
+}
+
+func (r *run) ruleMixed(v Verdict) error {
+	m := r.order.MixedOrder()
+	if m == nil || m.State != payment.MixedInReview {
+		if v.Mixed != "" {
+			return wrong("the mixed order is not in review")
+		}
+		return nil
+	}
+	event, ok := map[string]payment.MixedEvent{"succeeded": payment.MixedSucceed, "failed": payment.MixedFail, "dead": payment.MixedKill}[v.Mixed]
+	if !ok {
+		return wrong("the mixed order stands as %q?", v.Mixed)
+	}
+	r.mix(event, m.MixTradeNo)
+	return nil
+}
+
+// ruleOrder moves an order out of review. Nothing is posted or closed that the legs do not bear out.
+func (r *run) ruleOrder(v Verdict) error {
+	o := r.order
+	paid := !r.cashDue() && !r.insuranceDue() && (o.Settlement() == nil || !o.insured() || o.Refusal != "" || o.Settlement().AsForeseen())
+	over := (o.Payment() == nil || o.Payment().State.Final()) && (o.Settlement() == nil || o.Settlement().State.Final())
+	switch v.Outcome {
+	case ToPost, ToComplete:
+		if !paid {
+			return wrong("not all money is here")
+		}
+		o.Cause = ""
+		if v.Outcome == ToPost {
+			return r.move(PostTo, v.String())
+		}
+		if v.PostingNo == "" {
+			return wrong("booked by the HIS under which number?")
+		}
+		r.complete(Posted{PostingNo: v.PostingNo, PostedAt: r.clock.Now()})
+		return nil
+	case ToSettle:
+		if s := o.Settlement(); r.atOnce || s == nil || s.State != settlement.Presettled || r.cashDue() {
+			return wrong("there is nothing to be settled, or the cash is missing")
+		}
+		return r.move(Settle, v.String())
+	case ToUnwind:
+		return r.move(Unwind, v.String())
+	case ToClose:
+		if !over {
+			return wrong("a counterpart still holds something")
+		}
+		return r.move(Shut, v.String())
+	}
+	return wrong("%q is no outcome of an order", v.Outcome)
+}
+
+// ruleRefund moves a refund out of review.
+func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
+	f := r.order.Refund()
+	if f == nil || f.State != refund.InReview {
+		return ErrNoCase
+	}
+	anew := r.order.anewOf(f)
+	switch v.Outcome {
+	case ToResume:
+		if anew != nil && anew.State.Final() {
+			f.Anew, f.Foreseen = 0, false // the rest is prepared anew
+		}
+		f.Cause = ""
+		r.refundMoves(f, refund.Hold, nil)
+		return nil
+	case ToRefuse:
+		if s := r.order.Settlement(); !f.InsuredAt.IsZero() || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked || (s != nil && s.State != settlement.Settled && f.Insured() > 0) {
+			return wrong("something has moved already")
+		}
+		r.refundMoves(f, refund.Hold, nil)
+		r.giveUpRefund(f, Cause(f.Cause))
+		return nil
+	case ToFinish:
+		if due := books[ledger.RefundsDue]; due != 0 && !f.Note {
+			return wrong("%s have not gone back", due)
+		}
+		f.DoneAt = r.clock.Now()
+		r.refundMoves(f, refund.Finish, nil)
+		return nil
+	}
+	return wrong("%q is no outcome of a refund", v.Outcome)
+}

@@ -1,0 +1,179 @@
+package order
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/settlement"
+)
+
+// insurers are the accounts of what the insurer owes.
+var insurers = []ledger.Account{ledger.PooledFund, ledger.OtherFund, ledger.PersonAccount, ledger.FamilyAccount, ledger.HospitalBorne}
+
+// Verify reckons an order anew, from its events and from its legs, and says where the ledger differs. Nothing is what a sound order says.
+func Verify(o *Order, history []Event) []string {
+	v := verification{order: o, books: map[ledger.Account]money.Fen{}}
+	for i := range history {
+		v.event(&history[i])
+	}
+	v.cash()
+	v.insurance()
+	v.revenue()
+	return v.findings
+}
+
+// Balances are an order's ledger, by account.
+func Balances(history []Event) map[ledger.Account]money.Fen {
+	books := map[ledger.Account]money.Fen{}
+	for i := range history {
+		for _, l := range history[i].Posting {
+			books[l.Account] += l.Amount
+		}
+	}
+	return books
+}
+
+type verification struct {
+	order    *Order
+	books    map[ledger.Account]money.Fen
+	findings []string
+}
+
+func (v *verification) find(format string, args ...any) {
+	v.findings = append(v.findings, fmt.Sprintf(format, args...))
+}
+
+func (v *verification) sum(accounts ...ledger.Account) (sum money.Fen) {
+	for _, a := range accounts {
+		sum += v.books[a]
+	}
+	return sum
+}
+
+// event compares what an event posts with what it says happened.
+func (v *verification) event(e *Event) {
+	if err := e.Posting.Check(); err != nil {
+		v.find("event %d %s %s: %v", e.Seq, e.Subject, e.Verb, err)
+	}
+	moved := map[ledger.Account]money.Fen{}
+	for _, l := range e.Posting {
+		moved[l.Account] += l.Amount
+		v.books[l.Account] += l.Amount
+	}
+	cash, insured := moved[ledger.WechatCash], money.Fen(0)
+	for _, a := range insurers {
+		insured += moved[a]
+	}
+	wantCash, wantInsured := money.Fen(0), money.Fen(0)
+	switch e.Subject + " " + e.Verb {
+	case "payment pay":
+		wantCash = e.Split.Cash
+	case "payment return", "refund cash returned":
+		wantCash = -e.Split.Cash
+	case "settlement settled", "settlement reinstated":
+		wantInsured = e.Split.Insured() - e.Split.Cash
+	case "settlement cancelled":
+		wantInsured = e.Split.Cash - e.Split.Insured()
+	case "payment ruled paid", "payment ruled returned", "settlement ruled settled", "settlement ruled cancelled": // people say what was known, or not
+		return
+	}
+	if cash != wantCash || insured != wantInsured {
+		v.find("event %d %s %s moves %s at WeChat and %s at the insurer, it says %s and %s", e.Seq, e.Subject, e.Verb, cash, insured, wantCash, wantInsured)
+	}
+}
+
+// cash compares what WeChat holds by the ledger with what the payments and refunds say.
+func (v *verification) cash() {
+	var least, most money.Fen
+	for _, p := range v.order.Payments {
+		switch p.State {
+		case payment.Paid, payment.Refunding:
+			least, most = least+p.Amount, most+p.Amount
+		case payment.InReview: // the very question
+			most += p.Amount
+		}
+	}
+	for _, f := range v.order.Refunds {
+		if f.Returned() {
+			least, most = least-f.Cash.Amount, most-f.Cash.Amount
+		}
+	}
+	if got := v.books[ledger.WechatCash]; got < least || got > most || (got != least && got != most) {
+		v.find("the ledger holds %s at WeChat, the payments %s", got, most)
+	}
+}
+
+// insurance compares what the insurer owes by the ledger with what stands.
+func (v *verification) insurance() {
+	sure, perhaps := money.Fen(0), money.Fen(0)
+	for _, s := range v.order.Settlements {
+		owed := s.Actual.Insured() - s.Actual.Cash
+		switch s.State {
+		case settlement.Settled, settlement.Cancelling, settlement.Checking:
+			sure += owed
+		case settlement.Restoring, settlement.InReview: // put back, or the very question
+			perhaps += owed
+		}
+	}
+	if got := v.sum(insurers...); got != sure && got != sure+perhaps {
+		v.find("the insurer owes %s by the ledger, %s by the settlements", got, sure+perhaps)
+	}
+}
+
+// revenue compares the rest: what the HIS has booked is revenue less what refunds took, and nothing hangs in between when nothing is under way.
+func (v *verification) revenue() {
+	o := v.order
+	var want, noted money.Fen
+	under := false
+	if o.Post == PostDone {
+		want = -o.Total
+	}
+	for _, f := range o.Refunds {
+		if !f.HeldAt.IsZero() && f.State != refund.Refused {
+			want += f.Total()
+		}
+		if f.Note && f.State == refund.Done {
+			noted -= f.Total()
+		}
+		under = under || !f.State.Final()
+	}
+	if got := v.books[ledger.Revenue]; got != want {
+		v.find("revenue is %s by the ledger, %s by bookings and refunds", got, want)
+	}
+	if due := v.books[ledger.RefundsDue]; due != 0 && !under {
+		v.find("%s are still to go back, and no refund is under way", due)
+	}
+	switch suspense := v.books[ledger.Suspense]; {
+	case o.Post == PostDone && suspense != noted:
+		v.find("%s are in suspense of an order that the HIS has booked", suspense)
+	case o.State == Unwound && (suspense != 0 || v.books[ledger.WechatCash] != 0 || v.sum(insurers...) != 0):
+		v.find("an order that was undone holds %v", v.open())
+	case o.State == Closed && suspense != 0:
+		v.find("a closed order holds %v", v.open())
+	}
+	if o.State == Completed && !under && noted == 0 {
+		s := o.Standing()
+		for account, amount := range map[ledger.Account]money.Fen{ledger.WechatCash: s.Charge(), ledger.PooledFund: s.PooledFund, ledger.OtherFund: s.OtherFund,
+			ledger.PersonAccount: s.Account, ledger.FamilyAccount: s.FamilyAccount, ledger.HospitalBorne: s.HospitalBorne} {
+			if got := v.books[account]; got != amount {
+				v.find("%s is %s by the ledger, %s of the order stand", account, got, amount)
+			}
+		}
+	}
+}
+
+// open are the accounts that are not at nothing.
+func (v *verification) open() []string {
+	var list []string
+	for _, a := range slices.Sorted(maps.Keys(v.books)) {
+		if v.books[a] != 0 {
+			list = append(list, fmt.Sprintf("%s %s", a, v.books[a]))
+		}
+	}
+	return list
+}
