@@ -113,7 +113,7 @@ func TestPaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := doc.Paths.InMatchingOrder()
-	if len(paths) != 7 {
+	if len(paths) != 12 {
 		t.Errorf("%d operations", len(paths))
 	}
 	for _, path := range paths {

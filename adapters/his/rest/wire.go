@@ -18,7 +18,7 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 )
 
-// The wire structs and codes of this package follow docs/his-interface.md version 1.0; sections are of that page. Codes: §4.
+// The wire structs and codes of this package follow docs/his-interface.md version 1.1; sections are of that page. Codes: §4.
 const (
 	codeDone        = "0"
 	codeNone        = "1"
