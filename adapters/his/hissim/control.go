@@ -18,8 +18,12 @@ type Truth struct {
 	Window   []WindowPayment `json:"window_payments"`
 	Locks    []LockTruth     `json:"locks"`
 	Bills    []BillTruth     `json:"bills"`
-	// Posted and AtWindow are the sums of the postings in force and of the window's payments.
+	Refunds  []Refund        `json:"refunds"`
+	Handed   []HandOut       `json:"handed_out"`
+	// Posted and AtWindow are the sums of the postings in force and of the window's payments. Net is Posted less Refunded, what went back of these postings.
 	Posted   money.Fen `json:"posted_fen"`
+	Refunded money.Fen `json:"refunded_fen"`
+	Net      money.Fen `json:"net_fen"`
 	AtWindow money.Fen `json:"window_fen"`
 }
 
@@ -44,13 +48,16 @@ func (s *Sim) Truth() Truth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.config.Clock.Now()
-	t := Truth{Postings: []Posting{}, Window: append([]WindowPayment{}, s.state.window...), Locks: []LockTruth{}, Bills: []BillTruth{}}
+	t := Truth{Postings: []Posting{}, Window: append([]WindowPayment{}, s.state.window...), Locks: []LockTruth{}, Bills: []BillTruth{},
+		Refunds: []Refund{}, Handed: []HandOut{}}
 	for _, p := range s.state.postings {
 		t.Postings = append(t.Postings, p)
 		if p.State == posted {
 			t.Posted += p.TotalFen
+			t.Refunded += p.RefundedFen
 		}
 	}
+	t.Net = t.Posted - t.Refunded
 	for _, w := range t.Window {
 		t.AtWindow += w.TotalFen
 	}
@@ -61,6 +68,14 @@ func (s *Sim) Truth() Truth {
 		t.Bills = append(t.Bills, BillTruth{No: b.No, PatientID: b.PatientID, State: b.State, TotalFen: b.TotalFen,
 			PaidWhere: b.PaidWhere, PaidBy: b.PaidBy})
 	}
+	for _, r := range s.state.refunds {
+		t.Refunds = append(t.Refunds, r)
+	}
+	for key, q := range s.state.handed {
+		t.Handed = append(t.Handed, HandOut{BillNo: key.bill, LineNo: key.line, Quantity: q})
+	}
+	slices.SortFunc(t.Refunds, func(a, b Refund) int { return strings.Compare(a.RefundNo, b.RefundNo) })
+	slices.SortFunc(t.Handed, func(a, b HandOut) int { return strings.Compare(a.BillNo+" "+a.LineNo, b.BillNo+" "+b.LineNo) })
 	slices.SortFunc(t.Postings, func(a, b Posting) int { return strings.Compare(a.OrderNo, b.OrderNo) })
 	slices.SortFunc(t.Locks, func(a, b LockTruth) int { return strings.Compare(a.OrderNo, b.OrderNo) })
 	slices.SortFunc(t.Bills, func(a, b BillTruth) int { return strings.Compare(a.No, b.No) })
@@ -126,6 +141,14 @@ func (s *Sim) Control() http.Handler {
 	})
 	mux.HandleFunc("POST /postings/{order}/void", func(w http.ResponseWriter, r *http.Request) {
 		out, err := s.VoidPosting(r.PathValue("order"))
+		show(w, out, err)
+	})
+	mux.HandleFunc("POST /bills/{no}/lines/{line}/hand-out", func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.HandOut(r.PathValue("no"), r.PathValue("line"), r.URL.Query().Get("quantity"))
+		show(w, out, err)
+	})
+	mux.HandleFunc("POST /bills/{no}/lines/{line}/take-back", func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.TakeBack(r.PathValue("no"), r.PathValue("line"), r.URL.Query().Get("quantity"))
 		show(w, out, err)
 	})
 	mux.HandleFunc("POST /oddities", func(w http.ResponseWriter, r *http.Request) {

@@ -121,6 +121,7 @@ func (s *Sim) view(b Bill, now time.Time) billView {
 	if b.State == Paid {
 		paid := paidAs(b)
 		v.Paid = &paid
+		v.Returned = s.state.returned(b)
 	}
 	if l, locked := s.state.holder(b.No, "", now); locked {
 		v.Lock = &lockedInfo{BillNo: b.No, ExpiresAt: wireTime(l.ExpiresAt)}

@@ -265,6 +265,10 @@ func (s *Sim) query(_ context.Context, body []byte) (reply, error) {
 		if p.State == voided {
 			out.Void = p.BillNos
 		}
+		for r := range s.state.booked(p.OrderNo) {
+			out.RefundNos = append(out.RefundNos, r.RefundNo)
+		}
+		out.Refunded = p.RefundedFen
 		return reply{code: codeDone, message: "成功", data: out}, nil
 	}
 	for _, no := range in.BillNos {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -83,9 +84,11 @@ func TestGateForgetsOldNonces(t *testing.T) {
 	}
 }
 
+type badRequest struct{ name, path, body string }
+
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, path, body string }{
+	tests := []badRequest{
 		{"not JSON", "/his/v1/bills/pending", `P1`},
 		{"unknown member", "/his/v1/bills/pending", `{"patient_id":"P1","page":1}`},
 		{"two objects", "/his/v1/bills/pending", `{"patient_id":"P1"}{}`},
@@ -113,6 +116,12 @@ func TestMalformedRequests(t *testing.T) {
 		{"query: no bills", "/his/v1/postings/query", `{"order_no":"12"}`},
 		{"query: garbage", "/his/v1/postings/query", `nil`},
 	}
+	malformed(t, tests)
+}
+
+// malformed sends what no hospital should take.
+func malformed(t *testing.T, tests []badRequest) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -123,6 +132,45 @@ func TestMalformedRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMalformedRefunds(t *testing.T) {
+	t.Parallel()
+	const oneLine = `{"bill_no":"B","line_no":"L","quantity":"1","total_fen":1}`
+	hold := func(lines string) string {
+		return `{"order_no":"7","refund_no":"R1","patient_id":"P1","lines":[` + lines + `],"total_fen":1}`
+	}
+	booking := func(members string) string {
+		return strings.Replace(hold(oneLine), `{`, `{"refunded_at":"2026-11-23T09:30:00+08:00",`+members+`,`, 1)
+	}
+	malformed(t, []badRequest{
+		{"hold: garbage", "/his/v1/refunds/hold", `{`},
+		{"hold: no refund number", "/his/v1/refunds/hold", `{"order_no":"7","patient_id":"P1","lines":[` + oneLine + `],"total_fen":1}`},
+		{"hold: no patient", "/his/v1/refunds/hold", `{"order_no":"7","refund_no":"R1","lines":[` + oneLine + `],"total_fen":1}`},
+		{"hold: no lines", "/his/v1/refunds/hold", `{"order_no":"7","refund_no":"R1","patient_id":"P1","lines":[],"total_fen":1}`},
+		{"hold: nothing", "/his/v1/refunds/hold", `{"order_no":"7","refund_no":"R1","patient_id":"P1","lines":[` + oneLine + `],"total_fen":0}`},
+		{"hold: a line twice", "/his/v1/refunds/hold", hold(oneLine + "," + oneLine)},
+		{"hold: no bill", "/his/v1/refunds/hold", hold(`{"line_no":"L","quantity":"1","total_fen":1}`)},
+		{"hold: no line", "/his/v1/refunds/hold", hold(`{"bill_no":"B","quantity":"1","total_fen":1}`)},
+		{"hold: a negative amount", "/his/v1/refunds/hold", hold(`{"bill_no":"B","line_no":"L","quantity":"1","total_fen":-1}`)},
+		{"hold: a negative quantity", "/his/v1/refunds/hold", hold(`{"bill_no":"B","line_no":"L","quantity":"-1","total_fen":1}`)},
+		{"hold: no quantity", "/his/v1/refunds/hold", hold(`{"bill_no":"B","line_no":"L","quantity":"0.0","total_fen":1}`)},
+		{"hold: an exponent", "/his/v1/refunds/hold", hold(`{"bill_no":"B","line_no":"L","quantity":"1e1","total_fen":1}`)},
+		{"hold: too many lines", "/his/v1/refunds/hold", hold(oneLine + strings.Repeat(`,{"bill_no":"B","line_no":"L"}`, 2000))},
+		{"hold: a long story", "/his/v1/refunds/hold", strings.Replace(hold(oneLine), `{`, `{"reason":"`+strings.Repeat("退", 81)+`",`, 1)},
+		{"book: garbage", "/his/v1/refunds/book", `{}{}`},
+		{"book: no refund number", "/his/v1/refunds/book", `{"order_no":"7"}`},
+		{"book: not a word of time", "/his/v1/refunds/book", hold(oneLine)},
+		{"book: one number of two", "/his/v1/refunds/book", booking(`"refund_id":"5"`)},
+		{"book: a long number", "/his/v1/refunds/book", booking(`"refund_id":"012345678901234567890123456789012","out_refund_no":"1"`)},
+		{"book: a negative part", "/his/v1/refunds/book", booking(`"rest_parts":{"cash_fen":-1}`)},
+		{"book: an insured rest without settlement", "/his/v1/refunds/book", booking(`"rest_parts":{"pooled_fund_fen":1}`)},
+		{"book: rebill of nothing", "/his/v1/refunds/book", booking(`"rebill":[{}]`)},
+		{"drop: garbage", "/his/v1/refunds/drop", `0`},
+		{"drop: no number", "/his/v1/refunds/drop", `{"order_no":"7"}`},
+		{"refund query: garbage", "/his/v1/refunds/query", `0`},
+		{"refund query: no order", "/his/v1/refunds/query", `{"refund_no":"R1"}`},
+	})
 }
 
 func TestTooLarge(t *testing.T) {
@@ -142,10 +190,16 @@ func FuzzRequests(f *testing.F) {
 	f.Add(uint8(3), []byte(`{"order_no":"1","patient_id":"P1","bill_nos":["MZ20261123000003"],"total_fen":1917}`))
 	f.Add(uint8(5), []byte(`{"order_no":"12","patient_id":"P1","total_fen":1,"bills":[{"bill_no":"B","total_fen":1}],"parts":{"cash_fen":-1}}`))
 	f.Add(uint8(6), []byte(`{"order_no":"12","bill_nos":["\ud800"]}`))
+	f.Add(uint8(7), []byte(`{"order_no":"7","refund_no":"R1","patient_id":"P1","whole":false,"lines":[{"bill_no":"MZ20261123000003","line_no":"MZ20261123000003001","quantity":"10","total_fen":799}],"total_fen":799}`))
+	f.Add(uint8(9), []byte(`{"order_no":"7","refund_no":"R2","patient_id":"P1","whole":true,"lines":[{"bill_no":"B","line_no":"L","quantity":"1e9","total_fen":1}],"total_fen":1,"rest_parts":{},"note":true,"refunded_at":"2026-11-23T09:30:00+08:00"}`))
 	paths := []string{"/his/v1/patients/find", "/his/v1/bills/pending", "/his/v1/bills/detail", "/his/v1/locks/acquire",
-		"/his/v1/locks/release", "/his/v1/postings/post", "/his/v1/postings/query"}
+		"/his/v1/locks/release", "/his/v1/postings/post", "/his/v1/postings/query", "/his/v1/refunds/hold", "/his/v1/refunds/drop",
+		"/his/v1/refunds/book", "/his/v1/refunds/query"}
 	s, now := hospital(f, Config{})
-	sick(f, s)
+	_, bills := sick(f, s)
+	if code := (&caller{sim: s, clock: now}).code(f, "/his/v1/postings/post", asJSON(f, posting("7", bills))); code != "0" {
+		f.Fatal(code)
+	}
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		c := &caller{sim: s, clock: now}
 		s.gate.seen = map[string]time.Time{}

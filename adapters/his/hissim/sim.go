@@ -1,11 +1,12 @@
 // Package hissim is a hospital information system that speaks the interface of docs/his-interface.md: it keeps archives, bills, locks,
-// postings and payments at the window, checks every message as a hospital would, and misbehaves on command.
+// postings, refunds and payments at the window, checks every message as a hospital would, and misbehaves on command.
 //
-// The control face (Control) plays the doctor, the window and the clerk; it has no signature and no faults.
+// The control face (Control) plays the doctor, the window, the pharmacy and the clerk; it has no signature and no faults.
 package hissim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,6 +123,10 @@ func operations() map[string]operation {
 		"/his/v1/locks/release":  {op: "release", handle: (*Sim).release},
 		"/his/v1/postings/post":  {op: "post", handle: (*Sim).post, refuses: true},
 		"/his/v1/postings/query": {op: "posting.query", handle: (*Sim).query},
+		"/his/v1/refunds/hold":   {op: "refund.hold", handle: (*Sim).holdRefund, refuses: true, priced: true},
+		"/his/v1/refunds/drop":   {op: "refund.drop", handle: (*Sim).dropRefund},
+		"/his/v1/refunds/book":   {op: "refund.book", handle: (*Sim).bookRefund, refuses: true, priced: true},
+		"/his/v1/refunds/query":  {op: "refund.query", handle: (*Sim).queryRefund},
 	}
 }
 
@@ -138,17 +143,15 @@ func (s *Sim) Handler() http.Handler {
 	}, serve)
 }
 
-// keyOf is the number that a request is about: the platform's order number, or the bill it wants to see.
+// keyOf is the number that a request is about: the platform's refund or order number, or the bill it wants to see.
 func keyOf(body []byte) string {
 	var k struct {
-		OrderNo string `json:"order_no"`
-		BillNo  string `json:"bill_no"`
+		RefundNo string `json:"refund_no"`
+		OrderNo  string `json:"order_no"`
+		BillNo   string `json:"bill_no"`
 	}
 	_ = json.Unmarshal(body, &k) // a body that cannot be read is about nothing
-	if k.OrderNo != "" {
-		return k.OrderNo
-	}
-	return k.BillNo
+	return cmp.Or(k.RefundNo, k.OrderNo, k.BillNo)
 }
 
 func (s *Sim) serve(table map[string]operation, w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,8 @@ package hissim
 import (
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/tuoka/tuoka/internal/money"
 )
 
@@ -147,7 +149,17 @@ type Posting struct {
 	PaidAt        *time.Time `json:"paid_at,omitempty"`
 	PostedAt      time.Time  `json:"posted_at"`
 	Guide         []string   `json:"guide"`
-	State         string     `json:"state"` // posted, void
+	State         string     `json:"state"`                  // posted, void
+	RefundedFen   money.Fen  `json:"refunded_fen,omitempty"` // gone back since
+	Rest          *Parts     `json:"rest_parts,omitempty"`   // who paid what is left; nil: as posted
+}
+
+// rest is who paid what is left of the posting.
+func (p *Posting) rest() Parts {
+	if p.Rest == nil {
+		return p.Parts
+	}
+	return *p.Rest
 }
 
 // The states of a posting.
@@ -172,23 +184,29 @@ type entry struct {
 	Lock    *Lock          `json:"lock,omitempty"`
 	Posting *Posting       `json:"posting,omitempty"`
 	Window  *WindowPayment `json:"window,omitempty"`
+	Refund  *Refund        `json:"refund,omitempty"`
+	Handed  []HandOut      `json:"handed,omitempty"`
 }
 
 // state is the hospital's books.
 type state struct {
-	seq      int64 // numbers given so far
-	patients map[string]Patient
-	bills    map[string]Bill
-	billsOf  map[string][]string // by patient, as they came
-	locks    map[string]Lock     // by order number
-	held     map[string]string   // bill number → the order whose lock was the last to hold it
-	postings map[string]Posting  // by order number
-	window   []WindowPayment
+	seq       int64 // numbers given so far
+	patients  map[string]Patient
+	bills     map[string]Bill
+	billsOf   map[string][]string // by patient, as they came
+	locks     map[string]Lock     // by order number
+	held      map[string]string   // bill number → the order whose lock was the last to hold it
+	postings  map[string]Posting  // by order number
+	window    []WindowPayment
+	refunds   map[string]Refund           // by refund number
+	refundsOf map[string][]string         // by order number, as they came
+	handed    map[itemKey]decimal.Decimal // what is handed out or executed
 }
 
 func newState() state {
 	return state{patients: map[string]Patient{}, bills: map[string]Bill{}, billsOf: map[string][]string{},
-		locks: map[string]Lock{}, held: map[string]string{}, postings: map[string]Posting{}}
+		locks: map[string]Lock{}, held: map[string]string{}, postings: map[string]Posting{}, refunds: map[string]Refund{},
+		refundsOf: map[string][]string{}, handed: map[itemKey]decimal.Decimal{}}
 }
 
 // apply makes an entry true. It cannot fail: what is in the journal was checked before.
@@ -216,6 +234,15 @@ func (s *state) apply(e entry) {
 	}
 	if e.Window != nil {
 		s.window = append(s.window, *e.Window)
+	}
+	if r := e.Refund; r != nil {
+		if _, known := s.refunds[r.RefundNo]; !known {
+			s.refundsOf[r.OrderNo] = append(s.refundsOf[r.OrderNo], r.RefundNo)
+		}
+		s.refunds[r.RefundNo] = *r
+	}
+	for _, h := range e.Handed {
+		s.handed[itemKey{h.BillNo, h.LineNo}] = h.Quantity
 	}
 }
 

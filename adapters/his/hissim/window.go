@@ -11,12 +11,12 @@ import (
 
 // What the hospital's own people are told.
 var (
-	// ErrNoSuch is a patient, bill or posting that does not exist.
-	ErrNoSuch = errors.New("hissim: no such patient, bill or posting")
-	// ErrState is a bill or posting whose state does not allow it.
+	// ErrNoSuch is a patient, bill, item or posting that does not exist.
+	ErrNoSuch = errors.New("hissim: no such patient, bill, item or posting")
+	// ErrState is a bill, item or posting whose state does not allow it.
 	ErrState = errors.New("hissim: its state does not allow this")
-	// ErrHeld is a bill that the platform holds at this moment.
-	ErrHeld = errors.New("hissim: the platform holds this bill")
+	// ErrHeld is a bill or an item that the platform holds at this moment.
+	ErrHeld = errors.New("hissim: the platform holds this bill or item")
 	// ErrBadBill is a bill or person that no hospital could have.
 	ErrBadBill = errors.New("hissim: malformed")
 )
@@ -158,6 +158,8 @@ func (s *Sim) VoidPosting(order string) (Posting, error) {
 		return Posting{}, fmt.Errorf("posting of %q: %w", order, ErrNoSuch)
 	case p.State != posted:
 		return Posting{}, fmt.Errorf("posting of %s is %s: %w", order, p.State, ErrState)
+	case s.state.keeps(p):
+		return Posting{}, fmt.Errorf("posting of %s has a refund under way: %w", order, ErrHeld)
 	}
 	p.State = voided
 	e := entry{Posting: &p}

@@ -13,24 +13,25 @@ import (
 
 // The answer codes of docs/his-interface.md §4.
 const (
-	codeDone        = "0"
-	codeNone        = "1"
-	codeNotFound    = "NOT_FOUND"
-	codeAlreadyPaid = "ALREADY_PAID"
-	codeBillVoid    = "BILL_VOID"
-	codeBillChanged = "BILL_CHANGED"
-	codeLocked      = "LOCKED"
-	codeLockExpired = "LOCK_EXPIRED"
-	codeAmountWrong = "AMOUNT_WRONG"
-	codeDuplicate   = "DUPLICATE"
-	codeMaintenance = "MAINTENANCE"
-	codeInvalid     = "INVALID"
-	codeApp         = "APP"
-	codeTimestamp   = "TIMESTAMP"
-	codeNonce       = "NONCE"
-	codeSignature   = "SIGNATURE"
-	codeReplay      = "REPLAY"
-	codeInternal    = "INTERNAL"
+	codeDone          = "0"
+	codeNone          = "1"
+	codeNotFound      = "NOT_FOUND"
+	codeAlreadyPaid   = "ALREADY_PAID"
+	codeBillVoid      = "BILL_VOID"
+	codeBillChanged   = "BILL_CHANGED"
+	codeLocked        = "LOCKED"
+	codeLockExpired   = "LOCK_EXPIRED"
+	codeAmountWrong   = "AMOUNT_WRONG"
+	codeDuplicate     = "DUPLICATE"
+	codeNotRefundable = "NOT_REFUNDABLE"
+	codeMaintenance   = "MAINTENANCE"
+	codeInvalid       = "INVALID"
+	codeApp           = "APP"
+	codeTimestamp     = "TIMESTAMP"
+	codeNonce         = "NONCE"
+	codeSignature     = "SIGNATURE"
+	codeReplay        = "REPLAY"
+	codeInternal      = "INTERNAL"
 )
 
 // reply is what an operation answers, before it is put into the envelope.
@@ -98,17 +99,18 @@ type detailAnswer struct {
 }
 
 type billView struct {
-	BillNo    string      `json:"bill_no"`
-	PatientID string      `json:"patient_id"`
-	State     BillState   `json:"state"`
-	TotalFen  money.Fen   `json:"total_fen"`
-	LineCount int         `json:"line_count"`
-	CreatedAt string      `json:"created_at"`
-	Visit     visitView   `json:"visit"`
-	Diagnoses []diseView  `json:"diagnoses"`
-	Lines     []lineView  `json:"lines"`
-	Paid      *paidInfo   `json:"paid,omitempty"`
-	Lock      *lockedInfo `json:"lock,omitempty"`
+	BillNo    string         `json:"bill_no"`
+	PatientID string         `json:"patient_id"`
+	State     BillState      `json:"state"`
+	TotalFen  money.Fen      `json:"total_fen"`
+	LineCount int            `json:"line_count"`
+	CreatedAt string         `json:"created_at"`
+	Visit     visitView      `json:"visit"`
+	Diagnoses []diseView     `json:"diagnoses"`
+	Lines     []lineView     `json:"lines"`
+	Paid      *paidInfo      `json:"paid,omitempty"`
+	Lock      *lockedInfo    `json:"lock,omitempty"`
+	Returned  []returnedView `json:"returned,omitempty"`
 }
 
 type visitView struct {
@@ -210,11 +212,13 @@ type queryRequest struct {
 }
 
 type queryAnswer struct {
-	OrderNo string       `json:"order_no"`
-	State   string       `json:"state"` // posted, not_posted, paid_elsewhere, void
-	Posting *postingView `json:"posting,omitempty"`
-	Paid    []paidInfo   `json:"paid,omitempty"`
-	Void    []string     `json:"void_bill_nos,omitempty"`
+	OrderNo   string       `json:"order_no"`
+	State     string       `json:"state"` // posted, not_posted, paid_elsewhere, void
+	Posting   *postingView `json:"posting,omitempty"`
+	Paid      []paidInfo   `json:"paid,omitempty"`
+	Void      []string     `json:"void_bill_nos,omitempty"`
+	Refunded  money.Fen    `json:"refunded_fen,omitempty"`
+	RefundNos []string     `json:"refund_nos,omitempty"`
 }
 
 // errRequest is a request that is not what the interface says: refused with INVALID and a reason for the log of its sender.
