@@ -19,12 +19,16 @@ type Truth struct {
 	Locks    []LockTruth     `json:"locks"`
 	Bills    []BillTruth     `json:"bills"`
 	Refunds  []Refund        `json:"refunds"`
+	Asks     []Ask           `json:"asks"`
 	Handed   []HandOut       `json:"handed_out"`
-	// Posted and AtWindow are the sums of the postings in force and of the window's payments. Net is Posted less Refunded, what went back of these postings.
+	// Posted and AtWindow are the sums of the postings in force and of the window's payments. Net is Posted less Refunded, which is what went
+	// back of these postings.
 	Posted   money.Fen `json:"posted_fen"`
 	Refunded money.Fen `json:"refunded_fen"`
 	Net      money.Fen `json:"net_fen"`
 	AtWindow money.Fen `json:"window_fen"`
+	// WindowBack is the money of the platform's orders that the window handed back itself.
+	WindowBack money.Fen `json:"window_back_fen"`
 }
 
 // LockTruth is a lock and whether it stands now.
@@ -49,7 +53,7 @@ func (s *Sim) Truth() Truth {
 	defer s.mu.Unlock()
 	now := s.config.Clock.Now()
 	t := Truth{Postings: []Posting{}, Window: append([]WindowPayment{}, s.state.window...), Locks: []LockTruth{}, Bills: []BillTruth{},
-		Refunds: []Refund{}, Handed: []HandOut{}}
+		Refunds: []Refund{}, Asks: []Ask{}, Handed: []HandOut{}}
 	for _, p := range s.state.postings {
 		t.Postings = append(t.Postings, p)
 		if p.State == posted {
@@ -71,10 +75,17 @@ func (s *Sim) Truth() Truth {
 	for _, r := range s.state.refunds {
 		t.Refunds = append(t.Refunds, r)
 	}
+	for _, a := range s.state.asks {
+		t.Asks = append(t.Asks, a)
+		if a.Note && a.State != AskWithdrawn {
+			t.WindowBack += a.TotalFen
+		}
+	}
 	for key, q := range s.state.handed {
 		t.Handed = append(t.Handed, HandOut{BillNo: key.bill, LineNo: key.line, Quantity: q})
 	}
 	slices.SortFunc(t.Refunds, func(a, b Refund) int { return strings.Compare(a.RefundNo, b.RefundNo) })
+	slices.SortFunc(t.Asks, func(a, b Ask) int { return strings.Compare(a.HISRefundNo, b.HISRefundNo) })
 	slices.SortFunc(t.Handed, func(a, b HandOut) int { return strings.Compare(a.BillNo+" "+a.LineNo, b.BillNo+" "+b.LineNo) })
 	slices.SortFunc(t.Postings, func(a, b Posting) int { return strings.Compare(a.OrderNo, b.OrderNo) })
 	slices.SortFunc(t.Locks, func(a, b LockTruth) int { return strings.Compare(a.OrderNo, b.OrderNo) })
@@ -109,6 +120,13 @@ type newBill struct {
 	Items     []Order `json:"items"`
 	Seed      uint64  `json:"seed"`
 	Count     int     `json:"count"`
+}
+
+// newAsk is the body of POST /postings/{order}/ask-refund; without lines it is everything that is left.
+type newAsk struct {
+	Lines  []RefundLine `json:"lines"`
+	Note   bool         `json:"note"`
+	Reason string       `json:"reason"`
 }
 
 // Control serves the sandbox page and the pay command: the hospital's own people, and the faults. No signature, no faults of its own.
@@ -151,6 +169,16 @@ func (s *Sim) Control() http.Handler {
 		out, err := s.TakeBack(r.PathValue("no"), r.PathValue("line"), r.URL.Query().Get("quantity"))
 		show(w, out, err)
 	})
+	mux.HandleFunc("POST /postings/{order}/ask-refund", func(w http.ResponseWriter, r *http.Request) {
+		take(w, r, func(in newAsk) (any, error) {
+			return s.AskRefund(r.PathValue("order"), Ask{Lines: in.Lines, Note: in.Note, Reason: in.Reason})
+		})
+	})
+	mux.HandleFunc("POST /asks/{no}/withdraw", func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.WithdrawAsk(r.PathValue("no"))
+		show(w, out, err)
+	})
+	mux.HandleFunc("GET /notices", func(w http.ResponseWriter, _ *http.Request) { show(w, s.Notices(), nil) })
 	mux.HandleFunc("POST /oddities", func(w http.ResponseWriter, r *http.Request) {
 		take(w, r, func(o Oddity) (any, error) { return o, s.Distort(o) })
 	})

@@ -13,8 +13,8 @@ type HandOut struct {
 	Quantity decimal.Decimal `json:"quantity"`
 }
 
-// HandOut hands out an item of a paid bill, or executes it: the given quantity, or without one all that is neither handed out nor kept for a refund. ErrHeld
-// when that is less.
+// HandOut hands out an item of a paid bill, or executes it: the given quantity, or without one all that is neither handed out nor kept for
+// a refund. ErrHeld when that is less.
 func (s *Sim) HandOut(billNo, lineNo, quantity string) (HandOut, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,9 +28,10 @@ func (s *Sim) HandOut(billNo, lineNo, quantity string) (HandOut, error) {
 		return HandOut{}, err
 	case s.state.bills[billNo].State != Paid || !st.left.IsPositive():
 		return HandOut{}, fmt.Errorf("item %s is not paid, or went back: %w", lineNo, ErrState)
-	case q.GreaterThan(st.free()) && st.kept.IsPositive():
-		return HandOut{}, fmt.Errorf("item %s is to go back: %w", lineNo, ErrHeld)
-	case !q.IsPositive() || q.GreaterThan(st.free()):
+	case q.IsPositive() && !q.GreaterThan(st.free()):
+	case st.kept.IsPositive():
+		return HandOut{}, fmt.Errorf("item %s: %s are to go back: %w", lineNo, st.kept, ErrHeld)
+	default:
 		return HandOut{}, fmt.Errorf("item %s: %s are there: %w", lineNo, st.free(), ErrState)
 	}
 	h := HandOut{BillNo: billNo, LineNo: lineNo, Quantity: st.out.Add(q)}
@@ -63,7 +64,7 @@ func (s *Sim) item(billNo, lineNo string) (*stock, error) {
 	if b.PaidWhere == atPlatform {
 		p = s.state.postings[b.PaidBy]
 	}
-	st, ok := s.state.stockOf(p, "")[itemKey{billNo, lineNo}]
+	st, ok := s.state.stockOf(p, "", "")[itemKey{billNo, lineNo}]
 	if !ok {
 		return nil, fmt.Errorf("item %q of bill %q: %w", lineNo, billNo, ErrNoSuch)
 	}

@@ -31,8 +31,9 @@ func (s *Sim) holdRefund(ctx context.Context, body []byte) (reply, error) {
 		return reply{code: codeDone, message: "可以退费", data: viewHold(r)}, nil
 	case sandbox.Injected(ctx) == sandbox.Refuse:
 		return in.whim(), nil
-	case in.HISRefundNo != "":
-		return reply{code: codeNotFound, message: "窗口没有该退费申请"}, nil
+	}
+	if refused := s.unasked(in); refused != nil {
+		return *refused, nil
 	}
 	if _, _, refused := s.refundable(in); refused != nil {
 		return *refused, nil
@@ -72,7 +73,8 @@ func (in *refundRequest) sameAs(r Refund) bool {
 	return r.OrderNo == in.OrderNo && r.HISRefundNo == in.HISRefundNo && r.TotalFen == in.TotalFen && sameLines(r.Lines, in.Lines)
 }
 
-// refundable finds the posting and what is left of its items once these went back, and refuses what cannot go back. The caller holds the mutex.
+// refundable finds the posting and what is left of its items once these went back, and refuses what cannot go back. The caller holds the
+// mutex.
 func (s *Sim) refundable(in refundRequest) (Posting, map[itemKey]*stock, *reply) {
 	p, ok := s.state.postings[in.OrderNo]
 	switch {
@@ -81,7 +83,7 @@ func (s *Sim) refundable(in refundRequest) (Posting, map[itemKey]*stock, *reply)
 	case p.State == voided:
 		return p, nil, &reply{code: codeBillVoid, message: "该订单入账已冲销"}
 	}
-	all := s.state.stockOf(p, in.RefundNo)
+	all := s.state.stockOf(p, in.RefundNo, in.HISRefundNo)
 	if refused := returnable(all, in.Lines); refused != nil {
 		return p, nil, refused
 	}
@@ -178,6 +180,12 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 		return reply{code: codeMaintenance, message: "系统日结中，请稍后再试"}, nil
 	}
 	p, left, refused := s.refundable(in.refundRequest)
+	a, asked := s.state.asks[in.HISRefundNo]
+	if refused == nil && asked { // one that this hospital has forgotten is no reason to refuse
+		if refused = s.unasked(in.refundRequest); refused == nil && a.Note != in.Note {
+			refused = &reply{code: codeNotFound, message: "窗口没有该退费申请"}
+		}
+	}
 	if refused == nil {
 		refused = in.rebillable(left)
 	}
@@ -191,7 +199,11 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 	if less := in.RestParts.Cash+in.RestParts.Uninsured < before.Cash+before.Uninsured; less && !in.Note && in.OutRefundNo == "" {
 		return reply{}, fmt.Errorf("%w: out_refund_no and refund_id go with cash that went back", errRequest)
 	}
-	r, err := s.enter(in, p, r.HeldAt)
+	e := entry{}
+	if asked {
+		a.State, e.Ask = AskBooked, &a
+	}
+	r, err := s.enter(in, p, r.HeldAt, e)
 	if err != nil {
 		return reply{}, err
 	}
@@ -202,7 +214,8 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 	return reply{code: codeDone, message: "退费入账成功", data: out}, nil
 }
 
-// rebillable checks the items that are to be billed anew and takes them off what is left: each is all that is left of it, and kept for nobody.
+// rebillable checks the items that are to be billed anew and takes them off what is left: each is all that is left of it, and kept for
+// nobody.
 func (in *refundBookRequest) rebillable(left map[itemKey]*stock) *reply {
 	for _, l := range in.Rebill {
 		st, ok := left[l.key()]
@@ -236,7 +249,7 @@ func (in *refundBookRequest) rest(left map[itemKey]*stock) *reply {
 }
 
 // enter books the refund, and bills anew what nobody gave up, as one effect.
-func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time) (Refund, error) {
+func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time, e entry) (Refund, error) {
 	now := s.config.Clock.Now()
 	r := in.refund(RefundBooked)
 	r.HeldAt, r.BookingNo, r.BookedAt = heldAt, s.number("TF", now), now
@@ -244,7 +257,7 @@ func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time) (Refund, 
 	r.OutRefundNo, r.RefundID, r.RefundedAt, r.Note, r.Rebill = in.OutRefundNo, in.RefundID, in.RefundedAt, in.Note, in.Rebill
 	p.RefundedFen += r.Back()
 	p.Rest = &in.RestParts
-	e := entry{Refund: &r, Posting: &p}
+	e.Refund, e.Posting = &r, &p
 	for _, no := range p.BillNos {
 		b, moved := s.billAnew(s.state.bills[no], in.Rebill, now)
 		if len(b.Lines) == 0 {

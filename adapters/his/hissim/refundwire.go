@@ -173,8 +173,8 @@ func checkLines(lines []RefundLine) error {
 	return nil
 }
 
-// check refuses a booking that is not well formed: an insured rest goes with the settlement that stands for it, what was refunded by WeChat with
-// both its numbers.
+// check refuses a booking that is not well formed: an insured rest goes with the settlement that stands for it, what was refunded by WeChat
+// with both its numbers.
 func (in *refundBookRequest) check() error {
 	if err := in.refundRequest.check(); err != nil {
 		return err
@@ -191,8 +191,8 @@ func (in *refundBookRequest) check() error {
 	if insured := rest > in.RestParts.Uninsured; insured && (in.RestSetlID == "" || in.RestSettledAt == nil) {
 		return fmt.Errorf("%w: rest_setl_id and rest_settled_at go with an insured rest", errRequest)
 	}
-	if in.RefundedAt == nil || (in.OutRefundNo == "") != (in.RefundID == "") {
-		return fmt.Errorf("%w: refunded_at, or one of out_refund_no and refund_id", errRequest)
+	if in.RefundedAt == nil || (in.OutRefundNo == "") != (in.RefundID == "") || (in.Note && in.OutRefundNo != "") {
+		return fmt.Errorf("%w: refunded_at, one of out_refund_no and refund_id, or a note with them", errRequest)
 	}
 	if len(in.RestSetlID) > 30 || len(in.RestVisitID) > 30 || len(in.OutRefundNo) > 64 || len(in.RefundID) > 32 {
 		return fmt.Errorf("%w: a number is too long", errRequest)

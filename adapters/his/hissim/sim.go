@@ -40,15 +40,22 @@ type Config struct {
 	PostNeedsLock bool
 	// RegistersVisits makes the hospital register insured visits with the insurer itself, so that bills carry mdtrt_id.
 	RegistersVisits bool
+
+	// Notify carries what the hospital tells the platform (docs/his-interface.md §5) to NotifyURL; nil: it tells nothing.
+	Notify    http.RoundTripper
+	NotifyURL string
+	Pace      clock.Pace // divides the waits between two tries of a notice
 }
 
 // Sim is one hospital.
 type Sim struct {
-	config  Config
-	gate    *gate
-	journal *sandbox.Journal
-	items   []item
-	depts   map[string]Department
+	config     Config
+	gate       *gate
+	journal    *sandbox.Journal
+	items      []item
+	depts      map[string]Department
+	notifyPath string     // of NotifyURL, as signed
+	sending    sync.Mutex // one notice at a time
 
 	mu       sync.Mutex
 	state    state
@@ -71,6 +78,13 @@ func New(c Config) (*Sim, error) {
 	}
 	s := &Sim{config: c, items: catalogue(), depts: departments(), state: newState(),
 		gate: &gate{app: c.App, secret: []byte(c.Secret.Reveal()), seen: map[string]time.Time{}}}
+	if c.Notify != nil {
+		path, ok := pathOf(c.NotifyURL)
+		if !ok || c.Source == nil {
+			return nil, errors.New("hissim: notices need an address without a query, and a source of nonces")
+		}
+		s.notifyPath = path
+	}
 	journal, err := sandbox.OpenJournal(c.Journal, func(line []byte) error {
 		var e entry
 		if err := json.Unmarshal(line, &e); err != nil {

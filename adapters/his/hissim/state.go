@@ -1,6 +1,7 @@
 package hissim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -186,6 +187,8 @@ type entry struct {
 	Window  *WindowPayment `json:"window,omitempty"`
 	Refund  *Refund        `json:"refund,omitempty"`
 	Handed  []HandOut      `json:"handed,omitempty"`
+	Ask     *Ask           `json:"ask,omitempty"`
+	Notice  *Notice        `json:"notice,omitempty"`
 }
 
 // state is the hospital's books.
@@ -201,12 +204,15 @@ type state struct {
 	refunds   map[string]Refund           // by refund number
 	refundsOf map[string][]string         // by order number, as they came
 	handed    map[itemKey]decimal.Decimal // what is handed out or executed
+	asks      map[string]Ask              // by the hospital's own number
+	asksOf    map[string][]string         // by order number
+	notices   []Notice                    // as they came
 }
 
 func newState() state {
 	return state{patients: map[string]Patient{}, bills: map[string]Bill{}, billsOf: map[string][]string{},
 		locks: map[string]Lock{}, held: map[string]string{}, postings: map[string]Posting{}, refunds: map[string]Refund{},
-		refundsOf: map[string][]string{}, handed: map[itemKey]decimal.Decimal{}}
+		refundsOf: map[string][]string{}, handed: map[itemKey]decimal.Decimal{}, asks: map[string]Ask{}, asksOf: map[string][]string{}}
 }
 
 // apply makes an entry true. It cannot fail: what is in the journal was checked before.
@@ -240,6 +246,19 @@ func (s *state) apply(e entry) {
 			s.refundsOf[r.OrderNo] = append(s.refundsOf[r.OrderNo], r.RefundNo)
 		}
 		s.refunds[r.RefundNo] = *r
+	}
+	if a := e.Ask; a != nil {
+		if _, known := s.asks[a.HISRefundNo]; !known {
+			s.asksOf[a.OrderNo] = append(s.asksOf[a.OrderNo], a.HISRefundNo)
+		}
+		s.asks[a.HISRefundNo] = *a
+	}
+	if n := e.Notice; n != nil {
+		if i := slices.IndexFunc(s.notices, func(old Notice) bool { return old.No == n.No }); i >= 0 {
+			s.notices[i] = *n
+		} else {
+			s.notices = append(s.notices, *n)
+		}
 	}
 	for _, h := range e.Handed {
 		s.handed[itemKey{h.BillNo, h.LineNo}] = h.Quantity

@@ -32,14 +32,15 @@ func (s *stock) worth(quantity decimal.Decimal) money.Fen {
 	return total
 }
 
-// price is what a quantity of it is worth when it goes back: the difference between the line before and after, so that what stays is always price ×
-// quantity.
+// price is what a quantity of it is worth when it goes back: the difference between the line before and after, so that what stays is
+// always price × quantity.
 func (s *stock) price(quantity decimal.Decimal) money.Fen {
 	return s.worth(s.left) - s.worth(s.left.Sub(quantity))
 }
 
-// stockOf is what there is of every item of a posting. What the given refund keeps does not count as kept.
-func (s *state) stockOf(p Posting, refundNo string) map[itemKey]*stock {
+// stockOf is what there is of every item of a posting. What the given refund keeps, and what the window asked for by that number, does
+// not count as kept.
+func (s *state) stockOf(p Posting, refundNo, hisRefundNo string) map[itemKey]*stock {
 	all := map[itemKey]*stock{}
 	for _, no := range p.BillNos {
 		for _, l := range s.bills[no].Lines {
@@ -47,8 +48,10 @@ func (s *state) stockOf(p Posting, refundNo string) map[itemKey]*stock {
 			all[key] = &stock{Line: l, left: RefundLine{Quantity: l.Quantity}.quantity(), out: s.handed[key]}
 		}
 	}
+	taken := map[string]bool{hisRefundNo: true} // asked for by the window, and kept by the platform's refund
 	for _, no := range s.refundsOf[p.OrderNo] {
 		r := s.refunds[no]
+		taken[r.HISRefundNo] = taken[r.HISRefundNo] || r.State == RefundHeld
 		for _, l := range r.Lines {
 			switch st := all[l.key()]; {
 			case r.State == RefundBooked:
@@ -61,12 +64,19 @@ func (s *state) stockOf(p Posting, refundNo string) map[itemKey]*stock {
 			all[l.key()].left = decimal.Zero
 		}
 	}
+	for _, no := range s.asksOf[p.OrderNo] {
+		if a := s.asks[no]; a.State == AskOpen && !taken[no] {
+			for _, l := range a.Lines {
+				all[l.key()].kept = all[l.key()].kept.Add(l.quantity())
+			}
+		}
+	}
 	return all
 }
 
 // keeps reports whether something of a posting is kept for a refund under way.
 func (s *state) keeps(p Posting) bool {
-	for _, st := range s.stockOf(p, "") {
+	for _, st := range s.stockOf(p, "", "") {
 		if st.kept.IsPositive() {
 			return true
 		}

@@ -131,7 +131,7 @@ func (s *Sim) VoidBill(billNo string) (Bill, error) {
 		return Bill{}, err
 	}
 	b.State = Void
-	return b, s.commit(entry{Bills: []Bill{b}})
+	return b, s.commit(entry{Bills: []Bill{b}, Notice: s.tell(billVoid, s.state.held[billNo], billNo, "", s.config.Clock.Now())})
 }
 
 // ChangeBill replaces the items of an unpaid bill. ErrHeld while the platform holds it.
@@ -145,7 +145,7 @@ func (s *Sim) ChangeBill(billNo string, orders ...Order) (Bill, error) {
 	if err := s.fill(&b, orders); err != nil {
 		return Bill{}, err
 	}
-	return b, s.commit(entry{Bills: []Bill{b}})
+	return b, s.commit(entry{Bills: []Bill{b}, Notice: s.tell(billChanged, s.state.held[billNo], billNo, "", s.config.Clock.Now())})
 }
 
 // VoidPosting undoes a posting in the hospital's books (冲销): its bills become void, and the order's query says so.
@@ -162,7 +162,7 @@ func (s *Sim) VoidPosting(order string) (Posting, error) {
 		return Posting{}, fmt.Errorf("posting of %s has a refund under way: %w", order, ErrHeld)
 	}
 	p.State = voided
-	e := entry{Posting: &p}
+	e := entry{Posting: &p, Notice: s.tell(postingResult, order, "", "", s.config.Clock.Now())}
 	for _, no := range p.BillNos {
 		b := s.state.bills[no]
 		b.State = Void
