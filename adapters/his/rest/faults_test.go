@@ -18,17 +18,21 @@ func TestCodes(t *testing.T) {
 	unreadable := bill.ErrUnreadable
 	codes := map[string]map[string]*fault.Error{ // code → operation → fault; absent: unreadable
 		"NOT_FOUND": {"bills.pending": bill.ErrNotFound, "bills.detail": bill.ErrNotFound, "lock": bill.ErrNotFound,
-			"post": bill.ErrNotFound},
+			"post": bill.ErrNotFound, "refund.hold": bill.ErrNotFound, "refund.book": bill.ErrNotFound},
 		"ALREADY_PAID": {"lock": bill.ErrPaid, "post": bill.ErrPaid},
-		"BILL_VOID":    {"lock": bill.ErrVoid, "post": bill.ErrVoid},
-		"BILL_CHANGED": {"lock": bill.ErrChanged, "post": bill.ErrChanged},
-		"LOCKED":       {"lock": bill.ErrLocked, "post": bill.ErrLocked},
-		"LOCK_EXPIRED": {"lock": ErrLockExpired, "post": ErrLockExpired},
-		"AMOUNT_WRONG": {"post": ErrAmountWrong},
-		"DUPLICATE":    {"lock": ErrRequest},
+		"BILL_VOID": {"lock": bill.ErrVoid, "post": bill.ErrVoid, "refund.hold": bill.ErrVoid,
+			"refund.book": bill.ErrVoid},
+		"NOT_REFUNDABLE": {"refund.hold": bill.ErrNotRefundable, "refund.book": bill.ErrNotRefundable},
+		"BILL_CHANGED":   {"lock": bill.ErrChanged, "post": bill.ErrChanged},
+		"LOCKED":         {"lock": bill.ErrLocked, "post": bill.ErrLocked},
+		"LOCK_EXPIRED":   {"lock": ErrLockExpired, "post": ErrLockExpired},
+		"AMOUNT_WRONG":   {"post": ErrAmountWrong, "refund.hold": ErrAmountWrong, "refund.book": ErrAmountWrong},
+		"DUPLICATE":      {"lock": ErrRequest, "refund.drop": ErrRequest},
 		"MAINTENANCE": {"patients.find": bill.ErrMaintenance, "bills.pending": bill.ErrMaintenance, "bills.detail": bill.ErrMaintenance,
-			"lock": bill.ErrMaintenance, "release": bill.ErrMaintenance, "post": bill.ErrMaintenance, "posting.query": bill.ErrMaintenance},
-		"1":          {"patients.find": nil, "bills.pending": nil, "release": nil},
+			"lock": bill.ErrMaintenance, "release": bill.ErrMaintenance, "post": bill.ErrMaintenance, "posting.query": bill.ErrMaintenance,
+			"refund.hold": bill.ErrMaintenance, "refund.drop": bill.ErrMaintenance, "refund.book": bill.ErrMaintenance,
+			"refund.query": bill.ErrMaintenance},
+		"1":          {"patients.find": nil, "bills.pending": nil, "release": nil, "refund.drop": nil},
 		"INVALID":    {},
 		"-1":         {},
 		"E999 冯晓棠":   {},
@@ -141,20 +145,21 @@ func TestOddities(t *testing.T) {
 		"lock":          {hissim.Hundredfold, hissim.LineSum, hissim.WrongPerson},
 		"release": {hissim.Exponent, hissim.Grouped, hissim.FullWidth, hissim.Negative, hissim.Yuan, hissim.Hundredfold,
 			hissim.LineSum, hissim.WrongPerson, hissim.ShortPage, hissim.TwiceListed},
-		"post": {hissim.WrongPerson},
+		"post":        {hissim.WrongPerson},
+		"refund.hold": {hissim.WrongPerson},
+		"refund.drop": {hissim.Exponent, hissim.Grouped, hissim.FullWidth, hissim.Negative, hissim.Yuan, hissim.Hundredfold,
+			hissim.LineSum, hissim.WrongPerson, hissim.ShortPage, hissim.TwiceListed},
+		"refund.book":  {hissim.WrongPerson},
+		"refund.query": {hissim.WrongPerson, hissim.Hundredfold}, // the sums hold; the order compares with its own books
 		"posting.query": {hissim.Exponent, hissim.Grouped, hissim.FullWidth, hissim.Negative, hissim.Yuan, hissim.Hundredfold,
 			hissim.LineSum, hissim.WrongPerson, hissim.ShortPage, hissim.TwiceListed},
 	}
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "release", "post", "posting.query"} {
+			for _, op := range operations() {
 				w := newWard(t, hissim.Config{})
-				if op == "release" {
-					if _, err := w.lock(t, "7"); err != nil {
-						t.Fatal(err)
-					}
-				}
+				w.prepare(t, op)
 				if err := w.sim.Distort(hissim.Oddity{Op: op, Kind: kind}); err != nil {
 					t.Fatal(err)
 				}
@@ -236,6 +241,24 @@ func TestLostMessages(t *testing.T) {
 				t.Errorf("the hospital's books: %d postings, %s", len(truth.Postings), truth.Posted)
 			}
 		})
+	}
+}
+
+// prepare makes that an operation has something to answer.
+func (w *ward) prepare(t *testing.T, op string) {
+	t.Helper()
+	calls, other := w.calls(t), w.refund("R2")
+	other.Lines, other.Total = other.Lines[:1], 799
+	for _, call := range map[string][]func() error{
+		"release":      {calls["lock"]},
+		"refund.hold":  {calls["post"]},
+		"refund.drop":  {calls["post"], func() error { return w.client.HoldRefund(t.Context(), other) }},
+		"refund.book":  {calls["post"]},
+		"refund.query": {calls["post"], calls["refund.book"]},
+	}[op] {
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

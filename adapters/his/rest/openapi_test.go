@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/shopspring/decimal"
 
 	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -58,7 +60,7 @@ func TestDocument(t *testing.T) {
 	t.Parallel()
 	doc := document(t)
 	w := newWard(t, hissim.Config{RegistersVisits: true})
-	calls := w.calls(t)
+	calls, walked := w.calls(t), map[string]bool{}
 	steps := []struct {
 		op    string
 		scene func() error
@@ -67,6 +69,11 @@ func TestDocument(t *testing.T) {
 		{"lock", func() error { w.plan.Script(sandbox.Script{Op: "lock", Fault: sandbox.Repeat}); return nil }},
 		{"release", nil}, {"release", nil}, {"lock", nil}, {"post", nil}, {"post", nil}, {"posting.query", nil}, {"bills.pending", nil},
 		{"bills.detail", nil},
+		{"refund.query", nil}, {"refund.hold", nil}, {"refund.hold", nil}, {"refund.query", nil}, {"refund.drop", nil}, {"refund.hold", func() error {
+			_, err := w.sim.HandOut(w.bills[0].No, w.bills[0].Lines[0].No, "14")
+			return err
+		}},
+		{"refund.book", nil}, {"refund.book", nil}, {"refund.query", nil}, {"refund.hold", nil}, {"bills.detail", nil}, {"posting.query", nil},
 		{"posting.query", func() error { _, err := w.sim.VoidPosting("7"); return err }},
 		{"post", nil}, {"lock", nil},
 	}
@@ -78,7 +85,14 @@ func TestDocument(t *testing.T) {
 		}
 		_ = calls[step.op]() // refusals are documented messages, too
 		w.conform(t, doc, step.op)
+		walked[w.wire.request.URL.Path] = true
 	}
+	for _, path := range doc.Paths.InMatchingOrder() {
+		if strings.HasPrefix(path, "/his/") && !walked[path] {
+			t.Errorf("%s was not walked", path)
+		}
+	}
+	w.conformRefunds(t, doc)
 	other := newWard(t, hissim.Config{})
 	if _, err := other.sim.PayAtWindow(other.bills[0].No); err != nil {
 		t.Fatal(err)
@@ -89,6 +103,42 @@ func TestDocument(t *testing.T) {
 	}
 	_, _ = other.client.Pending(t.Context(), "")
 	other.conformAnswer(t, doc)
+}
+
+// conformRefunds walks what is refused of a refund, and one that is billed anew.
+func (w *ward) conformRefunds(t *testing.T, doc *openapi3.T) {
+	t.Helper()
+	other := newWard(t, hissim.Config{})
+	other.prepare(t, "refund.drop")
+	calls := other.calls(t)
+	_ = calls["refund.hold"]() // its tablets are kept for R2, but ten of 24
+	other.conform(t, doc, "refund.hold")
+	if _, err := other.sim.HandOut(other.bills[1].No, other.bills[1].Lines[0].No, ""); err == nil {
+		t.Error("what is held was handed out")
+	}
+	third := other.refund("R3")
+	third.Lines[0].Quantity, third.Lines[0].Amount, third.Total = decimal.NewFromInt(5), 399, 6999
+	_ = other.client.HoldRefund(t.Context(), third)
+	other.conform(t, doc, "refund.hold of what is held")
+	_ = other.client.DropRefund(t.Context(), "7", "R1")
+	other.conform(t, doc, "refund.drop of what is held")
+	b := other.booking("R4")
+	b.RefundRequest.Lines, b.Total = b.Lines[:1], 799
+	b.Rebill = []refund.Line{{BillNo: other.bills[1].No, LineNo: other.bills[1].Lines[0].No, Quantity: decimal.NewFromInt(1), Amount: 6600}}
+	for range 2 {
+		if err := calls["refund.drop"](); err != nil {
+			t.Fatal(err)
+		}
+		other.conform(t, doc, "refund.drop")
+	}
+	for _, what := range []string{"a refund billed anew", "the same again"} {
+		if out, err := other.client.BookRefund(t.Context(), b); err != nil || len(out.Rebilled) != 1 {
+			t.Errorf("BookRefund of %s = %+v, %v", what, out, err)
+		}
+		other.conform(t, doc, what)
+	}
+	_ = other.client.DropRefund(t.Context(), "7", "R4")
+	other.conform(t, doc, "refund.drop of what is booked")
 }
 
 // conformAnswer checks the last answer alone: the request was meant to be wrong.

@@ -155,17 +155,22 @@ func (w *wirePosting) record(orderNo string, bills []string) (order.Posted, spli
 func guide(lines []string) []string {
 	out := make([]string, 0, min(len(lines), 10))
 	for _, line := range lines[:min(len(lines), 10)] {
-		runes := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return ' '
-			}
-			return r
-		}, line)))
-		if len(runes) > 0 {
-			out = append(out, string(runes[:min(len(runes), 120)]))
+		if text := plain(line, 120); text != "" {
+			out = append(out, text)
 		}
 	}
 	return out
+}
+
+// plain is a text of at most so many characters, without control characters.
+func plain(text string, most int) string {
+	runes := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)))
+	return string(runes[:min(len(runes), most)])
 }
 
 // Post enters the paid order in the hospital's books. A repeat whose record equals ours is a success; a record with other amounts

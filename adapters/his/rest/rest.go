@@ -32,7 +32,9 @@ var (
 	ErrUnreachable = fault.New(fault.Unavailable, "HIS_UNREACHABLE", "暂时无法连接医院系统，请稍后再试")
 	// ErrLockExpired is an order number whose lock ran out or was released. The number is spent: a new order is needed.
 	ErrLockExpired = fault.New(fault.Conflict, "HIS_LOCK_EXPIRED", "缴费时限已过，请重新下单")
-	// ErrAmountWrong is a posting whose amounts the hospital does not accept. Nothing was posted.
+	// ErrHoldDropped is a refund number whose hold was ended before. The number is spent: a new refund is needed.
+	ErrHoldDropped = fault.New(fault.Conflict, "HIS_HOLD_DROPPED", "该退费申请已取消，请重新申请")
+	// ErrAmountWrong is a posting or a refund whose amounts the hospital does not accept. Nothing was done.
 	ErrAmountWrong = fault.New(fault.Rejected, "HIS_AMOUNT_WRONG", "医院核对金额不符，请联系医院收费处")
 	// ErrRequest is a request that the hospital calls malformed, or a number used for two things: our bug, or a wrong configuration.
 	ErrRequest = fault.New(fault.Internal, "HIS_REQUEST_REFUSED", "系统繁忙，请稍后再试")
@@ -47,9 +49,9 @@ type Config struct {
 	Source  *clock.Source
 
 	LookupDeadline time.Duration // patients, bills; zero: 5 s
-	LockDeadline   time.Duration // acquire, release; zero: 5 s
-	PostDeadline   time.Duration // zero: 10 s
-	QueryDeadline  time.Duration // zero: 5 s
+	LockDeadline   time.Duration // of locks, and of a refund's hold; zero: 5 s
+	PostDeadline   time.Duration // of postings and of a refund's booking; zero: 10 s
+	QueryDeadline  time.Duration // of what became of them; zero: 5 s
 }
 
 // Client is a hospital as package bill, patient and order see it. Safe for several goroutines.
@@ -63,6 +65,7 @@ var (
 	_ bill.Source       = (*Client)(nil)
 	_ patient.Authority = (*Client)(nil)
 	_ order.Hospital    = (*Client)(nil)
+	_ order.RefundDesk  = (*Client)(nil)
 )
 
 // maxAnswer is the largest answer that is read: 2000 lines and room to spare.

@@ -20,18 +20,19 @@ import (
 
 // The wire structs and codes of this package follow docs/his-interface.md version 1.1; sections are of that page. Codes: §4.
 const (
-	codeDone        = "0"
-	codeNone        = "1"
-	codeNotFound    = "NOT_FOUND"
-	codeAlreadyPaid = "ALREADY_PAID"
-	codeBillVoid    = "BILL_VOID"
-	codeBillChanged = "BILL_CHANGED"
-	codeLocked      = "LOCKED"
-	codeLockExpired = "LOCK_EXPIRED"
-	codeAmountWrong = "AMOUNT_WRONG"
-	codeDuplicate   = "DUPLICATE"
-	codeMaintenance = "MAINTENANCE"
-	codeInvalid     = "INVALID"
+	codeDone          = "0"
+	codeNone          = "1"
+	codeNotFound      = "NOT_FOUND"
+	codeAlreadyPaid   = "ALREADY_PAID"
+	codeBillVoid      = "BILL_VOID"
+	codeBillChanged   = "BILL_CHANGED"
+	codeLocked        = "LOCKED"
+	codeLockExpired   = "LOCK_EXPIRED"
+	codeAmountWrong   = "AMOUNT_WRONG"
+	codeDuplicate     = "DUPLICATE"
+	codeNotRefundable = "NOT_REFUNDABLE"
+	codeMaintenance   = "MAINTENANCE"
+	codeInvalid       = "INVALID"
 )
 
 // envelope is the body of every answer.
@@ -40,14 +41,14 @@ type envelope struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// isJSON refuses an answer that does not call itself JSON in UTF-8.
+// isJSON refuses a message that does not call itself JSON in UTF-8.
 func isJSON(contentType string) error {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "application/json" {
-		return errors.New("the answer does not call itself JSON")
+		return errors.New("the message does not call itself JSON")
 	}
 	if set, ok := params["charset"]; ok && !strings.EqualFold(set, "utf-8") {
-		return errors.New("the answer is not in UTF-8")
+		return errors.New("the message is not in UTF-8")
 	}
 	return nil
 }

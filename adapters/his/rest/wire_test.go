@@ -26,7 +26,8 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	w := newWard(t, hissim.Config{RegistersVisits: true})
 	calls := w.calls(t)
-	for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "post", "posting.query", "release"} {
+	for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "post", "posting.query", "release", "refund.drop", "refund.hold",
+		"refund.book", "refund.query"} {
 		if err := calls[op](); err != nil {
 			t.Fatalf("%s: %v", op, err)
 		}
