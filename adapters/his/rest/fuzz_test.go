@@ -3,10 +3,13 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
@@ -85,6 +88,51 @@ func FuzzRefundAnswer(f *testing.F) {
 		}
 		if st, err := w.client.RefundOf(ctx, "7", "R1"); err == nil && (st.State == order.RefundBooked) != (st.Booked.BookingNo != "") {
 			t.Errorf("RefundOf = %+v", st)
+		}
+	})
+}
+
+// FuzzNotice reads outside bytes as a notice, rightly signed: no panic, and what is believed holds together.
+func FuzzNotice(f *testing.F) {
+	for _, seed := range []string{lookAt7, `{"kind":"bill_void","bill_no":"B"}`,
+		`{"kind":"refund_asked","his_refund_no":"CT1","order_no":"7","whole":false,"lines":[{"bill_no":"B","line_no":"L","quantity":"10","total_fen":799}],"total_fen":799,"note":false,"reason":"退"}`,
+		`{"kind":"refund_asked","total_fen":1e3}`, "\xef\xbb\xbf{}", `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`} {
+		f.Add([]byte(seed))
+	}
+	now := newClock()
+	c := config(now)
+	c.CallbackPath = callbackPath
+	client, err := New(c, http.DefaultTransport)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		n, err := client.Open(signed(now.Now(), string(body)), body)
+		if err != nil {
+			if !errors.Is(err, ErrNotice) {
+				t.Error(err)
+			}
+			return
+		}
+		if n.ID == "" || len(n.ID) > 64 || len(n.Number) > 32 {
+			t.Errorf("notice = %+v", n)
+		}
+		if n.Kind != refund.KindAsked {
+			return
+		}
+		var asked refund.AskedByHIS
+		if err := json.Unmarshal(n.Body, &asked); err != nil {
+			t.Fatal(err)
+		}
+		sum := asked.Total
+		for _, l := range asked.Lines {
+			sum -= l.Amount
+			if l.Amount < 0 || l.Quantity.Sign() <= 0 {
+				t.Errorf("line %+v", l)
+			}
+		}
+		if asked.OrderNo != n.Number || asked.HISNo != n.ID || asked.Total <= 0 || sum != 0 {
+			t.Errorf("asked = %+v", asked)
 		}
 	})
 }

@@ -47,6 +47,9 @@ type Config struct {
 	Secret  sensitive.Key // shared with the hospital, at least 16 bytes
 	Clock   clock.Clock
 	Source  *clock.Source
+	// CallbackPath is the path of the address to which the hospital sends its notices, as it sends it ("/callbacks/his/h1"); empty: none is
+	// believed.
+	CallbackPath string
 
 	LookupDeadline time.Duration // patients, bills; zero: 5 s
 	LockDeadline   time.Duration // of locks, and of a refund's hold; zero: 5 s
@@ -80,6 +83,9 @@ func New(c Config, wire http.RoundTripper) (*Client, error) {
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	if c.App == "" || len(c.Secret.Reveal()) < 16 {
 		return nil, errors.New("his: no app, or a secret of fewer than 16 bytes")
+	}
+	if c.CallbackPath != "" && (c.CallbackPath[0] != '/' || strings.ContainsAny(c.CallbackPath, "?# \n")) {
+		return nil, errors.New("his: the callback path must be a path, without query")
 	}
 	if c.Clock == nil || c.Source == nil || wire == nil {
 		return nil, errors.New("his: clock, source and round tripper are required")

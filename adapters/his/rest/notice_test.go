@@ -1,0 +1,377 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
+
+	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/internal/callback"
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+var _ callback.Source = (*Client)(nil)
+
+const callbackPath = "/callbacks/his/h1"
+
+// inbox keeps notices by source and id, as the database does.
+type inbox struct {
+	kept []job.Notice
+	err  error
+}
+
+func (b *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
+	for _, old := range b.kept {
+		if old.Source == n.Source && old.ID == n.ID {
+			return false, b.err
+		}
+	}
+	if b.err == nil {
+		b.kept = append(b.kept, n)
+	}
+	return true, b.err
+}
+
+func (*inbox) Unread(context.Context, int) ([]job.Stored, error) { return nil, nil }
+
+func (*inbox) Mark(context.Context, int64, time.Time) error { return nil }
+
+// hearing is a ward whose hospital tells the platform, order 7 posted.
+type hearing struct {
+	*ward
+	inbox *inbox
+	post  *tap // between the hospital and us
+}
+
+func newHearing(t testing.TB) *hearing {
+	t.Helper()
+	h := &hearing{inbox: &inbox{}, post: &tap{}}
+	now := newClock()
+	h.ward = newWard(t, hissim.Config{Notify: h.post, NotifyURL: "https://pay.example" + callbackPath, Source: config(now).Source})
+	h.client.config.CallbackPath = callbackPath
+	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, nil, func() {}))
+	if err := h.calls(t)["post"](); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// ask lets the window ask for ten tablets.
+func (h *hearing) ask(t testing.TB) hissim.Ask {
+	t.Helper()
+	a, err := h.sim.AskRefund("7", hissim.Ask{Reason: "患者\n窗口退药", Lines: []hissim.RefundLine{{BillNo: h.bills[0].No,
+		LineNo: h.bills[0].Lines[0].No, Quantity: "10"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (h *hearing) asked(no string) refund.AskedByHIS {
+	return refund.AskedByHIS{HISNo: no, OrderNo: "7", Lines: []refund.Line{{BillNo: h.bills[0].No, LineNo: h.bills[0].Lines[0].No,
+		Quantity: decimal.NewFromInt(10), Amount: 799}}, Total: 799, Reason: "患者 窗口退药"}
+}
+
+// TestNoticeStory: the window asks, we hold what it asked for, and book it.
+func TestNoticeStory(t *testing.T) {
+	t.Parallel()
+	h := newHearing(t)
+	a := h.ask(t)
+	if !h.sim.Step(t.Context()) || len(h.inbox.kept) != 1 {
+		t.Fatalf("inbox = %+v", h.inbox.kept)
+	}
+	n := h.inbox.kept[0]
+	if n.Source != "his/h1" || n.ID != a.HISRefundNo || n.Kind != refund.KindAsked || n.Number != "7" || !n.ReceivedAt.Equal(h.clock.Now()) {
+		t.Errorf("notice = %+v", n)
+	}
+	var asked refund.AskedByHIS
+	if err := json.Unmarshal(n.Body, &asked); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(h.asked(a.HISRefundNo), asked); diff != "" {
+		t.Errorf("asked: %s", diff)
+	}
+	r := h.refund("R1")
+	r.HISNo, r.Lines, r.Total = asked.HISNo, asked.Lines, asked.Total
+	want(t, "HoldRefund", h.client.HoldRefund(t.Context(), r), nil)
+	b := h.booking("R1")
+	b.RefundRequest, b.Rest.HospitalBorne = r, 6600
+	_, err := h.client.BookRefund(t.Context(), b)
+	want(t, "BookRefund", err, nil)
+	if asks := h.sim.Truth().Asks; asks[0].State != hissim.AskBooked {
+		t.Errorf("the window still waits: %+v", asks)
+	}
+}
+
+// TestRepeatedNotices: doubled, lost, changed or not stored, the notice comes again, and is one.
+func TestRepeatedNotices(t *testing.T) {
+	t.Parallel()
+	for _, f := range []sandbox.Fault{sandbox.LoseBefore, sandbox.LoseAfter, sandbox.ErrorAfter, sandbox.Repeat, sandbox.LateAnswer,
+		sandbox.ChangeAmount} {
+		t.Run(string(f), func(t *testing.T) {
+			t.Parallel()
+			h := newHearing(t)
+			h.plan.Script(sandbox.Script{Op: "notice", Key: "7", Fault: f})
+			a := h.ask(t)
+			for range 3 {
+				h.sim.Step(t.Context())
+				h.clock.Advance(10 * time.Minute)
+			}
+			if len(h.inbox.kept) != 1 || h.inbox.kept[0].ID != a.HISRefundNo || !h.sim.Notices()[0].Stored {
+				t.Errorf("inbox = %+v, %+v", h.inbox.kept, h.sim.Notices())
+			}
+		})
+	}
+	h := newHearing(t)
+	h.inbox.err = errors.New("no space left")
+	h.ask(t)
+	if h.sim.Step(t.Context()); h.post.status != http.StatusInternalServerError || h.sim.Notices()[0].Stored {
+		t.Errorf("what we could not store was answered %d", h.post.status)
+	}
+}
+
+// TestOddNotices meets every bad habit in a notice: what is distorted is not stored, and comes again rightly.
+func TestOddNotices(t *testing.T) {
+	t.Parallel()
+	for kind, status := range map[hissim.Kind]int{hissim.GBK: 400, hissim.BOM: 400, hissim.Exponent: 400, hissim.Grouped: 400,
+		hissim.FullWidth: 400, hissim.Negative: 400, hissim.Yuan: 400, hissim.LineSum: 400, hissim.EmptySuccess: 400, hissim.NullData: 400,
+		hissim.ShortPage: 400, hissim.TwiceListed: 400, hissim.UnknownCode: 400, hissim.CutShort: 400, hissim.HTML: 401, hissim.Unsigned: 401,
+		hissim.Forged: 401, hissim.Stale: 401, hissim.OtherRequest: 401} {
+		h := newHearing(t)
+		if err := h.sim.Distort(hissim.Oddity{Op: "notice", Kind: kind}); err != nil {
+			t.Fatal(err)
+		}
+		h.ask(t)
+		if h.sim.Step(t.Context()); h.post.status != status || len(h.inbox.kept) != 0 || string(h.post.received) != `{"code":"INVALID","message":""}` {
+			t.Errorf("%s: answered %d %s, want %d; inbox %+v", kind, h.post.status, h.post.received, status, h.inbox.kept)
+		}
+		h.clock.Advance(time.Minute)
+		if h.sim.Step(t.Context()); h.post.status != 200 || len(h.inbox.kept) != 1 {
+			t.Errorf("%s: the next try was answered %d", kind, h.post.status)
+		}
+	}
+}
+
+// TestNoticeDocument holds the notices against the formal description, and their bytes against a golden file.
+func TestNoticeDocument(t *testing.T) {
+	t.Parallel()
+	doc, h := document(t), newHearing(t)
+	item := doc.Paths.Find("/callbacks/his/{institution}").Post
+	conform := func(what string) {
+		t.Helper()
+		var in, out any
+		if err := errors.Join(json.Unmarshal(h.post.sent, &in), json.Unmarshal(h.post.received, &out)); err != nil {
+			t.Fatal(err)
+		}
+		answer := item.Responses.Status(h.post.status)
+		if answer == nil {
+			answer = item.Responses.Default()
+		}
+		if err := errors.Join(item.RequestBody.Value.Content.Get("application/json").Schema.Value.VisitJSON(in),
+			answer.Value.Content.Get("application/json").Schema.Value.VisitJSON(out)); err != nil {
+			t.Errorf("%s is not as documented: %v", what, err)
+		}
+	}
+	h.ask(t)
+	h.sim.Step(t.Context())
+	conform("refund_asked")
+	r := h.post.request
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%s %s\n", r.Method, r.URL.Path)
+	for _, name := range []string{"Content-Type", "X-His-App", "X-His-Timestamp", "X-His-Nonce", "X-His-Signature"} {
+		fmt.Fprintf(&text, "%s: %s\n", name, r.Header.Get(name))
+	}
+	fmt.Fprintf(&text, "\n%s\n\n%d\n%s\n", pretty(t, h.post.sent), h.post.status, pretty(t, h.post.received))
+	golden(t, "notice.txt", text.Bytes())
+	if _, err := h.sim.WithdrawAsk(h.sim.Truth().Asks[0].HISRefundNo); err != nil {
+		t.Fatal(err)
+	}
+	b, err := h.sim.AddBill("P1", "", hissim.Order{Code: "W10231", Quantity: "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.sim.VoidPosting("7"); err != nil {
+		t.Fatal(err)
+	}
+	h.sim.Step(t.Context())
+	conform("posting_result")
+	if _, err := h.client.Lock(t.Context(), order.LockRequest{OrderNo: "8", HISPatient: "P1", Bills: []string{b.No}, Total: b.TotalFen}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.client.Release(t.Context(), "8"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.sim.VoidBill(b.No); err != nil {
+		t.Fatal(err)
+	}
+	h.sim.Step(t.Context())
+	conform("bill_void")
+	if n := h.inbox.kept[2]; len(h.inbox.kept) != 3 || n.Kind != "bill_void" || n.Number != "8" || n.ID != h.post.request.Header.Get("X-His-Nonce") ||
+		!bytes.Equal(n.Body, h.post.sent) {
+		t.Errorf("notice = %+v", n)
+	}
+}
+
+// signed are the headers of a notice, made by another library.
+func signed(now time.Time, body string) http.Header {
+	h := http.Header{}
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	h.Set("Content-Type", "application/json")
+	h.Set("X-His-App", testApp)
+	h.Set("X-His-Timestamp", stamp)
+	h.Set("X-His-Nonce", "nonce-0000000001")
+	h.Set("X-His-Signature", macOf("POST\n"+callbackPath+"\n"+stamp+"\nnonce-0000000001\n", []byte(body)))
+	return h
+}
+
+const lookAt7 = `{"kind":"posting_result","order_no":"7"}`
+
+// TestOpenRefuses lets nobody in who is not the hospital, now, at our address.
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	now := newClock()
+	sign := func(h http.Header, head string) { h.Set("X-His-Signature", macOf(head, []byte(lookAt7))) }
+	stamp := func(d time.Duration) string { return strconv.FormatInt(now.Now().Add(d).Unix(), 10) }
+	at := func(d time.Duration) func(h http.Header, c *Config) {
+		return func(h http.Header, _ *Config) {
+			h.Set("X-His-Timestamp", stamp(d))
+			sign(h, "POST\n"+callbackPath+"\n"+stamp(d)+"\nnonce-0000000001\n")
+		}
+	}
+	nonce := func(nonce string) func(h http.Header, c *Config) {
+		return func(h http.Header, _ *Config) {
+			h.Set("X-His-Nonce", nonce)
+			sign(h, "POST\n"+callbackPath+"\n"+stamp(0)+"\n"+nonce+"\n")
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(h http.Header, c *Config)
+		want  *fault.Error
+	}{
+		{"as it should be", func(http.Header, *Config) {}, nil},
+		{"300 seconds old", at(-300 * time.Second), nil},
+		{"301 seconds old", at(-301 * time.Second), ErrStranger},
+		{"301 seconds ahead", at(301 * time.Second), ErrStranger},
+		{"no time", func(h http.Header, _ *Config) { h.Del("X-His-Timestamp") }, ErrStranger},
+		{"another app", func(h http.Header, _ *Config) { h.Set("X-His-App", "other") }, ErrStranger},
+		{"a short nonce", nonce("nonce-000000001"), ErrStranger},
+		{"a long nonce", nonce(strings.Repeat("n", 65)), ErrStranger},
+		{"a nonce with blanks", nonce("nonce 0000000001"), ErrStranger},
+		{"no signature", func(h http.Header, _ *Config) { h.Del("X-His-Signature") }, ErrStranger},
+		{"signed as an answer", func(h http.Header, _ *Config) { sign(h, "200\n"+stamp(0)+"\nnonce-0000000001\n") }, ErrStranger},
+		{"signed for another address", func(_ http.Header, c *Config) { c.CallbackPath = "/callbacks/his/h2" }, ErrStranger},
+		{"nobody is expected", func(_ http.Header, c *Config) { c.CallbackPath = "" }, ErrStranger},
+		{"not JSON", func(h http.Header, _ *Config) { h.Set("Content-Type", "text/plain") }, ErrNotice},
+	} {
+		c, h := config(now), signed(now.Now(), lookAt7)
+		c.CallbackPath = callbackPath
+		tt.spoil(h, &c)
+		client, err := New(c, http.DefaultTransport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := client.Open(h, []byte(lookAt7))
+		want(t, tt.name, err, tt.want)
+		if (err == nil) != (n.Number == "7") {
+			t.Errorf("%s: notice %+v", tt.name, n)
+		}
+	}
+	c := config(now)
+	for _, path := range []string{"callbacks/his/h1", "/callbacks/his/h1?x=1", "/callbacks/his/h1\n"} {
+		c.CallbackPath = path
+		if _, err := New(c, http.DefaultTransport); err == nil {
+			t.Errorf("New with callback path %q succeeded", path)
+		}
+	}
+}
+
+func TestNoticeContent(t *testing.T) {
+	t.Parallel()
+	const line = `{"bill_no":"B","line_no":"L","quantity":"1","total_fen":1}`
+	asked := func(members string) string {
+		return `{"kind":"refund_asked","his_refund_no":"CT1","order_no":"7","lines":[` + line + `],"total_fen":1,"note":false` + members + `}`
+	}
+	now := newClock()
+	c := config(now)
+	c.CallbackPath = callbackPath
+	client, err := New(c, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, ok := range map[string]bool{
+		asked(`,"whole":false`):                          true,
+		" " + asked(`,"whole":true,"window":"3"`) + "\n": true, // a notice may grow
+		asked(``):                            false,
+		asked(`,"whole":null`):               false,
+		asked(`,"whole":"true"`):             false,
+		asked(`,"whole":true,"whole":false`): false,
+		asked(`,"whole":true,"reason":7`):    false,
+		strings.Replace(asked(`,"whole":true`), `"CT1"`, `"C T1"`, 1):          false,
+		strings.Replace(asked(`,"whole":true`), `"CT1"`, `""`, 1):              false,
+		strings.Replace(asked(`,"whole":true`), `"7"`, `""`, 1):                false,
+		strings.Replace(asked(`,"whole":true`), `"7"`, `"七"`, 1):               false,
+		strings.Replace(asked(`,"whole":true`), `"total_fen":1,"n`, `"n`, 1):   false,
+		strings.Replace(asked(`,"whole":true`), line, line+","+line, 1):        false,
+		strings.Replace(asked(`,"whole":true`), line, ``, 1):                   false,
+		strings.Replace(asked(`,"whole":true`), `"note":false`, `"n":0`, 1):    false,
+		strings.Replace(asked(`,"whole":true`), `"kind":"refund_`, `"k":"`, 1): false,
+		lookAt7:                     true,
+		`{"kind":"posting_result"}`: false,
+		`{"kind":"posting_result","order_no":"` + strings.Repeat("7", 33) + `"}`: false,
+		`{"kind":"bill_void","bill_no":"B"}`:                                     true,
+		`{"kind":"bill_changed","bill_no":"B","order_no":"7"}`:                   true,
+		`{"kind":"bill_changed","order_no":"7"}`:                                 false,
+		`{"kind":"REFUND_ASKED","bill_no":"B","order_no":"7"}`:                   false,
+		`{"kind":"patient_died","order_no":"7"}`:                                 false,
+		`{}`:                                                                     false, `null`: false, `[]`: false, ``: false, `{"kind":`: false, "\xff": false,
+		`{"kind":"posting_result","order_no":"7","x":"` + strings.Repeat("x", maxNotice) + `"}`: false,
+	} {
+		n, err := client.Open(signed(now.Now(), body), []byte(body))
+		var expected *fault.Error
+		if !ok {
+			expected = ErrNotice
+		}
+		want(t, body[:min(len(body), 200)], err, expected)
+		if ok && (n.ID == "" || n.Kind == "" || n.Source != Source || len(n.Body) == 0) {
+			t.Errorf("%s: notice %+v", body, n)
+		}
+	}
+}
+
+func TestAcknowledge(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{})
+	for _, tt := range []struct {
+		err    error
+		status int
+		body   string
+	}{
+		{nil, 200, `{"code":"0","message":""}`},
+		{ErrStranger, 401, `{"code":"INVALID","message":""}`},
+		{fmt.Errorf("open: %w", ErrNotice), 400, `{"code":"INVALID","message":""}`},
+		{errors.New("no space left"), 500, `{"code":"INTERNAL","message":""}`},
+	} {
+		r := httptest.NewRecorder()
+		w.client.Acknowledge(r, tt.err)
+		if body, err := io.ReadAll(r.Body); err != nil || r.Code != tt.status || string(body) != tt.body {
+			t.Errorf("Acknowledge(%v) = %d %s, want %d %s", tt.err, r.Code, body, tt.status, tt.body)
+		}
+	}
+}
