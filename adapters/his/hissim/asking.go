@@ -71,7 +71,7 @@ func (s *Sim) everything(p Posting, all map[itemKey]*stock) []RefundLine {
 	var lines []RefundLine
 	for _, no := range p.BillNos {
 		for _, l := range s.state.bills[no].Lines {
-			if st := all[itemKey{no, l.No}]; st.left.IsPositive() {
+			if st := all[itemKey{no, l.No}]; st.worth(st.left) > 0 {
 				lines = append(lines, RefundLine{BillNo: no, LineNo: l.No, Quantity: st.left.String()})
 			}
 		}
@@ -102,7 +102,7 @@ func (a *Ask) weigh(all map[itemKey]*stock) error {
 		a.TotalFen += l.TotalFen
 	}
 	for _, st := range all {
-		a.Whole = a.Whole && st.left.IsZero()
+		a.Whole = a.Whole && st.worth(st.left) == 0
 	}
 	if len(a.Lines) == 0 || a.TotalFen == 0 {
 		return fmt.Errorf("nothing is left: %w", ErrState)
@@ -133,7 +133,7 @@ func (s *Sim) WithdrawAsk(no string) (Ask, error) {
 // unasked refuses a refund that names another one of the window's than it is. The caller holds the mutex.
 func (s *Sim) unasked(in refundRequest) *reply {
 	a, ok := s.state.asks[in.HISRefundNo]
-	if in.HISRefundNo == "" || (ok && a.State == AskOpen && a.OrderNo == in.OrderNo && a.TotalFen == in.TotalFen && sameLines(a.Lines, in.Lines)) {
+	if in.HISRefundNo == "" || (ok && a.State == AskOpen && a.OrderNo == in.OrderNo && sameLines(a.Lines, in.Lines)) {
 		return nil
 	}
 	return &reply{code: codeNotFound, message: "窗口没有该退费申请"}

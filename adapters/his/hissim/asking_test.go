@@ -29,6 +29,7 @@ func TestAskRefund(t *testing.T) {
 	}
 	in := giveUp("R1", tablets(bills, "10", 799))
 	in.HISRefundNo = a.HISRefundNo
+	in = anew(in, labTest(bills), tablets(bills, "14", 1118)) // the insurer's business, not the window's
 	other := giveUp("R1", labTest(bills))
 	other.HISRefundNo = a.HISRefundNo
 	for _, tt := range []struct {
@@ -37,7 +38,7 @@ func TestAskRefund(t *testing.T) {
 		{"other items than asked for", holdPath, asJSON(t, other), "NOT_FOUND"},
 		{"what was asked for", holdPath, asJSON(t, in), "0"},
 		{"booked as the window's money", bookPath, asJSON(t, func() refundBookRequest {
-			b := moneyBack(in, 7718, 9680)
+			b := moneyBack(in, 0, 9680)
 			b.Note, b.OutRefundNo, b.RefundID = true, "", ""
 			return b
 		}()), "NOT_FOUND"},
@@ -49,7 +50,7 @@ func TestAskRefund(t *testing.T) {
 		}
 	}
 	in.RefundNo = "R3"
-	if code := c.code(t, bookPath, asJSON(t, moneyBack(in, 7718, 9680))); code != "0" {
+	if code := c.code(t, bookPath, asJSON(t, moneyBack(in, 0, 9680))); code != "0" {
 		t.Errorf("book of what was asked for: %s", code)
 	}
 	if asks := c.sim.Truth().Asks; len(asks) != 1 || asks[0].State != AskBooked {

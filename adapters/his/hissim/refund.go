@@ -46,27 +46,24 @@ type Refund struct {
 	OrderNo     string       `json:"order_no"`
 	HISRefundNo string       `json:"his_refund_no,omitempty"`
 	State       RefundState  `json:"state"`
-	Lines       []RefundLine `json:"lines,omitempty"`
-	TotalFen    money.Fen    `json:"total_fen"`
+	Lines       []RefundLine `json:"lines,omitempty"`  // what is given up
+	Rebill      []RefundLine `json:"rebill,omitempty"` // what nobody gave up, to be billed anew
+	TotalFen    money.Fen    `json:"total_fen"`        // of both
 	Reason      string       `json:"reason,omitempty"`
 	HeldAt      time.Time    `json:"held_at,omitzero"`
 
-	BookingNo     string       `json:"booking_no,omitempty"`
-	RestParts     Parts        `json:"rest_parts"` // the members from here on are the booking's
-	RestSetlID    string       `json:"rest_setl_id,omitempty"`
-	RestVisitID   string       `json:"rest_mdtrt_id,omitempty"`
-	RestSettledAt *time.Time   `json:"rest_settled_at,omitempty"`
-	OutRefundNo   string       `json:"out_refund_no,omitempty"`
-	RefundID      string       `json:"refund_id,omitempty"`
-	RefundedAt    *time.Time   `json:"refunded_at,omitempty"`
-	Rebill        []RefundLine `json:"rebill,omitempty"`
-	Rebilled      []string     `json:"rebilled_bill_nos,omitempty"`
-	Note          bool         `json:"note"`
-	BookedAt      time.Time    `json:"booked_at,omitzero"`
+	BookingNo     string     `json:"booking_no,omitempty"`
+	RestParts     Parts      `json:"rest_parts"` // the members from here on are the booking's
+	RestSetlID    string     `json:"rest_setl_id,omitempty"`
+	RestVisitID   string     `json:"rest_mdtrt_id,omitempty"`
+	RestSettledAt *time.Time `json:"rest_settled_at,omitempty"`
+	OutRefundNo   string     `json:"out_refund_no,omitempty"`
+	RefundID      string     `json:"refund_id,omitempty"`
+	RefundedAt    *time.Time `json:"refunded_at,omitempty"`
+	Rebilled      []string   `json:"rebilled_bill_nos,omitempty"`
+	Note          bool       `json:"note"`
+	BookedAt      time.Time  `json:"booked_at,omitzero"`
 }
-
-// Back is everything that went back under this number: what was given up, and what is billed anew.
-func (r Refund) Back() money.Fen { return sumLines(r.Lines) + sumLines(r.Rebill) }
 
 // booked are the refunds of an order that are in the books, as they came.
 func (s *state) booked(order string) iter.Seq[Refund] {

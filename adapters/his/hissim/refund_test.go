@@ -44,6 +44,12 @@ func giveUp(no string, lines ...RefundLine) refundRequest {
 	return refundRequest{OrderNo: "7", RefundNo: no, PatientID: "P1", Lines: lines, TotalFen: sumLines(lines), Reason: "医生改方"}
 }
 
+// anew adds what nobody gave up.
+func anew(in refundRequest, rebill ...RefundLine) refundRequest {
+	in.Rebill, in.TotalFen = rebill, in.TotalFen+sumLines(rebill)
+	return in
+}
+
 // moneyBack books a refund after which the fund pays what is left of the insured items.
 func moneyBack(in refundRequest, insured, uninsured money.Fen) refundBookRequest {
 	at := time.Date(2026, 11, 23, 11, 0, 0, 0, clock.Shanghai)
@@ -101,7 +107,7 @@ func TestRefund(t *testing.T) {
 		t.Errorf("bills/detail = %v", b)
 	}
 	truth := c.sim.Truth()
-	if truth.Posted != 18197 || truth.Refunded != 799 || truth.Net != 17398 || len(truth.Refunds) != 1 || truth.Refunds[0].Back() != 799 ||
+	if truth.Posted != 18197 || truth.Refunded != 799 || truth.Net != 17398 || len(truth.Refunds) != 1 || truth.Refunds[0].TotalFen != 799 ||
 		*truth.Postings[0].Rest != (Parts{PooledFund: 7718, Uninsured: 9680}) {
 		t.Errorf("truth = %+v", truth)
 	}
@@ -210,10 +216,18 @@ func TestBookRefuses(t *testing.T) {
 			in.OutRefundNo, in.RefundID, in.RestParts = "", "", Parts{PooledFund: 6318, Cash: 1400, Uninsured: 9680}
 		}, "0"},
 		{"another patient's", func(in *refundBookRequest, _ []Bill) { in.PatientID = "P2" }, "NOT_FOUND"},
-		{"rebill of what nobody bought", func(in *refundBookRequest, b []Bill) { in.Rebill = []RefundLine{{b[0].No, "x", "1", 1}} }, "NOT_FOUND"},
-		{"rebill of more than is left", func(in *refundBookRequest, b []Bill) { in.Rebill = []RefundLine{tablets(b, "15", 1198)} }, "NOT_FOUND"},
-		{"rebill of less than is left", func(in *refundBookRequest, b []Bill) { in.Rebill = []RefundLine{tablets(b, "13", 1038)} }, "AMOUNT_WRONG"},
-		{"rebill one fen more", func(in *refundBookRequest, b []Bill) { in.Rebill = []RefundLine{tablets(b, "14", 1119)} }, "AMOUNT_WRONG"},
+		{"rebill of what nobody bought", func(in *refundBookRequest, b []Bill) {
+			in.refundRequest = anew(in.refundRequest, RefundLine{b[0].No, "x", "1", 1})
+		}, "NOT_FOUND"},
+		{"rebill of more than is left", func(in *refundBookRequest, b []Bill) {
+			in.refundRequest = anew(in.refundRequest, tablets(b, "15", 1198))
+		}, "NOT_FOUND"},
+		{"rebill of less than is left", func(in *refundBookRequest, b []Bill) {
+			in.refundRequest = anew(in.refundRequest, tablets(b, "13", 1038))
+		}, "AMOUNT_WRONG"},
+		{"rebill one fen more", func(in *refundBookRequest, b []Bill) {
+			in.refundRequest = anew(in.refundRequest, tablets(b, "14", 1119))
+		}, "AMOUNT_WRONG"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,16 +251,26 @@ func TestRebill(t *testing.T) {
 	if _, err := c.sim.HandOut(bills[0].No, bills[0].Lines[0].No, "14"); err != nil {
 		t.Fatal(err)
 	}
-	in := moneyBack(giveUp("R1", tablets(bills, "10", 799)), 0, 9680)
-	in.Rebill = []RefundLine{labTest(bills), tablets(bills, "14", 1118)}
+	in := moneyBack(anew(giveUp("R1", tablets(bills, "10", 799)), labTest(bills), tablets(bills, "14", 1118)), 0, 9680)
 	if code := c.code(t, holdPath, asJSON(t, giveUp("R2", labTest(bills)))); code != "0" {
 		t.Fatal(code)
 	}
-	if code := c.code(t, bookPath, asJSON(t, in)); code != "NOT_REFUNDABLE" {
-		t.Errorf("rebill of what another refund keeps: %s", code)
+	for path, body := range map[string]string{holdPath: asJSON(t, in.refundRequest), bookPath: asJSON(t, in)} {
+		if code := c.code(t, path, body); code != "NOT_REFUNDABLE" {
+			t.Errorf("%s: rebill of what another refund keeps: %s", path, code)
+		}
 	}
 	if code := c.code(t, dropPath, `{"order_no":"7","refund_no":"R2"}`); code != "0" {
 		t.Fatal(code)
+	}
+	if code := c.code(t, holdPath, asJSON(t, in.refundRequest)); code != "0" {
+		t.Errorf("hold, though fourteen were handed out: %s", code)
+	}
+	if _, err := c.sim.HandOut(bills[1].No, bills[1].Lines[0].No, ""); !errors.Is(err, ErrHeld) {
+		t.Errorf("HandOut of what is to be billed anew: %v", err)
+	}
+	if code := c.code(t, holdPath, asJSON(t, giveUp("R1", tablets(bills, "10", 799)))); code != "DUPLICATE" {
+		t.Errorf("hold with nothing to bill anew: %s", code)
 	}
 	_, out := c.do(t, c.request(bookPath, asJSON(t, in)))
 	nos, _ := data(out)["rebilled_bill_nos"].([]any)
@@ -265,7 +289,7 @@ func TestRebill(t *testing.T) {
 	if back, err := c.sim.TakeBack(first.No, first.Lines[0].No, ""); err != nil || !back.Quantity.IsZero() {
 		t.Errorf("TakeBack of what was handed out before = %v, %v", back, err)
 	}
-	if truth := c.sim.Truth(); truth.Net != 9680 || truth.Refunds[0].Back() != 8517 {
+	if truth := c.sim.Truth(); truth.Net != 9680 || truth.Refunds[0].TotalFen != 8517 {
 		t.Errorf("truth = %+v", truth)
 	}
 	_, detail := c.do(t, c.request("/his/v1/bills/detail", `{"patient_id":"P1","bill_no":"`+bills[0].No+`"}`))

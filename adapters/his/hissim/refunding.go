@@ -65,12 +65,13 @@ func stuck(lines []stuckLine) reply {
 
 func (in *refundRequest) refund(state RefundState) Refund {
 	return Refund{RefundNo: in.RefundNo, OrderNo: in.OrderNo, HISRefundNo: in.HISRefundNo, State: state, Lines: in.Lines,
-		TotalFen: in.TotalFen, Reason: in.Reason}
+		Rebill: in.Rebill, TotalFen: in.TotalFen, Reason: in.Reason}
 }
 
 // sameAs reports whether a refund is of these items.
 func (in *refundRequest) sameAs(r Refund) bool {
-	return r.OrderNo == in.OrderNo && r.HISRefundNo == in.HISRefundNo && r.TotalFen == in.TotalFen && sameLines(r.Lines, in.Lines)
+	return r.OrderNo == in.OrderNo && r.HISRefundNo == in.HISRefundNo && r.TotalFen == in.TotalFen && sameLines(r.Lines, in.Lines) &&
+		sameLines(r.Rebill, in.Rebill)
 }
 
 // refundable finds the posting and what is left of its items once these went back, and refuses what cannot go back. The caller holds the
@@ -87,14 +88,17 @@ func (s *Sim) refundable(in refundRequest) (Posting, map[itemKey]*stock, *reply)
 	if refused := returnable(all, in.Lines); refused != nil {
 		return p, nil, refused
 	}
-	wrong := sumLines(in.Lines) != in.TotalFen
+	wrong := sumLines(in.Lines)+sumLines(in.Rebill) != in.TotalFen
 	for _, l := range in.Lines {
 		st := all[l.key()]
 		wrong = wrong || st.price(l.quantity()) != l.TotalFen
 		st.left = st.left.Sub(l.quantity())
 	}
+	if refused := in.rebillable(all); refused != nil {
+		return p, nil, refused
+	}
 	for _, st := range all {
-		wrong = wrong || (in.Whole && st.left.IsPositive())
+		wrong = wrong || (in.Whole && st.worth(st.left) > 0)
 	}
 	if wrong {
 		return p, nil, &reply{code: codeAmountWrong, message: "退费金额不符"}
@@ -187,9 +191,6 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 		}
 	}
 	if refused == nil {
-		refused = in.rebillable(left)
-	}
-	if refused == nil {
 		refused = in.rest(left)
 	}
 	if refused != nil {
@@ -216,7 +217,7 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 
 // rebillable checks the items that are to be billed anew and takes them off what is left: each is all that is left of it, and kept for
 // nobody.
-func (in *refundBookRequest) rebillable(left map[itemKey]*stock) *reply {
+func (in *refundRequest) rebillable(left map[itemKey]*stock) *reply {
 	for _, l := range in.Rebill {
 		st, ok := left[l.key()]
 		switch {
@@ -254,8 +255,8 @@ func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time, e entry) 
 	r := in.refund(RefundBooked)
 	r.HeldAt, r.BookingNo, r.BookedAt = heldAt, s.number("TF", now), now
 	r.RestParts, r.RestSetlID, r.RestVisitID, r.RestSettledAt = in.RestParts, in.RestSetlID, in.RestVisitID, in.RestSettledAt
-	r.OutRefundNo, r.RefundID, r.RefundedAt, r.Note, r.Rebill = in.OutRefundNo, in.RefundID, in.RefundedAt, in.Note, in.Rebill
-	p.RefundedFen += r.Back()
+	r.OutRefundNo, r.RefundID, r.RefundedAt, r.Note = in.OutRefundNo, in.RefundID, in.RefundedAt, in.Note
+	p.RefundedFen += r.TotalFen
 	p.Rest = &in.RestParts
 	e.Refund, e.Posting = &r, &p
 	for _, no := range p.BillNos {

@@ -27,21 +27,21 @@ type refundRequest struct {
 	PatientID   string       `json:"patient_id"`
 	Whole       bool         `json:"whole"`
 	Lines       []RefundLine `json:"lines"`
-	TotalFen    money.Fen    `json:"total_fen"`
+	Rebill      []RefundLine `json:"rebill,omitempty"`
+	TotalFen    money.Fen    `json:"total_fen"` // of both
 	Reason      string       `json:"reason,omitempty"`
 }
 
 type refundBookRequest struct {
 	refundRequest
-	RestParts     Parts        `json:"rest_parts"`
-	RestSetlID    string       `json:"rest_setl_id,omitempty"`
-	RestVisitID   string       `json:"rest_mdtrt_id,omitempty"`
-	RestSettledAt *time.Time   `json:"rest_settled_at,omitempty"`
-	OutRefundNo   string       `json:"out_refund_no,omitempty"`
-	RefundID      string       `json:"refund_id,omitempty"`
-	RefundedAt    *time.Time   `json:"refunded_at"`
-	Rebill        []RefundLine `json:"rebill,omitempty"`
-	Note          bool         `json:"note"`
+	RestParts     Parts      `json:"rest_parts"`
+	RestSetlID    string     `json:"rest_setl_id,omitempty"`
+	RestVisitID   string     `json:"rest_mdtrt_id,omitempty"`
+	RestSettledAt *time.Time `json:"rest_settled_at,omitempty"`
+	OutRefundNo   string     `json:"out_refund_no,omitempty"`
+	RefundID      string     `json:"refund_id,omitempty"`
+	RefundedAt    *time.Time `json:"refunded_at"`
+	Note          bool       `json:"note"`
 }
 
 // refundKey is the request of §3.9 and §3.11.
@@ -54,6 +54,7 @@ type holdView struct {
 	OrderNo  string       `json:"order_no"`
 	RefundNo string       `json:"refund_no"`
 	Lines    []RefundLine `json:"lines"`
+	Rebill   []RefundLine `json:"rebill,omitempty"`
 	TotalFen money.Fen    `json:"total_fen"`
 	HeldAt   string       `json:"held_at"`
 }
@@ -69,6 +70,7 @@ type bookingView struct {
 	OrderNo   string       `json:"order_no"`
 	RefundNo  string       `json:"refund_no"`
 	Lines     []RefundLine `json:"lines"`
+	Rebill    []RefundLine `json:"rebill,omitempty"`
 	TotalFen  money.Fen    `json:"total_fen"`
 	RestParts Parts        `json:"rest_parts"`
 	BookedAt  string       `json:"booked_at"`
@@ -104,12 +106,13 @@ type returnedView struct {
 }
 
 func viewHold(r Refund) *holdView {
-	return &holdView{OrderNo: r.OrderNo, RefundNo: r.RefundNo, Lines: r.Lines, TotalFen: r.TotalFen, HeldAt: wireTime(r.HeldAt)}
+	return &holdView{OrderNo: r.OrderNo, RefundNo: r.RefundNo, Lines: r.Lines, Rebill: r.Rebill, TotalFen: r.TotalFen,
+		HeldAt: wireTime(r.HeldAt)}
 }
 
 func viewBooking(r Refund) *bookingView {
-	return &bookingView{BookingNo: r.BookingNo, OrderNo: r.OrderNo, RefundNo: r.RefundNo, Lines: r.Lines, TotalFen: r.TotalFen,
-		RestParts: r.RestParts, BookedAt: wireTime(r.BookedAt), Rebilled: r.Rebilled}
+	return &bookingView{BookingNo: r.BookingNo, OrderNo: r.OrderNo, RefundNo: r.RefundNo, Lines: r.Lines, Rebill: r.Rebill,
+		TotalFen: r.TotalFen, RestParts: r.RestParts, BookedAt: wireTime(r.BookedAt), Rebilled: r.Rebilled}
 }
 
 func viewStanding(r Refund) standingView {
@@ -144,7 +147,10 @@ func (in *refundRequest) check() error {
 	if len(in.Lines) == 0 || in.TotalFen <= 0 || in.TotalFen > money.Max {
 		return fmt.Errorf("%w: no lines or no total", errRequest)
 	}
-	return checkLines(in.Lines)
+	if err := checkLines(in.Lines); err != nil {
+		return err
+	}
+	return checkLines(in.Rebill)
 }
 
 // plainQuantity is how a quantity is written, docs/his-interface.md §1.
@@ -197,5 +203,5 @@ func (in *refundBookRequest) check() error {
 	if len(in.RestSetlID) > 30 || len(in.RestVisitID) > 30 || len(in.OutRefundNo) > 64 || len(in.RefundID) > 32 {
 		return fmt.Errorf("%w: a number is too long", errRequest)
 	}
-	return checkLines(in.Rebill)
+	return nil
 }

@@ -61,7 +61,12 @@ func (s *state) stockOf(p Posting, refundNo, hisRefundNo string) map[itemKey]*st
 			}
 		}
 		for _, l := range r.Rebill {
-			all[l.key()].left = decimal.Zero
+			switch st := all[l.key()]; {
+			case r.State == RefundBooked:
+				st.left = decimal.Zero
+			case r.State == RefundHeld && no != refundNo:
+				st.kept = st.left // what is not handed out stays where it is, for nobody will have paid for it
+			}
 		}
 	}
 	for _, no := range s.asksOf[p.OrderNo] {

@@ -93,6 +93,27 @@ func TestPharmacy(t *testing.T) {
 	}
 }
 
+// TestWorthNothing: an item that is worth less than half a fen does not keep a refund from being one of everything.
+func TestWorthNothing(t *testing.T) {
+	t.Parallel()
+	c, bills := bought(t, Config{})
+	swab := Order{Code: "X1", Name: "棉签", Price: "0.0049", Quantity: "1", Class: "N"}
+	b, err := c.sim.AddBill("P1", "", Order{Code: "S80011", Quantity: "1"}, swab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := posting("8", bills)
+	p.Bills, p.TotalFen, p.Parts = []billClaim{{b.No, 9680}}, 9680, Parts{Uninsured: 9680}
+	if code := c.code(t, "/his/v1/postings/post", asJSON(t, p)); code != "0" {
+		t.Fatal(code)
+	}
+	in := giveUp("R1", RefundLine{b.No, b.Lines[0].No, "1", 9680})
+	in.OrderNo, in.Whole = "8", true
+	if code := c.code(t, holdPath, asJSON(t, in)); code != "0" {
+		t.Errorf("hold of everything but a swab: %s", code)
+	}
+}
+
 // TestPieces gives items back piece by piece: what stays is always price × quantity, and in the end nothing is left.
 func TestPieces(t *testing.T) {
 	t.Parallel()
@@ -124,20 +145,17 @@ func TestRefundJournal(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "his.journal")
 	c, bills := bought(t, Config{Journal: path})
-	rebilled := moneyBack(giveUp("R1", tablets(bills, "10", 799)), 0, 9680)
-	rebilled.Rebill = []RefundLine{labTest(bills), tablets(bills, "14", 1118)}
+	rebilled := moneyBack(anew(giveUp("R1", tablets(bills, "10", 799)), labTest(bills), tablets(bills, "14", 1118)), 0, 9680)
+	if _, err := c.sim.HandOut(bills[0].No, bills[0].Lines[0].No, "14"); err != nil {
+		t.Fatal(err)
+	}
 	for i, step := range []struct{ path, body string }{
-		{holdPath, asJSON(t, giveUp("R1", tablets(bills, "10", 799)))},
+		{holdPath, asJSON(t, rebilled.refundRequest)},
 		{holdPath, asJSON(t, giveUp("R2", tin(bills)))},
 		{dropPath, `{"order_no":"7","refund_no":"R2"}`},
 		{dropPath, `{"order_no":"7","refund_no":"R3"}`},
 		{bookPath, asJSON(t, rebilled)},
 	} {
-		if i == 4 {
-			if _, err := c.sim.HandOut(bills[0].No, bills[0].Lines[0].No, ""); err != nil {
-				t.Error(err)
-			}
-		}
 		if code := c.code(t, step.path, step.body); code != "0" && code != "1" {
 			t.Errorf("step %d: %s", i, code)
 		}

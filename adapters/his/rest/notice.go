@@ -135,7 +135,7 @@ func (w *wireNotice) asked() (refund.AskedByHIS, error) {
 	if !number64(w.HISRefundNo) || w.OrderNo == "" || w.Whole == nil || w.Note == nil {
 		return refund.AskedByHIS{}, errors.New("his_refund_no, order_no, whole or note is missing")
 	}
-	lines, err := domain(w.Lines, w.TotalFen)
+	lines, err := domain(w.Lines, nil, w.TotalFen)
 	if err != nil {
 		return refund.AskedByHIS{}, err
 	}

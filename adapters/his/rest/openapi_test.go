@@ -10,7 +10,6 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/tuoka/tuoka/adapters/his/hissim"
-	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -123,14 +122,18 @@ func (w *ward) conformRefunds(t *testing.T, doc *openapi3.T) {
 	_ = other.client.DropRefund(t.Context(), "7", "R1")
 	other.conform(t, doc, "refund.drop of what is held")
 	b := other.booking("R4")
-	b.RefundRequest.Lines, b.Total = b.Lines[:1], 799
-	b.Rebill = []refund.Line{{BillNo: other.bills[1].No, LineNo: other.bills[1].Lines[0].No, Quantity: decimal.NewFromInt(1), Amount: 6600}}
+	b.Lines[1].Kept = true // nobody gave up the test
+	b.Rebill = b.Lines[1:]
 	for range 2 {
 		if err := calls["refund.drop"](); err != nil {
 			t.Fatal(err)
 		}
 		other.conform(t, doc, "refund.drop")
 	}
+	if err := other.client.HoldRefund(t.Context(), b.RefundRequest); err != nil {
+		t.Error(err)
+	}
+	other.conform(t, doc, "the hold of what is billed anew")
 	for _, what := range []string{"a refund billed anew", "the same again"} {
 		if out, err := other.client.BookRefund(t.Context(), b); err != nil || len(out.Rebilled) != 1 {
 			t.Errorf("BookRefund of %s = %+v, %v", what, out, err)

@@ -117,6 +117,49 @@ func TestBookAlone(t *testing.T) {
 	}
 }
 
+// TestBilledAnew: the insurer took back the settlement as a whole, so that everything goes back of which only ten tablets were given up. The
+// other fourteen were handed out already, which is no reason against it.
+func TestBilledAnew(t *testing.T) {
+	t.Parallel()
+	w := soldWard(t, hissim.Config{})
+	if _, err := w.sim.HandOut(w.bills[0].No, w.bills[0].Lines[0].No, "14"); err != nil {
+		t.Fatal(err)
+	}
+	b := w.everything("R1")
+	rest := b.Lines[0]
+	b.Lines[0].Quantity, b.Lines[0].Amount = decimal.NewFromInt(10), 799
+	rest.Quantity, rest.Amount, rest.Kept = decimal.NewFromInt(14), 1118, true
+	b.Lines[1].Kept, b.Lines[2].Kept = true, true
+	b.Lines = []refund.Line{b.Lines[0], rest, b.Lines[1], b.Lines[2]}
+	b.Rebill = b.Lines[1:]
+	for range 2 {
+		want(t, "HoldRefund", w.client.HoldRefund(t.Context(), b.RefundRequest), nil)
+	}
+	w.standing(t, "R1", order.RefundHeld, 18197)
+	if _, err := w.sim.HandOut(w.bills[1].No, w.bills[1].Lines[0].No, ""); !errors.Is(err, hissim.ErrHeld) {
+		t.Errorf("HandOut of what will not be paid: %v", err)
+	}
+	for range 2 {
+		booked, err := w.client.BookRefund(t.Context(), b)
+		if err != nil || len(booked.Rebilled) != 2 {
+			t.Fatalf("BookRefund = %+v, %v", booked, err)
+		}
+	}
+	w.standing(t, "R1", order.RefundBooked, 18197)
+	list, err := w.client.Pending(t.Context(), "P1")
+	if err != nil || len(list) != 2 || list[0].Total+list[1].Total != 18197-799 {
+		t.Errorf("Pending = %+v, %v, want what was kept", list, err)
+	}
+	for _, s := range list {
+		if again, err := w.client.Detail(t.Context(), "P1", s.No); err != nil || again.Check() != nil {
+			t.Errorf("Detail of what is billed anew = %+v, %v", again, err)
+		}
+	}
+	if truth := w.sim.Truth(); truth.Net != 0 {
+		t.Errorf("the hospital's books: %s left", truth.Net)
+	}
+}
+
 func TestRefundRefusals(t *testing.T) {
 	t.Parallel()
 	dispense := func(w *ward) error { _, err := w.sim.HandOut(w.bills[0].No, w.bills[0].Lines[0].No, ""); return err }
@@ -212,7 +255,10 @@ func TestUnequalRefund(t *testing.T) {
 		"no time":                  func(b *order.RefundBooking) { b.RefundedAt = time.Time{} },
 		"half a WeChat refund":     func(b *order.RefundBooking) { b.RefundID = "" },
 		"a note of our own refund": func(b *order.RefundBooking) { b.Note = true },
-		"rebill of no quantity":    func(b *order.RefundBooking) { b.Rebill = []refund.Line{{BillNo: "B", LineNo: "L"}} },
+		"rebill of what is given":  func(b *order.RefundBooking) { b.Rebill = b.Lines[1:] },
+		"rebill of nothing kept":   func(b *order.RefundBooking) { b.Lines[1].Kept = true },
+		"rebill of no quantity":    func(b *order.RefundBooking) { b.Lines[1].Kept, b.Lines[1].Quantity = true, decimal.Zero },
+		"nothing given up":         func(b *order.RefundBooking) { b.Lines[0].Kept, b.Lines[1].Kept = true, true },
 	} {
 		b := w.booking("R1")
 		spoil(&b)

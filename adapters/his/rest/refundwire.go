@@ -20,7 +20,8 @@ type refundRequest struct {
 	PatientID   string     `json:"patient_id"`
 	Whole       bool       `json:"whole"`
 	Lines       []sentLine `json:"lines"`
-	TotalFen    money.Fen  `json:"total_fen"`
+	Rebill      []sentLine `json:"rebill,omitempty"`
+	TotalFen    money.Fen  `json:"total_fen"` // of both
 	Reason      string     `json:"reason,omitempty"`
 }
 
@@ -40,7 +41,6 @@ type bookRequest struct {
 	OutRefundNo   string      `json:"out_refund_no,omitempty"`
 	RefundID      string      `json:"refund_id,omitempty"`
 	RefundedAt    *string     `json:"refunded_at"`
-	Rebill        []sentLine  `json:"rebill,omitempty"`
 	Note          bool        `json:"note"`
 }
 
@@ -74,17 +74,36 @@ func sentLines(lines []refund.Line) ([]sentLine, money.Fen, error) {
 	return out, sum, nil
 }
 
+// parted tells what is given up from what nobody gave up, and which is to be billed anew.
+func parted(lines []refund.Line) (given, kept []refund.Line) {
+	for _, l := range lines {
+		if l.Kept {
+			kept = append(kept, l)
+		} else {
+			given = append(given, l)
+		}
+	}
+	return given, kept
+}
+
 // refundOf writes the request of a hold, which is the head of a booking.
 func refundOf(r order.RefundRequest) (refundRequest, error) {
-	lines, sum, err := sentLines(r.Lines)
-	switch {
-	case err != nil:
+	given, kept := parted(r.Lines)
+	lines, sum, err := sentLines(given)
+	if err != nil {
 		return refundRequest{}, err
-	case len(lines) == 0 || len(lines) > maxRefundLines || sum != r.Total || sum <= 0 || sum > money.Max:
-		return refundRequest{}, fmt.Errorf("%d lines sum to %s, the refund says %s", len(lines), sum, r.Total)
+	}
+	rebill, more, err := sentLines(kept)
+	if err != nil {
+		return refundRequest{}, fmt.Errorf("rebill: %w", err)
+	}
+	if len(lines) == 0 || len(lines) > maxRefundLines || len(rebill) > maxRefundLines || r.Total <= 0 || r.Total > money.Max ||
+		sum != r.Total-more {
+		return refundRequest{}, fmt.Errorf("%d lines sum to %s, %d to be billed anew to %s, the refund says %s", len(lines), sum, len(rebill),
+			more, r.Total)
 	}
 	return refundRequest{OrderNo: r.OrderNo, RefundNo: r.RefundNo, HISRefundNo: r.HISNo, PatientID: r.HISPatient, Whole: r.Whole, Lines: lines,
-		TotalFen: r.Total, Reason: plain(r.Reason, longestReason)}, nil
+		Rebill: rebill, TotalFen: r.Total, Reason: plain(r.Reason, longestReason)}, nil
 }
 
 // bookingOf writes the request of a booking. What is left must hold together before a hospital hears of it.
@@ -93,16 +112,15 @@ func bookingOf(b order.RefundBooking) (bookRequest, error) {
 	if err != nil {
 		return bookRequest{}, err
 	}
-	rebill, _, err := sentLines(b.Rebill)
-	if err != nil {
-		return bookRequest{}, fmt.Errorf("rebill: %w", err)
-	}
 	rest := b.Rest.Total()
 	if err := b.Rest.Check(rest); err != nil {
 		return bookRequest{}, err
 	}
+	_, kept := parted(b.Lines)
 	switch {
-	case b.Whole && (rest != 0 || len(rebill) > 0):
+	case !sameLines(kept, b.Rebill):
+		return bookRequest{}, errors.New("other items are to be billed anew than nobody gave up")
+	case b.Whole && rest != 0:
 		return bookRequest{}, errors.New("everything is back, and something is left")
 	case rest > b.Rest.Uninsured && (b.RestSetlID == "" || b.RestSettled.IsZero()):
 		return bookRequest{}, errors.New("an insured rest without its settlement")
@@ -111,7 +129,7 @@ func bookingOf(b order.RefundBooking) (bookRequest, error) {
 	}
 	return bookRequest{refundRequest: head, RestParts: b.Rest, RestSetlID: b.RestSetlID, RestVisitID: b.RestMdtrtID,
 		RestSettledAt: wireTime(b.RestSettled), OutRefundNo: b.OutRefundNo, RefundID: b.RefundID, RefundedAt: wireTime(b.RefundedAt),
-		Rebill: rebill, Note: b.Note}, nil
+		Note: b.Note}, nil
 }
 
 // wireRefundLine is an item as the hospital writes it.
@@ -122,41 +140,58 @@ type wireRefundLine struct {
 	TotalFen amount `json:"total_fen"`
 }
 
-// domain turns the wire's items into ours: one to 2000, none twice, each with a quantity above zero, summing to the total.
-func domain(lines []wireRefundLine, total amount) ([]refund.Line, error) {
-	if len(lines) == 0 || len(lines) > maxRefundLines || !total.present || total.fen <= 0 {
-		return nil, errors.New("a refund without items or without a total")
+// items turns the wire's items into ours: at most 2000, none twice, each with a quantity above zero.
+func items(lines []wireRefundLine, kept bool) ([]refund.Line, error) {
+	if len(lines) > maxRefundLines {
+		return nil, errors.New("too many items")
 	}
 	out := make([]refund.Line, 0, len(lines))
 	seen := make(map[[2]string]bool, len(lines))
-	sum := money.Fen(0)
 	for i, l := range lines {
 		key := [2]string{l.BillNo, l.LineNo}
 		if !number64(l.BillNo) || !number64(l.LineNo) || len(l.LineNo) > 30 || seen[key] || l.Quantity.Sign() <= 0 || !l.TotalFen.present {
 			return nil, fmt.Errorf("item %d has no number of its own, no quantity or no amount", i+1)
 		}
 		seen[key] = true
-		out = append(out, refund.Line{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity.Decimal, Amount: l.TotalFen.fen})
-		var err error
-		if sum, err = money.Add(sum, l.TotalFen.fen); err != nil {
+		out = append(out, refund.Line{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity.Decimal, Amount: l.TotalFen.fen, Kept: kept})
+	}
+	return out, nil
+}
+
+// domain turns what went back into ours, what nobody gave up behind the rest. It must add up, and something must be given up.
+func domain(lines, rebill []wireRefundLine, total amount) ([]refund.Line, error) {
+	if len(lines) == 0 || !total.present || total.fen <= 0 {
+		return nil, errors.New("a refund without items or without a total")
+	}
+	given, err := items(lines, false)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := items(rebill, true)
+	if err != nil {
+		return nil, fmt.Errorf("rebill: %w", err)
+	}
+	all, sum := slices.Concat(given, kept), money.Fen(0)
+	for _, l := range all {
+		if sum, err = money.Add(sum, l.Amount); err != nil {
 			return nil, err
 		}
 	}
 	if sum != total.fen {
 		return nil, fmt.Errorf("the items sum to %s, said to be %s", sum, total.fen)
 	}
-	return out, nil
+	return all, nil
 }
 
 // sameLines compares two lists of items in any order, quantities by value.
 func sameLines(a, b []refund.Line) bool {
 	sorted := func(list []refund.Line) []refund.Line {
 		return slices.SortedFunc(slices.Values(list), func(x, y refund.Line) int {
-			return strings.Compare(x.BillNo+" "+x.LineNo, y.BillNo+" "+y.LineNo) // numbers hold no blanks
+			return strings.Compare(fmt.Sprint(x.BillNo, " ", x.LineNo, " ", x.Kept), fmt.Sprint(y.BillNo, " ", y.LineNo, " ", y.Kept))
 		})
 	}
 	return slices.EqualFunc(sorted(a), sorted(b), func(x, y refund.Line) bool {
-		return x.BillNo == y.BillNo && x.LineNo == y.LineNo && x.Amount == y.Amount && x.Quantity.Equal(y.Quantity)
+		return x.BillNo == y.BillNo && x.LineNo == y.LineNo && x.Kept == y.Kept && x.Amount == y.Amount && x.Quantity.Equal(y.Quantity)
 	})
 }
 
@@ -165,6 +200,7 @@ type wireHold struct {
 	OrderNo  string           `json:"order_no"`
 	RefundNo string           `json:"refund_no"`
 	Lines    []wireRefundLine `json:"lines"`
+	Rebill   []wireRefundLine `json:"rebill"`
 	TotalFen amount           `json:"total_fen"`
 	HeldAt   moment           `json:"held_at"`
 }
@@ -174,7 +210,7 @@ func (w *wireHold) record(k refundKey) ([]refund.Line, error) {
 	if w.OrderNo != k.OrderNo || w.RefundNo != k.RefundNo || w.HeldAt.IsZero() {
 		return nil, errors.New("the hold is another refund's, or has no date")
 	}
-	return domain(w.Lines, w.TotalFen)
+	return domain(w.Lines, w.Rebill, w.TotalFen)
 }
 
 // wireBooking is the hospital's record of a refund, §3.10.
@@ -183,6 +219,7 @@ type wireBooking struct {
 	OrderNo   string           `json:"order_no"`
 	RefundNo  string           `json:"refund_no"`
 	Lines     []wireRefundLine `json:"lines"`
+	Rebill    []wireRefundLine `json:"rebill"`
 	TotalFen  amount           `json:"total_fen"`
 	RestParts wireParts        `json:"rest_parts"`
 	BookedAt  moment           `json:"booked_at"`
@@ -199,7 +236,7 @@ type booking struct {
 
 // record checks that a record is one, of this refund, and adds up.
 func (w *wireBooking) record(k refundKey) (booking, error) {
-	lines, err := domain(w.Lines, w.TotalFen)
+	lines, err := domain(w.Lines, w.Rebill, w.TotalFen)
 	rest, whole := w.RestParts.split()
 	switch {
 	case w.OrderNo != k.OrderNo || w.RefundNo != k.RefundNo:

@@ -85,6 +85,8 @@ func TestBookingAnswers(t *testing.T) {
 		"no rest":            {`"rest_parts"`, `"rest"`},
 		"half a rest":        {`"cash_fen"`, `"cash"`},
 		"another rest":       {`"cash_fen":0`, `"cash_fen":1`},
+		"billed anew, what":  {`"total_fen":7399`, `"rebill":[{"bill_no":"B","line_no":"L","quantity":"1","total_fen":1}],"total_fen":7400`},
+		"billed anew, how":   {`"total_fen":7399`, `"rebill":[{"bill_no":"B","line_no":"L","quantity":"0","total_fen":0}],"total_fen":7399`},
 		"billed anew, why":   {`"booking_no"`, `"rebilled_bill_nos":["MZ9"],"booking_no"`},
 		"a bill twice":       {`"booking_no"`, `"rebilled_bill_nos":["MZ9","MZ9"],"booking_no"`},
 		"a bill of no name":  {`"booking_no"`, `"rebilled_bill_nos":[""],"booking_no"`},
