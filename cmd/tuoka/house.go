@@ -151,10 +151,13 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	}
 	t := h.config.CallTimeout
 	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
-		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, wire)
+		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t, CallbackPath: "/callbacks/his/" + in.ID}, wire)
 	faults = append(faults, err)
 	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his,
-		PostLimit: in.PostLimit}
+		PostLimit: in.PostLimit, CashFirst: in.CashFirst}
+	if in.HIS.Refunds {
+		party.Desk = his
+	}
 	var insurer *core.Client
 	if in.Insurer != nil {
 		insurer, err = h.insurer(in.Insurer, s, wire)
@@ -170,7 +173,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	if err := errors.Join(faults...); err != nil {
 		return nil, patient.Institution{}, err
 	}
-	h.bills[in.ID], h.notices["wechatpay/"+in.ID] = his, pay
+	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = his, pay, his
 	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insured()}
 	if centre != nil { // the core platform, where there is one, tells who the patient is, and ends what began before the centre was joined
 		party.Centre, party.Mixed = centre, pay

@@ -224,7 +224,8 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	}
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
 	if h.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
-		App: in.HIS.App, Secret: hisSecret, Institution: in.Name}); err != nil {
+		App: in.HIS.App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), transport()},
+		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}); err != nil {
 		return fmt.Errorf("HIS: %w", err)
 	}
 	return nil
@@ -290,6 +291,7 @@ func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, err
 	s.repeat(ctx, s.nhsa.StepCentre)
 	for _, h := range s.hospitals {
 		s.repeat(ctx, h.pay.Step)
+		s.repeat(ctx, h.his.Step)
 	}
 	return run, nil
 }

@@ -86,6 +86,7 @@ type Institution struct {
 	Name      string        `koanf:"name"`    // what patients read
 	Contact   string        `koanf:"contact"` // where a patient asks about personal data
 	Route     string        `koanf:"route"`
+	CashFirst bool          `koanf:"cash_first"` // route mixed: a refund gives the cash back before the insurance
 	PostLimit time.Duration `koanf:"post_limit"` // a HIS that has not booked by then: everything goes back; empty: never, it is asked for 7 days
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
 	WechatPay WechatPay     `koanf:"wechat_pay"`
@@ -219,6 +220,7 @@ type HISRest struct {
 	BaseURL    string `koanf:"base_url"`
 	App        string `koanf:"app"`
 	SecretFile string `koanf:"secret_file"`
+	Refunds    bool   `koanf:"refunds"` // it speaks version 1.1 of the interface, so that refunds can be asked for on the phone
 }
 
 // Stage is what the simulators start with.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
 )
@@ -27,6 +28,7 @@ type RefundAsk struct {
 	Note      bool   // the window has handed the money back
 	HISNo     string // the HIS's own number
 	Reason    string
+	Total     money.Fen // what the asker reckons that the items are worth; 0: nothing is reckoned
 }
 
 // AskRefund takes a request for a refund: it reserves what is to go back, and works on it as far as it gets. An order that the HIS has not
@@ -122,6 +124,9 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 		if len(lines) == 0 {
 			return nil, refund.ErrLine
 		}
+	}
+	if worth := (&refund.Refund{Lines: lines}).Total(); a.Total != 0 && a.Total != worth {
+		return nil, refund.ErrAmount.Because(fmt.Errorf("%s, it is %s here", a.Total, worth))
 	}
 	if err := refund.UnderWay(lines, o.Refunds); err != nil {
 		return nil, err

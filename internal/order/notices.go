@@ -2,11 +2,14 @@ package order
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 // lateSource marks a notice that we wrote ourselves: an answer that came after the claim was lost.
@@ -30,7 +33,6 @@ func (s *Service) StepInbox(ctx context.Context) (bool, error) {
 			handled, err := s.notified(ctx, n)
 			if err != nil {
 				faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
-				continue
 			}
 			if handled {
 				return true, errors.Join(faults, s.inbox.Mark(ctx, n.ID, s.clock.Now()))
@@ -57,7 +59,36 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if n.Kind == refund.KindAsked {
+		return s.askedByHIS(ctx, o, n)
+	}
 	return s.seize(ctx, o.ID, nil)
+}
+
+// askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
+// stays unknown here, and the HIS finds that when it asks.
+func (s *Service) askedByHIS(ctx context.Context, o *Order, n job.Stored) (bool, error) {
+	var in refund.AskedByHIS
+	if err := json.Unmarshal(n.Body, &in); err != nil {
+		return true, fmt.Errorf("refund asked by the HIS: %w", err)
+	}
+	a := RefundAsk{By: refund.ByHIS, Actor: "his:" + o.Institution, Order: o.ID, Key: "his " + in.HISNo, Whole: in.Whole, KeptAgain: true, Note: in.Note,
+		HISNo: in.HISNo, Reason: in.Reason, Total: in.Total}
+	for _, l := range in.Lines {
+		a.Wants = append(a.Wants, refund.Want{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity})
+	}
+	_, _, err := s.AskRefund(ctx, a)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, job.ErrBusy), errors.Is(err, job.ErrLost), errors.Is(err, refund.ErrUnderWay):
+		return false, nil // later
+	case errors.Is(err, ErrState) && !o.State.Final():
+		return false, nil // it may yet be booked
+	case fault.KindOf(err) == fault.Internal:
+		return false, err
+	}
+	return true, fmt.Errorf("refund %s asked by the HIS for order %s: %w", in.HISNo, o.ID.No(), err)
 }
 
 // seize claims an order's job for a notice and runs its step at once; false while somebody else works on it, so that a notice is not

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/refund"
@@ -389,4 +391,59 @@ func TestGivenBackBillIsFree(t *testing.T) {
 	if s := w.order(id).Settlement(); s.State != settlement.Cancelled {
 		t.Errorf("settlement is %s", s.State)
 	}
+}
+
+// asks lets the HIS's notice of a refund arrive.
+func (w *world) asks(envelope string, in refund.AskedByHIS) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = w.store.Put(context.Background(), job.Notice{Source: "his/" + hospitalID, ID: envelope, Kind: refund.KindAsked, Number: in.OrderNo, Body: body, ReceivedAt: w.fake.Now()})
+	if err != nil {
+		w.t.Error(err)
+	}
+}
+
+// TestWindowAsks: a refund that the window asks for is made once, however often it is told; what does not add up is not made.
+func TestWindowAsks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	ask := refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
+		Lines: []refund.Line{{BillNo: testBill, LineNo: diapers, Quantity: decimal.New(1, 0), Amount: 2000}}}
+	w.asks("n1", ask)
+	w.asks("n2", ask)
+	w.settle(time.Hour)
+	o := w.wantState(id, Completed, "")
+	if len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done || o.Refunds[0].By != refund.ByHIS || o.Refunds[0].HISNo != "T1" || o.Refunds[0].Actor != "his:h1" {
+		t.Fatalf("refunds %+v", o.Refunds)
+	}
+	for name, spoil := range map[string]func(a *refund.AskedByHIS){
+		"another amount": func(a *refund.AskedByHIS) { a.Total++ },
+		"another item": func(a *refund.AskedByHIS) {
+			a.Lines = []refund.Line{{BillNo: testBill, LineNo: "9", Quantity: decimal.New(1, 0)}}
+		},
+		"gone already":    func(*refund.AskedByHIS) {},
+		"another's order": func(a *refund.AskedByHIS) { a.OrderNo = "12345" },
+	} {
+		a := ask
+		a.HISNo = "T-" + name
+		spoil(&a)
+		w.asks(name, a)
+		if _, err := w.service.StepInbox(t.Context()); (err == nil) != (name == "another's order") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := len(w.order(id).Refunds); n != 1 {
+			t.Errorf("%s: %d refunds", name, n)
+		}
+	}
+	if _, err := w.store.Put(t.Context(), job.Notice{Source: "his/" + hospitalID, ID: "x", Kind: refund.KindAsked, Number: id.No(), Body: []byte("{")}); err != nil {
+		t.Fatal(err)
+	}
+	if handled, err := w.service.StepInbox(t.Context()); !handled || err == nil {
+		t.Errorf("an unreadable notice: %v, %v", handled, err)
+	}
+	w.settle(time.Hour)
+	w.auditEnd()
 }

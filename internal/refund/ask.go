@@ -15,6 +15,7 @@ var (
 	ErrNothing   = fault.New(fault.Conflict, "REFUND_NOTHING_LEFT", "该订单已没有可退的项目")
 	ErrLine      = fault.New(fault.Invalid, "REFUND_LINE_UNKNOWN", "所选项目不在该订单的可退项目中，请刷新后重新选择")
 	ErrQuantity  = fault.New(fault.Invalid, "REFUND_QUANTITY", "退费数量须大于零，且不超过可退数量")
+	ErrAmount    = fault.New(fault.Invalid, "REFUND_AMOUNT", "退费金额与所选项目不符")
 	ErrUnderWay  = fault.New(fault.Conflict, "REFUND_UNDER_WAY", "所选项目的另一部分正在退费，请等它完成后再申请")
 	ErrWholeOnly = fault.New(fault.Conflict, "REFUND_WHOLE_ONLY", "医保只能整单退回：所选项目含医保费用，须整单退费，保留的项目需重新缴费")
 	ErrTooOld    = fault.New(fault.Conflict, "REFUND_TOO_OLD", "支付已满一年，不能原路退回，请到医院窗口办理")
