@@ -18,6 +18,7 @@ type books struct {
 	insurer []insurerBook
 	uploads map[string]uploadBook // by pay_ord_id
 	his     []hisBook
+	refunds map[string][]hisRefund // booked ones by order, in the order of booking
 	locks   []hisLock
 	faults  []sandbox.Injection
 }
@@ -70,6 +71,16 @@ type hisBook struct {
 	State      string    `json:"state"`
 }
 
+// hisRefund is a refund in the HIS's books. Rest is what stands of the order since.
+type hisRefund struct {
+	RefundNo string    `json:"refund_no"`
+	OrderNo  string    `json:"order_no"`
+	State    string    `json:"state"`
+	TotalFen money.Fen `json:"total_fen"`
+	Rest     parts     `json:"rest_parts"`
+	BookedAt time.Time `json:"booked_at"`
+}
+
 type hisLock struct {
 	OrderNo string `json:"order_no"`
 	Live    bool   `json:"live"`
@@ -77,7 +88,7 @@ type hisLock struct {
 
 // readBooks asks every simulator.
 func (c *phoneClient) readBooks(ctx context.Context) (*books, error) {
-	b := &books{wechat: map[string]wechatBook{}, mixed: map[string]mixedBook{}, uploads: map[string]uploadBook{}}
+	b := &books{wechat: map[string]wechatBook{}, mixed: map[string]mixedBook{}, uploads: map[string]uploadBook{}, refunds: map[string][]hisRefund{}}
 	var insurer struct {
 		Settlements []insurerBook `json:"settlements"`
 		Uploads     []uploadBook  `json:"uploads"`
@@ -115,8 +126,9 @@ func (c *phoneClient) readHospital(ctx context.Context, id string, b *books) err
 		Mixed  []mixedBook  `json:"mixed"`
 	}
 	var his struct {
-		Postings []hisBook `json:"postings"`
-		Locks    []hisLock `json:"locks"`
+		Postings []hisBook   `json:"postings"`
+		Locks    []hisLock   `json:"locks"`
+		Refunds  []hisRefund `json:"refunds"`
 	}
 	for name, into := range map[string]any{"wechatpay": &pay, "his": &his} {
 		if err := c.sandbox(ctx, http.MethodGet, "/"+id+"/"+name+"/truth", nil, into); err != nil {
@@ -130,6 +142,12 @@ func (c *phoneClient) readHospital(ctx context.Context, id string, b *books) err
 		b.mixed[m.OutTradeNo] = m
 	}
 	b.his, b.locks = append(b.his, his.Postings...), append(b.locks, his.Locks...)
+	slices.SortFunc(his.Refunds, func(x, y hisRefund) int { return x.BookedAt.Compare(y.BookedAt) })
+	for _, r := range his.Refunds {
+		if r.State == "booked" {
+			b.refunds[r.OrderNo] = append(b.refunds[r.OrderNo], r)
+		}
+	}
 	return nil
 }
 
@@ -179,6 +197,7 @@ type held struct {
 	wechat          money.Fen
 	inForce         []insurerBook
 	posted          []hisBook
+	back            []hisRefund
 	payable, locked bool // a cash order that can still be paid; bills that the HIS still keeps for the order
 	trades, refunds []string
 	visits          []string
@@ -215,7 +234,9 @@ func (r *result) take(p *player, after *books, known *ours) {
 		r.FundFen += o.Split.Pooled + o.Split.Other
 		r.AccountFen += o.Split.Account + o.Split.Family
 		r.CashFen += o.ChargeFen
-		r.completed(o, h)
+		if r.given(o, h) {
+			r.completed(o, h)
+		}
 		r.asAgreed(p)
 		return
 	case "closed":
@@ -266,6 +287,7 @@ func holdings(o *orderView, b *books) held {
 			h.posted = append(h.posted, p)
 		}
 	}
+	h.back = b.refunds[o.ID]
 	h.locked = slices.ContainsFunc(b.locks, func(l hisLock) bool { return l.OrderNo == o.ID && l.Live })
 	return h
 }
@@ -274,13 +296,50 @@ func (r *result) find(o *orderView, format string, args ...any) {
 	r.findings = append(r.findings, fmt.Sprintf("order %s %s %s: ", o.ID, o.State, o.Cause)+fmt.Sprintf(format, args...))
 }
 
-// completed: every side has exactly what our order says.
-func (r *result) completed(o *orderView, h held) {
-	if h.wechat != o.ChargeFen {
-		r.find(o, "WeChat holds %s, the patient was charged %s", h.wechat, o.ChargeFen)
+// given counts an order's refunds and compares them with the HIS's. It reports whether every one has an end, so that what stands can be compared.
+func (r *result) given(o *orderView, h held) bool {
+	done, over := 0, true
+	for _, f := range o.Refunds {
+		r.Refunds++
+		switch f.State {
+		case "done":
+			r.RefundsDone++
+			r.RefundedFen += f.TotalFen
+			done++
+			if !slices.ContainsFunc(h.back, func(b hisRefund) bool { return b.RefundNo == f.ID && b.TotalFen == f.TotalFen }) {
+				r.find(o, "refund %s of %s is done, the HIS has booked %+v", f.ID, f.TotalFen, h.back)
+			}
+		case "refused":
+			r.RefundsNot++
+		default:
+			r.RefundsReview++
+			over = false
+		}
 	}
-	s := o.Split
-	insured := o.TotalFen - s.Uninsured
+	if over && done != len(h.back) {
+		r.find(o, "%d refunds are done, the HIS has booked %d", done, len(h.back))
+	}
+	return over
+}
+
+// undeserved: without faults every refund is made.
+func (r *result) undeserved(level sandbox.Level) {
+	if level == sandbox.None && r.RefundsDone != r.Refunds {
+		r.findings = append(r.findings, fmt.Sprintf("without faults %d of %d refunds were made", r.RefundsDone, r.Refunds))
+		r.Mismatches = len(r.findings)
+	}
+}
+
+// completed: every side has exactly what our order says, less what the HIS has booked as given back.
+func (r *result) completed(o *orderView, h held) {
+	stands := o.Split
+	if n := len(h.back); n > 0 {
+		stands = h.back[n-1].Rest
+	}
+	if charge := stands.Cash + stands.Uninsured; h.wechat != charge {
+		r.find(o, "WeChat holds %s, of the patient's cash %s stand", h.wechat, charge)
+	}
+	insured := stands.total() - stands.Uninsured
 	switch {
 	case insured == 0 && len(h.inForce) != 0:
 		r.find(o, "the insurer has %d settlements of an order without insurance", len(h.inForce))
@@ -288,19 +347,36 @@ func (r *result) completed(o *orderView, h held) {
 		r.find(o, "the insurer has %d settlements in force", len(h.inForce))
 	case insured != 0:
 		i := h.inForce[0]
-		if i.TotalFen != insured || i.FundFen != s.Pooled+s.Other || i.AccountFen != s.Account || i.FamilyFen != s.Family || i.CashFen != s.Cash ||
-			i.HospitalFen != s.Hospital {
-			r.find(o, "the insurer settled %+v, we hold %+v", i, s)
+		if i.TotalFen != insured || i.FundFen != stands.Pooled+stands.Other || i.AccountFen != stands.Account || i.FamilyFen != stands.Family ||
+			i.CashFen != stands.Cash || i.HospitalFen != stands.Hospital {
+			r.find(o, "the insurer settled %+v, we hold %+v", i, stands)
 		}
 	}
-	if n := len(h.mixed); n > 0 && h.mixed[n-1].Mix != "MIX_PAY_SUCCESS" {
-		r.find(o, "WeChat's mixed order is %s", h.mixed[n-1].Mix)
+	if n := len(h.mixed); n > 0 {
+		want := "MIX_PAY_SUCCESS"
+		if stands.total() == 0 {
+			want = "MIX_PAY_REFUND"
+		}
+		if h.mixed[n-1].Mix != want {
+			r.find(o, "WeChat's mixed order is %s, want %s", h.mixed[n-1].Mix, want)
+		}
 	}
+	r.posted(o, h)
+	r.over(o, h)
+}
+
+// posted: the HIS has booked the order as it was paid, once.
+func (r *result) posted(o *orderView, h held) {
 	var want hisBook
 	if len(h.posted) == 1 {
-		want = hisBook{OrderNo: o.ID, TotalFen: o.TotalFen, Parts: s, State: "posted"}
-		if len(h.inForce) == 1 {
+		want = hisBook{OrderNo: o.ID, TotalFen: o.TotalFen, Parts: o.Split, State: "posted"}
+		if len(h.back) == 0 && len(h.inForce) == 1 {
 			want.SetlID = h.inForce[0].SetlID
+		}
+		for _, s := range o.Settlements { // the first that stood; what a refund left insured was settled later
+			if stood := s.State == "settled" || s.State == "cancelled"; len(h.back) > 0 && stood && s.SetlID != "" && want.SetlID == "" {
+				want.SetlID = s.SetlID
+			}
 		}
 		for _, p := range o.Payments {
 			if p.State == "paid" {
@@ -311,7 +387,6 @@ func (r *result) completed(o *orderView, h held) {
 	if len(h.posted) != 1 || h.posted[0] != want {
 		r.find(o, "the HIS has booked %+v, the bill is %s: %+v", h.posted, o.TotalFen, want)
 	}
-	r.over(o, h)
 }
 
 // asAgreed: what was taken is what the patient saw and agreed to, and of nobody whom the patient left out.

@@ -19,6 +19,13 @@ func played() (*player, *books) {
 		locks:   []hisLock{{OrderNo: "1"}}}
 }
 
+// giveBack turns it into one whose uninsured item was given back.
+func giveBack(p *player, b *books) {
+	p.order.Refunds = []refundView{{ID: "7", State: "done", TotalFen: 2000, CashFen: 2000}}
+	b.refunds = map[string][]hisRefund{"1": {{RefundNo: "7", OrderNo: "1", State: "booked", TotalFen: 2000, Rest: parts{Pooled: 4000, Account: 1000, Cash: 3000}}}}
+	b.wechat["T1"] = wechatBook{OutTradeNo: "T1", State: "REFUND", PaidFen: 5000, RefundedFen: 2000}
+}
+
 // unwind turns it into one that was given up and gave everything back, after the insurer refused.
 func unwind(p *player, b *books) {
 	p.order.State, p.order.Cause = "unwound", "insurer_refused"
@@ -47,6 +54,19 @@ func TestCompareFindsEveryDifference(t *testing.T) {
 			p.order.Payments = append(p.order.Payments, again)
 			b.wechat["T2"] = wechatBook{OutTradeNo: "T2", State: "NOTPAY"}
 		}, 1},
+		{"a part was given back", func(p *player, b *books) { giveBack(p, b) }, 0},
+		{"the HIS has not booked a refund", func(p *player, b *books) {
+			giveBack(p, b)
+			b.refunds = nil
+			b.wechat["T1"] = wechatBook{OutTradeNo: "T1", PaidFen: 5000}
+		}, 2},
+		{"the HIS has booked a refund that we do not know", func(p *player, b *books) { giveBack(p, b); p.order.Refunds = nil }, 1},
+		{"the HIS has booked another amount", func(p *player, b *books) { giveBack(p, b); b.refunds["1"][0].TotalFen++ }, 1},
+		{"WeChat gave less back than was due", func(p *player, b *books) {
+			giveBack(p, b)
+			b.wechat["T1"] = wechatBook{OutTradeNo: "T1", PaidFen: 5000, RefundedFen: 1999}
+		}, 1},
+		{"a refund waits for people", func(p *player, b *books) { giveBack(p, b); p.order.Refunds[0].State, b.refunds = "in_review", nil }, 0},
 		{"the insurer settled nothing", func(_ *player, b *books) { b.insurer[0].State = "cancelled" }, 2},
 		{"the insurer settled twice", func(_ *player, b *books) { b.insurer = append(b.insurer, b.insurer[0]) }, 2},
 		{"the insurer settled for somebody unknown", func(_ *player, b *books) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"github.com/shopspring/decimal"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -32,6 +33,7 @@ type payFlags struct {
 	route       string
 	seed        uint64
 	faults      string
+	refunds     string
 	patience    time.Duration
 	json        bool
 }
@@ -49,6 +51,7 @@ differs, or an order is still under way a minute after the last request.`,
 	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
 	cmd.Flags().StringVar(&f.faults, "faults", "none", "none, mild or harsh")
+	cmd.Flags().StringVar(&f.refunds, "refunds", "0", "share of the completed orders that are given back, wholly or in part: 0 to 1")
 	cmd.Flags().DurationVar(&f.patience, "patience", time.Minute, "how long to wait for orders under way after the last request")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	return cmd
@@ -69,6 +72,11 @@ type result struct {
 	WechatNetFen  money.Fen `json:"wechat_net_fen"`
 	InsurerNetFen money.Fen `json:"insurer_net_fen"`
 	HISPostedFen  money.Fen `json:"his_posted_fen"`
+	Refunds       int       `json:"refunds"` // asked for; done, refused, and those that people must judge
+	RefundsDone   int       `json:"refunds_done"`
+	RefundsNot    int       `json:"refunds_refused"`
+	RefundsReview int       `json:"refunds_review"`
+	RefundedFen   money.Fen `json:"refunded_fen"` // what is back on every side
 	Mismatches    int       `json:"mismatches"`
 	DurationMS    int64     `json:"duration_ms"`
 	P50MS         int64     `json:"p50_ms"`
@@ -82,6 +90,10 @@ type result struct {
 func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 	if f.orders < 1 || f.concurrency < 1 {
 		return errors.New("--orders and --concurrency must be at least 1")
+	}
+	share, err := decimal.NewFromString(f.refunds)
+	if err != nil || share.Sign() < 0 || share.GreaterThan(decimal.New(1, 0)) {
+		return errors.New("--refunds must be between 0 and 1")
 	}
 	level := sandbox.Level(f.faults)
 	c := newPhoneClient(f.server)
@@ -107,7 +119,7 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 		return err
 	}
 	begun := c.clock.Now()
-	played := playAll(ctx, progress, c, roles, f)
+	played := playAll(ctx, progress, c, roles, f, uint64(share.Shift(3).IntPart())) //nolint:gosec // 0 to 1000
 	if err := c.setFaults(ctx, sandbox.None, f.seed); err != nil {
 		return err
 	}
@@ -117,9 +129,7 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 		return err
 	}
 	r := compare(played, before, after)
-	if err != nil {
-		return err
-	}
+	r.undeserved(level)
 	r.DurationMS = c.clock.Now().Sub(begun).Milliseconds()
 	if err := r.print(out, f.json); err != nil {
 		return err
@@ -134,7 +144,7 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 }
 
 // playAll lets every player pay, some at a time, and shows how far they are.
-func playAll(ctx context.Context, progress io.Writer, c *phoneClient, roles []role, f payFlags) []*player {
+func playAll(ctx context.Context, progress io.Writer, c *phoneClient, roles []role, f payFlags, refundsOf1000 uint64) []*player {
 	bar := progressbar.NewOptions(len(roles), progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("patients"),
 		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionThrottle(200*time.Millisecond),
 		progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(progress) }), progressbar.OptionSetVisibility(!f.json && term.IsTerminal(int(os.Stderr.Fd()))))
@@ -144,7 +154,8 @@ func playAll(ctx context.Context, progress io.Writer, c *phoneClient, roles []ro
 	for range f.concurrency {
 		wg.Go(func() {
 			for i := range queue {
-				players[i] = &player{client: c, role: roles[i], seed: mix(f.seed, uint64(i))} //nolint:gosec // an index
+				seed := mix(f.seed, uint64(i)) //nolint:gosec // an index
+				players[i] = &player{client: c, role: roles[i], seed: seed, givesBack: (seed>>20)%1000 < refundsOf1000}
 				players[i].play(ctx)
 				_ = bar.Add(1)
 			}
@@ -183,6 +194,14 @@ func (r *result) print(out io.Writer, asJSON bool) error {
 	row("WeChat net", r.WechatNetFen)
 	row("insurer net", r.InsurerNetFen)
 	row("HIS posted", r.HISPostedFen)
+	if r.Refunds > 0 {
+		fmt.Fprintln(&b, "Refunds")
+		row("asked 已受理", r.Refunds)
+		row("done 已退费", r.RefundsDone)
+		row("refused 未予退费", r.RefundsNot)
+		row("review 人工核实中", r.RefundsReview)
+		row("given back, yuan", r.RefundedFen)
+	}
 	fmt.Fprintln(&b, "Time")
 	row("all", time.Duration(r.DurationMS)*time.Millisecond)
 	row("one patient, median", time.Duration(r.P50MS)*time.Millisecond)

@@ -25,6 +25,10 @@ type parts struct {
 	Uninsured money.Fen `json:"uninsured_fen"`
 }
 
+func (p parts) total() money.Fen {
+	return p.Pooled + p.Other + p.Account + p.Family + p.Hospital + p.Cash + p.Uninsured
+}
+
 // orderView is the order resource, as far as a player reads it.
 type orderView struct {
 	ID          string           `json:"id"`
@@ -38,6 +42,19 @@ type orderView struct {
 	Payments    []paymentView    `json:"payments"`
 	Mixed       []mixedView      `json:"mixed"`
 	Settlements []settlementView `json:"settlements"`
+	Refunds     []refundView     `json:"refunds"`
+}
+
+type refundView struct {
+	ID                    string    `json:"id"`
+	State                 string    `json:"state"`
+	WaitsForAuthorisation bool      `json:"waits_for_authorisation"`
+	TotalFen              money.Fen `json:"total_fen"`
+	CashFen               money.Fen `json:"cash_fen"`
+}
+
+func (r *refundView) over() bool {
+	return r.State == "done" || r.State == "refused" || r.State == "in_review"
 }
 
 type paymentView struct {
@@ -59,6 +76,11 @@ type settlementView struct {
 }
 
 func (o *orderView) over() bool {
+	for i := range o.Refunds {
+		if !o.Refunds[i].over() {
+			return false
+		}
+	}
 	return o.State == "completed" || o.State == "closed" || o.State == "unwound" || o.State == "review"
 }
 
@@ -68,6 +90,8 @@ type player struct {
 	role   role
 	seed   uint64
 
+	givesBack bool // wants the order, or a part of it, back
+
 	token   string
 	patient string
 	order   orderView
@@ -75,6 +99,9 @@ type player struct {
 	took    time.Duration
 	trouble error // why there is no order, or no end of it
 }
+
+// lookAgain is how long a patient waits between two looks that brought nothing.
+const lookAgain = 200 * time.Millisecond
 
 // patienceOfPlayer is how long a patient keeps at it, restarts of the server included.
 const patienceOfPlayer = 4 * time.Minute
@@ -90,6 +117,9 @@ func (p *player) play(ctx context.Context) {
 	begun := p.client.clock.Now()
 	p.trouble = p.payBill(ctx)
 	p.took = p.client.clock.Now().Sub(begun)
+	if p.trouble == nil && p.order.State == "completed" && p.givesBack {
+		p.trouble = p.giveBack(ctx)
+	}
 }
 
 // errAgain is a step that a patient simply tries again: somebody did not answer.

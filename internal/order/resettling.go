@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,12 +121,10 @@ func (r *run) presettleRest(ctx context.Context, f *refund.Refund, s *settlement
 	return a
 }
 
-// swap exchanges the settlement that stands for the one of the rest.
+// swap exchanges the settlement that stands for the one of the rest. What the patient would pay is known only by the 2206 after the 2208: before
+// it, the account and the limits are still used up by what is to be cancelled.
 func (r *run) swap(ctx context.Context, f *refund.Refund, old, anew *settlement.Settlement) (turn, bool, error) {
 	switch {
-	case old.State == settlement.Settled && f.Before.Charge() < restOf(f, anew.Foreseen).Charge():
-		r.review(WouldOwe) // nothing has moved
-		return turn{}, false, nil
 	case old.State != settlement.Cancelled:
 		return r.undoInsurance(ctx, old)
 	case !f.Foreseen:
@@ -147,6 +146,8 @@ func (r *run) foreseeRest(ctx context.Context, f *refund.Refund, s *settlement.S
 	}
 	switch {
 	case err == nil && f.Before.Charge() < restOf(f, s.Foreseen).Charge():
+		f.Cause = string(WouldOwe)
+		f.Touch()
 		giveUp()
 		return again{}
 	case err == nil:
@@ -164,9 +165,10 @@ func (r *run) foreseeRest(ctx context.Context, f *refund.Refund, s *settlement.S
 
 // reinstate puts a settlement back in force whose rest could not be settled; then a person looks.
 func (r *run) reinstate(f *refund.Refund, old *settlement.Settlement) (turn, bool, error) {
+	why := Cause(cmp.Or(f.Cause, string(RestUnsettled)))
 	switch old.State {
 	case settlement.Settled:
-		r.review(RestUnsettled)
+		r.review(why)
 		return turn{}, false, nil
 	case settlement.Cancelled:
 		if err := r.settleThe(old, "reinstate", func(s *settlement.Settlement) error { return s.AskRestore(r.party.Insurer.MsgID(), r.asked()) }); err != nil {
@@ -178,13 +180,13 @@ func (r *run) reinstate(f *refund.Refund, old *settlement.Settlement) (turn, boo
 		}
 		old.Restore(r.party.Insurer.MsgID(), r.asked())
 	default:
-		r.review(RestUnsettled)
+		r.review(why)
 		return turn{}, false, nil
 	}
-	return turn{call: func(ctx context.Context) again { return r.askReinstate(ctx, f, old) }}, true, nil
+	return turn{call: func(ctx context.Context) again { return r.askReinstate(ctx, old) }}, true, nil
 }
 
-func (r *run) askReinstate(ctx context.Context, _ *refund.Refund, old *settlement.Settlement) again {
+func (r *run) askReinstate(ctx context.Context, old *settlement.Settlement) again {
 	from := old.State
 	err := r.party.Insurer.Reverse(ctx, old.MsgID, old.Visit, "2208", old.LostMsgID)
 	switch {
