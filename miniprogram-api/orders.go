@@ -91,7 +91,8 @@ func keyOf(who patient.Caller, c *gin.Context, key string) job.Key {
 // nothing happens on the phone and nothing is charged.
 func tooOld(medicalInsurance *bool) bool { return medicalInsurance != nil && !*medicalInsurance }
 
-// AuthoriseOrder serves POST /orders/{order_id}/authorisation: the order goes on with the patient's newest authorisation.
+// AuthoriseOrder serves POST /orders/{order_id}/authorisation: the order, or the rest of one that is given back in part, goes on with the
+// patient's newest authorisation.
 func (s *Server) AuthoriseOrder(c *gin.Context, id OrderID) {
 	s.onOrder(c, id, func(ctx context.Context, who patient.Caller, n order.ID) (any, error) {
 		o, err := s.orders.Get(ctx, who.Account, n)
@@ -121,6 +122,8 @@ func (s *Server) renewed(o *order.Order, refusal error) bool {
 		return false
 	case o.State == order.Quoting:
 		return true
+	case o.Refund() != nil:
+		return !o.Refund().WantsAuth()
 	}
 	return o.State == order.Quoted && errors.Is(refusal, order.ErrAuthUsed)
 }

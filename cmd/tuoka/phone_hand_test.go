@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -319,7 +320,7 @@ func (h *hand) fine(total, wechat int64) {
 }
 
 // sandboxDoor asks the sandbox's own door for something: a fault of a counterpart, a bill, a payment at the window.
-func (h *hand) sandboxDoor(path string, body any) {
+func (h *hand) sandboxDoor(path string, body any) []byte {
 	h.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -330,10 +331,11 @@ func (h *hand) sandboxDoor(path string, body any) {
 		h.t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode >= http.StatusBadRequest {
-		reason, _ := io.ReadAll(answer.Body)
-		h.t.Fatalf("POST %s: %d %s", path, answer.StatusCode, reason)
+	told, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode >= http.StatusBadRequest {
+		h.t.Fatalf("POST %s: %d %s %v", path, answer.StatusCode, told, err)
 	}
+	return told
 }
 
 // misbehave scripts a fault for the next call of that kind.
@@ -359,4 +361,48 @@ func (h *hand) over(want string) string {
 	}
 	h.shot("over")
 	return h.see("state-text")
+}
+
+// bought lets a person get a new bill and pay it, at the first hospital or at the one named; the order is in view then.
+func (h *hand) bought(role, institution string, insured bool) {
+	h.t.Helper()
+	if institution != "" {
+		h.visit(institution)
+	}
+	h.enter(role)
+	var bill struct {
+		No string `json:"bill_no"`
+	}
+	answer := h.sandboxDoor("/"+cmp.Or(institution, "h1")+"/his/bills", map[string]any{
+		"patient_id": h.eval(`JSON.parse(sessionStorage.getItem('tuoka.role')).his_patient`),
+		"items":      []map[string]string{{"code": "W10231", "quantity": "2"}, {"code": "C60007", "quantity": "1"}}})
+	if err := json.Unmarshal(answer, &bill); err != nil {
+		h.t.Fatal(err)
+	}
+	h.eval(`location.hash = '#/bill/` + bill.No + `'; ''`)
+	h.pay(insured)
+	charge := h.fen("charge")
+	h.tap("confirm")
+	switch {
+	case institution != "":
+		h.passwordAt("med-cashier-pay")
+	case charge > 0:
+		h.password()
+	}
+	if state := h.see("result-state"); state != "缴费完成" {
+		h.t.Fatalf("%s: the result says %q", h.name, state)
+	}
+}
+
+// press presses a button of the board beside the phone, which a narrow screen hides.
+func (h *hand) press(test string) {
+	h.t.Helper()
+	h.until("find "+test, `document.querySelector('[data-test="`+test+`"]:enabled')`)
+	h.eval(`document.querySelector('[data-test="` + test + `"]').click(); ''`)
+}
+
+// ends waits until the page says so of the order.
+func (h *hand) ends(want string) {
+	h.t.Helper()
+	h.until("that it is "+want, `document.querySelector('[data-test="result-state"]')?.textContent === '`+want+`'`)
 }

@@ -414,6 +414,96 @@ func TestPhone(t *testing.T) {
 			h.t.Error("the cash that WeChat took did not come back")
 		}
 	})
+	story("given back", func(h *hand) {
+		h.bought("zhang", "", true)
+		total := h.fen("order-total")
+		h.tap("ask-refund")
+		h.see("refund-send")
+		h.shot("refund")
+		h.tap("refund-send")
+		h.see("yes")
+		h.shot("refund-dialog")
+		h.tap("yes")
+		h.ends("已全部退费")
+		h.shot("given-back")
+		if back := h.fen("refund-total"); back != total {
+			h.t.Errorf("%d fen went back, want %d", back, total)
+		}
+		if h.has("ask-refund") {
+			h.t.Error("what is given back can be given back again")
+		}
+		h.eval(`location.hash = '#/records'; ''`)
+		if state := h.see("record-state"); state != "已全部退费" {
+			h.t.Errorf("the record says %q", state)
+		}
+	})
+	story("given back in part, answers lost", func(h *hand) {
+		h.bought("zhang", "", true)
+		order := h.eval(`location.hash`)
+		h.misbehave("nhsa", "2208", sandbox.LoseAfter)
+		h.misbehave("wechatpay", "refund", sandbox.LoseAfter)
+		h.misbehave("his", "refund.book", sandbox.LoseAfter)
+		way.loseNext("POST refunds", 1)
+		h.tap("ask-refund")
+		h.tap("refund-part")
+		h.tap("refund-line-0")
+		h.shot("refund-part")
+		h.tap("refund-send")
+		h.tap("yes")
+		h.until("that it waits for an authorisation or goes on", `document.querySelector('[data-test="authorise-again"], [data-test="refund"]')`)
+		h.see("authorise-again")
+		h.shot("refund-authorise")
+		h.tap("authorise-again")
+		h.tap("nhsa-agree")
+		h.until("the refund on its way", `document.querySelector('[data-test="refund"]')`)
+		h.shot("refunding")
+		h.ends("已部分退费")
+		h.shot("part-given-back")
+		if n := h.eval(`String(document.querySelectorAll('[data-test="refund"]').length)`); n != "1" || h.eval(`location.hash`) != order {
+			h.t.Errorf("%s refunds, want one in spite of repetition", n)
+		}
+	})
+	story("given back, handed out", func(h *hand) {
+		h.bought("wang", "", false)
+		h.press("hand-out")
+		h.until("that it is handed out", `document.querySelector('[data-test="said"]').textContent.includes('药已发出')`)
+		h.tap("ask-refund")
+		h.tap("refund-send")
+		h.tap("yes")
+		h.until("the refusal", `document.querySelector('[data-test="refund"][data-state="refused"]')`)
+		h.shot("refused")
+		if text := h.see("refund-text"); !strings.Contains(text, "未予退费") {
+			h.t.Errorf("the refusal says %q", text)
+		}
+	})
+	story("given back at the window", func(h *hand) {
+		h.bought("wang", "", false)
+		h.press("window-gave")
+		h.ends("已全部退费")
+		h.shot("window-gave-back")
+		if text := h.see("refund-text"); !strings.Contains(text, "窗口") {
+			h.t.Errorf("the refund says %q", text)
+		}
+	})
+	story("one password, given back in part", func(h *hand) {
+		h.bought("zhang", "h2", true)
+		h.tap("ask-refund")
+		h.tap("refund-part")
+		h.tap("refund-line-0")
+		h.see("kept-again")
+		h.shot("refund-kept")
+		if h.eval(`String(document.querySelector('[data-test="refund-send"]').disabled)`) != "true" {
+			h.t.Error("the whole can go back without consent")
+		}
+		h.tap("kept-again")
+		h.tap("refund-send")
+		h.tap("yes")
+		h.ends("已全部退费")
+		h.shot("given-back")
+		h.eval(`location.hash = '#/home'; ''`)
+		h.see("bill")
+		h.shot("billed-anew")
+	})
 	t.Run("desk", func(t *testing.T) {
 		h := takePhone(t, browser, phoneURL, "desk", 1280, 800)
 		h.enter("zhang")

@@ -229,6 +229,21 @@ func TestRefunds(t *testing.T) {
 			w.settle(time.Hour)
 			w.people.authorise(w.clock.Now().Add(time.Hour))
 		}, refund.Done, "", withoutExam},
+		{"a part: the patient authorises and says so", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now()
+			w.mustGive(id, item(exam))
+			if _, err := w.service.Renew(w.t.Context(), testAccount, id); !errors.Is(err, ErrAuthUsed) {
+				w.t.Errorf("Renew without a new authorisation: %v, want ErrAuthUsed", err)
+			}
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+			o, err := w.service.Renew(w.t.Context(), testAccount, id)
+			if err != nil || o.Refunds[0].WantsAuth() {
+				w.t.Errorf("Renew: %v; the refund does not go on at once", err)
+			}
+			if _, err := w.service.Renew(w.t.Context(), testAccount, id); !errors.Is(err, ErrState) {
+				w.t.Errorf("Renew once more: %v, want ErrState", err)
+			}
+		}, refund.Done, "", withoutExam},
 
 		{"the window has handed everything back", false, func(w *world, id ID) {
 			_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Whole: true, Note: true, HISNo: "T9"})

@@ -201,7 +201,7 @@ func (r *run) unforeseen(standing settlement.Standing, a again) again {
 }
 
 // Renew takes the patient's newest authorisation for an order that waits for one, or for a quote that is not confirmed yet; who pays what is
-// then asked anew, under new numbers. Errors: ErrNotFound, ErrState, ErrAuthUsed without a new authorisation, patient.ErrAuthExpired,
+// then asked anew, under new numbers. A refund that waits for one to settle the rest goes on. Errors: ErrNotFound, ErrState, ErrAuthUsed without a new authorisation, patient.ErrAuthExpired,
 // patient.ErrNotBound, job.ErrBusy.
 func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
 	o, claim, err := s.hold(ctx, account, id)
@@ -209,7 +209,8 @@ func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (
 		return nil, fmt.Errorf("renew: %w", err)
 	}
 	auth, err := s.people.NewestAuth(ctx, o.Patient)
-	waits := o.State == Quoting && o.Renew
+	f := o.Refund()
+	waits := (o.State == Quoting && o.Renew) || (f != nil && f.WantsAuth())
 	switch fresh := err == nil && auth.ID != o.PayAuth; {
 	case !o.Insured || o.CancelAsked || o.PayAuth == 0 || (!waits && (o.State != Quoted || !o.ConfirmedAt.IsZero())):
 		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, ErrState))

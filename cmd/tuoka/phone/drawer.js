@@ -1,7 +1,7 @@
 // drawer.js is the sandbox's own board: it makes counterparts misbehave, plays the window and the doctor, and shows what went wrong so far.
 
 import {h, icon, button} from './dom.js';
-import {api, sandbox, aboutSandbox, atHospital, hospitalHere} from './api.js';
+import {api, sandbox, aboutSandbox, atHospital, hospitalHere, sleep} from './api.js';
 import {session} from './session.js';
 import {go, onShown} from './view.js';
 
@@ -22,7 +22,8 @@ const opNames = {
   2208: '2208 结算撤销', 2601: '2601 冲正', 5203: '5203 结算查询',
   6201: '6201 费用上传', 6202: '6202 支付下单', 6203: '6203 退费', 6301: '6301 结果查询', 6401: '6401 上传撤销', mixed: '混合下单', mixed_query: '混合查单', mixed_notice: '混合支付通知',
   jsapi: '下单', query: '查单', close: '关单', refund: '退款', refund_query: '退款查询', notice: '支付通知',
-  'patients.find': '查档案', 'bills.pending': '待缴列表', 'bills.detail': '费用明细', lock: '锁单', release: '解锁', post: '入账', 'posting.query': '入账查询', userQuery: '授权查询',
+  'patients.find': '查档案', 'bills.pending': '待缴列表', 'bills.detail': '费用明细', lock: '锁单', release: '解锁', post: '入账', 'posting.query': '入账查询',
+  'refund.hold': '退费审核', 'refund.drop': '退费取消', 'refund.book': '退费记账', 'refund.query': '退费查询', userQuery: '授权查询',
 };
 
 const hospitalSingles = ['医院', [
@@ -31,6 +32,12 @@ const hospitalSingles = ['医院', [
   ['his', 'bills.detail', 'change_amount', '费用单金额被改', '重新预结算再确认'],
   ['his', 'lock', 'lose_after', '锁单应答丢失', '同一订单号再锁'],
 ]];
+
+const refundSingles = [
+  ['his', 'refund.hold', 'refuse', 'HIS 不同意退费', '未予退费，看到原因'],
+  ['his', 'refund.book', 'lose_after', 'HIS 退费记账应答丢失', '查询后得知已记账'],
+  ['wechatpay', 'refund', 'lose_after', '微信退款应答丢失', '同一退款单号查询'],
+];
 
 // stepwise are the faults worth trying by hand where the legs follow each other, each for the next such call.
 const stepwise = [
@@ -51,6 +58,10 @@ const stepwise = [
     ['nhsa', '2207', 'change_amount', '结算金额被改', '2208 撤销并退款'],
   ]],
   hospitalSingles,
+  ['退费', [
+    ['nhsa', '2208', 'lose_after', '丢失 2208 应答', '查清后继续，不重复撤销'],
+    ...refundSingles,
+  ]],
 ];
 
 // jointly are those where one password moves both legs.
@@ -76,6 +87,10 @@ const jointly = [
     ['centre', '6401', 'lose_after', '丢失 6401 应答', '以 6301 为准'],
   ]],
   hospitalSingles,
+  ['退费', [
+    ['centre', '6203', 'lose_after', '丢失 6203 应答', '同一退款流水再查'],
+    ...refundSingles,
+  ]],
 ];
 
 // outcomes are how the next password may end where the insurer does not settle: by what becomes of the cash.
@@ -96,6 +111,7 @@ const newBills = {
 };
 
 let bill = '';
+let viewed = ''; // the order in view
 let voice = null;
 
 // say tells on the board, not on the phone, what the sandbox did.
@@ -139,6 +155,7 @@ export function drawer() {
   onShown(async (shown) => {
     showSingles().catch(() => {}); // drawn with the next page
     bill = shown.no || '';
+    viewed = shown.id || '';
     showCounter();
     if (!shown.id) return;
     const order = await api('GET', `/orders/${shown.id}`).catch(() => null);
@@ -162,6 +179,29 @@ function atWindow() {
       say(said(err.message), 'bad');
     }
   };
+  const posted = viewed;
+  const handOut = async () => {
+    try {
+      const {lines} = await atHospital('GET', `/his/bills/${encodeURIComponent(now)}`);
+      for (const l of lines) await atHospital('POST', `/his/bills/${encodeURIComponent(now)}/lines/${encodeURIComponent(l.line_no)}/hand-out`);
+      say('药已发出，检查已做');
+    } catch (err) {
+      say(refusal(err.message, '有的项目还没缴费、正在退费、已退或已发出'), 'bad');
+    }
+  };
+  const backAtWindow = (note, done) => async () => {
+    try {
+      await atHospital('POST', `/his/postings/${encodeURIComponent(posted)}/ask-refund`, {note});
+      say(done);
+      for (let i = 0; i < 20 && viewed === posted; i++) { // the hospital tells us in its own time
+        await sleep(500);
+        if ((await api('GET', `/orders/${posted}`)).refunds.length > 0) break;
+      }
+      if (viewed === posted) go(`/order/${posted}`);
+    } catch (err) {
+      say(refusal(err.message, '没有可退的项目：还没入账、正在退费、已退或已发出'), 'bad');
+    }
+  };
   const order = (kind) => async () => {
     if (!session.role) {
       say('先选择一个人物');
@@ -181,11 +221,17 @@ function atWindow() {
       button('在窗口缴费', {kind: 'small', test: 'window-pay', disabled: !bill, press: act('window-pay', '已在窗口缴费')}),
       button('作废费用单', {kind: 'small danger', test: 'void-bill', disabled: !bill, press: act('void', '费用单已作废')})),
     h('div', {class: 'drawer-buttons'},
+      button('发药、做检查', {kind: 'small', test: 'hand-out', disabled: !posted, press: handOut}),
+      button('窗口申请退费', {kind: 'small', test: 'window-asks', disabled: !posted, press: backAtWindow(false, '窗口已申请，由平台退款')}),
+      button('窗口已退现金', {kind: 'small', test: 'window-gave', disabled: !posted, press: backAtWindow(true, '窗口已退款，平台只记账')})),
+    h('div', {class: 'drawer-buttons'},
       button('新开费用单', {kind: 'small', test: 'new-bill', press: order('usual')}),
       button('40 项的', {kind: 'small', test: 'new-long-bill', press: order('long')}),
       button('百万元的', {kind: 'small', test: 'new-large-bill', press: order('large')})),
   ];
 }
+
+const refusal = (text, instead) => (/holds|does not allow|no such/.test(text) ? instead : text);
 
 function said(text) {
   if (text.includes('the platform holds this bill')) return '费用单已被线上订单锁定，窗口不能操作';

@@ -11,6 +11,7 @@ import {authorisePage} from './pages/authorise.js';
 import {billPage, quotePage} from './pages/bill.js';
 import {orderPage} from './pages/order.js';
 import {receiptPage} from './pages/receipt.js';
+import {refundPage} from './pages/refund.js';
 import {recordsPage, mePage, capsuleMenu, logOut} from './pages/me.js';
 import {session} from './session.js';
 
@@ -30,6 +31,7 @@ start([
   ['/quote/:no', quotePage],
   ['/order/:id', orderPage],
   ['/order/:id/receipt', receiptPage],
+  ['/order/:id/refund', refundPage],
   ['/records', recordsPage],
   ['/me', mePage],
 ]);

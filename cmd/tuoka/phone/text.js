@@ -77,14 +77,28 @@ export const states = {
   review: {name: '人工核实中', tone: 'warn'},
 };
 
+// openRefund is the refund of an order that is under way, if there is one.
+export const openRefund = (order) => order.refunds.find((f) => ['asked', 'held', 'in_review'].includes(f.state));
+
+// givenBack is how much of an order was given back.
+export const givenBack = (order) => order.refunds.filter((f) => f.state === 'done').reduce((sum, f) => sum + f.total_fen, 0);
+
 // stateOf is the state of an order as its label; one that waits for a new authorisation is the patient's to move.
-export const stateOf = (order) => (order.next_action === 'authorise' ? {name: '待重新授权', tone: 'todo'} : states[order.state]);
+export function stateOf(order) {
+  const back = openRefund(order);
+  if (order.next_action === 'authorise' || back?.waits_for_authorisation) return {name: '待重新授权', tone: 'todo'};
+  if (order.state === 'closed' && order.payments.some((p) => p.refunded_fen > 0)) return states.unwound; // paid too late
+  if (order.state !== 'completed') return states[order.state];
+  if (back) return {name: '退费办理中', tone: 'busy'};
+  const gone = givenBack(order);
+  return gone === 0 ? states.completed : {name: gone === order.total_fen ? '已全部退费' : '已部分退费', tone: 'off'};
+}
 
 // together says that insurance and cash of an order move under one password: its insurance part went to the centre and was not refused.
 export const together = (order) => !order.refusal && Boolean(order.settlements.at(-1)?.order_no);
 
 // final says that nothing more happens by itself.
-export const final = (order) => ['completed', 'closed', 'unwound'].includes(order.state);
+export const final = (order) => ['completed', 'closed', 'unwound'].includes(order.state) && !openRefund(order);
 
 // parts are who pays what, in the order of the insurer's own statement.
 export const parts = [

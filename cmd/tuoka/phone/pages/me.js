@@ -26,10 +26,9 @@ export async function recordsPage(page) {
 
 function record(order) {
   const state = stateOf(order);
-  const back = order.payments.some((p) => p.refunded_fen > 0);
   return h('li', {}, h('button', {class: 'record card', type: 'button', test: 'record', 'data-state': order.state, onclick: () => go(`/order/${order.id}`)},
     h('span', {class: 'record-main'}, h('span', {class: 'bill-name'}, order.bills[0]?.department || '门诊费用'), h('span', {class: 'bill-sub'}, moment(order.created_at)),
-      h('span', {class: `state ${back ? 'off' : state.tone}`}, back ? '已退回' : state.name)),
+      h('span', {class: `state ${state.tone}`, 'data-test': 'record-state'}, state.name)),
     h('span', {class: 'record-sums'}, amount(order.total_fen), h('small', {}, order.insured && !order.refusal ? '医保 + 微信' : '自费')), icon('next')));
 }
 

@@ -28,7 +28,7 @@ export async function orderPage(page, {id}) {
     if (page.gone) return;
     if (order.version >= (run.order?.version || 0)) draw(run, order);
     if (final(order)) return;
-    const stands = [order.state, order.next_action, ...order.progress.map((s) => s.status)].join();
+    const stands = [order.state, order.next_action, ...order.progress.map((s) => s.status), ...order.refunds.map((f) => f.state_text)].join();
     quiet = stands === run.stands && performance.now() - begun < 1500 ? quiet + 1 : 0;
     run.stands = stands;
     if (quiet) await rest(run, Math.min(700 * quiet, 5000)); // a quick answer without news: the other side is being asked, do not press

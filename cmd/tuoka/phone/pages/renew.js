@@ -3,7 +3,7 @@
 import {h, icon, button} from '../dom.js';
 import {api, persist, Problem} from '../api.js';
 import {banner, go} from '../view.js';
-import {amount, clauses} from '../text.js';
+import {amount, clauses, openRefund} from '../text.js';
 import {again, billsOf, countdown, draw, giveUp, tell} from './order.js';
 import {bind} from './authorise.js';
 
@@ -29,7 +29,7 @@ export function renewButton(run, label) {
 // lost: then nothing is asked again.
 async function renew(run) {
   const {version} = run.order;
-  const seen = () => run.order.version > version && run.order.next_action !== 'authorise';
+  const seen = () => run.order.version > version && run.order.next_action !== 'authorise' && !openRefund(run.order)?.waits_for_authorisation;
   const waits = run.page.waits('没有扣款，正在重新确认。');
   run.said = null;
   try {
