@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,12 +22,14 @@ import (
 // playing runs pay against a sandbox and reads its line of JSON.
 func playing(t *testing.T, phone string, f payFlags) result {
 	t.Helper()
-	f.server, f.concurrency, f.route, f.json, f.patience = phone, 8, "core", true, time.Minute
+	f.server, f.concurrency, f.json, f.patience = phone, 8, true, time.Minute
+	f.route, f.refunds = cmp.Or(f.route, "core"), cmp.Or(f.refunds, "0")
 	var out, said bytes.Buffer
 	err := pay(t.Context(), &out, &said, f)
 	var r result
 	if bad := json.Unmarshal(out.Bytes(), &r); bad != nil {
-		t.Fatalf("pay: %v, printed %q", err, out.String())
+		t.Errorf("pay: %v, printed %q", err, out.String()) // not fatal: it may run beside the test
+		return r
 	}
 	if err != nil {
 		t.Errorf("pay --faults %s --seed %d: %v: %s%s", f.faults, f.seed, err, out.String(), said.String())
@@ -45,6 +48,12 @@ func TestPay(t *testing.T) {
 	}
 	if r := playing(t, phone, payFlags{orders: 40, seed: 3, faults: "harsh"}); r.Review > 1 {
 		t.Errorf("harsh faults: %+v", r)
+	}
+	if r := playing(t, phone, payFlags{orders: 24, seed: 5, faults: "none", route: "all", refunds: "0.5"}); r.RefundsDone == 0 || r.RefundsDone != r.Refunds {
+		t.Errorf("refunds without faults: %+v", r)
+	}
+	if r := playing(t, phone, payFlags{orders: 30, seed: 6, faults: "harsh", route: "all", refunds: "0.5"}); r.RefundsDone == 0 {
+		t.Errorf("refunds with harsh faults: %+v", r)
 	}
 }
 
