@@ -47,10 +47,7 @@ func (s *Service) AskRefund(ctx context.Context, a RefundAsk) (*Order, *refund.R
 	if _, err := s.planRefund(o, a); err != nil { // before anything is held up
 		return nil, nil, err
 	}
-	if err := s.store.Revive(ctx, o.ID, s.clock.Now()); err != nil {
-		return nil, nil, fmt.Errorf("refund of order %s: %w", o.ID.No(), err)
-	}
-	o, claim, err := s.hold(ctx, o.Account, o.ID)
+	o, claim, err := s.holdAnew(ctx, o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("refund: %w", err)
 	}

@@ -30,6 +30,7 @@ type memory struct {
 	nextJob int64
 	notices []noticeRow
 	cases   map[ID]*Case
+	revived func() // after a job was made for an order that had none
 }
 
 type legs struct {
@@ -359,6 +360,9 @@ func (m *memory) Revive(_ context.Context, id ID, at time.Time) error {
 	}
 	m.nextJob++
 	m.jobs[id.No()] = &jobRow{Job: job.Job{ID: m.nextJob, Kind: JobKind, Ref: id.No(), RunAt: at, Version: 1}, due: at}
+	if m.revived != nil {
+		m.revived()
+	}
 	return nil
 }
 

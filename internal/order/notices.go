@@ -152,9 +152,8 @@ func (s *Service) learnLate(ctx context.Context, n job.Stored) (bool, error) {
 	if err != nil {
 		return true, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
 	}
-	now := s.clock.Now()
-	if err := s.store.Revive(ctx, id, now); err != nil {
+	if err := s.store.Revive(ctx, id, s.leaseEnd()); err != nil { // see holdAnew
 		return false, err
 	}
-	return s.seize(ctx, id, &Event{At: now, Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
+	return s.seize(ctx, id, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
 }

@@ -324,6 +324,27 @@ func TestRefundAsked(t *testing.T) {
 	}
 }
 
+// TestRefundAskedBesideAWorker: between the job's making and its taking, a worker looks for work.
+func TestRefundAskedBesideAWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	looked := 0
+	w.store.revived = func() {
+		looked++
+		if _, err := w.service.Step(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	w.mustGive(id)
+	w.store.revived = nil
+	w.settle(tenDays)
+	if o := w.wantState(id, Completed, ""); looked == 0 || o.Refunds[0].State != refund.Done {
+		t.Errorf("refund is %s, a worker looked %d times", o.Refunds[0].State, looked)
+	}
+	w.auditEnd()
+}
+
 // TestRefundWhilePosting: an order that the HIS has not booked keeps the request, and the HIS is asked at once.
 func TestRefundWhilePosting(t *testing.T) {
 	t.Parallel()

@@ -120,10 +120,7 @@ func (s *Service) Vote(ctx context.Context, person string, id ID, v Verdict, rea
 	if _, err := s.store.OpenCase(ctx, id); err != nil {
 		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
 	}
-	if err := s.store.Revive(ctx, id, s.clock.Now()); err != nil {
-		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
-	}
-	o, claim, err := s.hold(ctx, o.Account, id)
+	o, claim, err := s.holdAnew(ctx, o)
 	if err != nil {
 		return nil, false, fmt.Errorf("vote: %w", err)
 	}

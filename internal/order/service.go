@@ -252,6 +252,20 @@ func (s *Service) hold(ctx context.Context, account patient.AccountID, id ID) (*
 	}
 }
 
+// holdAnew is hold for an order whose job may be done. A new one is not due before we have had the time to take it: a worker that found it first
+// would see nothing to do and finish it.
+func (s *Service) holdAnew(ctx context.Context, o *Order) (*Order, job.Claim, error) {
+	for tries := 0; ; tries++ {
+		if err := s.store.Revive(ctx, o.ID, s.leaseEnd()); err != nil {
+			return nil, job.Claim{}, fmt.Errorf("order %s: %w", o.ID.No(), err)
+		}
+		held, claim, err := s.hold(ctx, o.Account, o.ID)
+		if !errors.Is(err, ErrState) || tries >= 3 { // else a worker has just finished the former one
+			return held, claim, err
+		}
+	}
+}
+
 // refuse gives a claim back untouched and answers with the reason.
 func (s *Service) refuse(ctx context.Context, claim job.Claim, reason error) error {
 	return errors.Join(reason, s.queue.Give(ctx, claim, job.At(claim.RunAt, claim.Attempt, claim.Note)))
