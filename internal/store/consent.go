@@ -161,10 +161,11 @@ func (p Patients) PayAuth(ctx context.Context, of patient.ID, id int64) (patient
 }
 
 // NewestAuth is the patient's newest authorisation that is not spent; patient.ErrNotBound when there is none. One authorisation serves one
-// order: only an order that was closed, and so has settled nothing, leaves it to the next.
+// order: only an order that was closed, and so has settled nothing, leaves it to the next. An order knows the last one it went on with; those
+// before it are spent, too.
 func (p Patients) NewestAuth(ctx context.Context, of patient.ID) (patient.PayAuth, error) {
 	return p.payAuth(ctx, func(tx *gorm.DB) *gorm.DB {
-		return tx.Where("patient_id = ? AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.patient_id = pay_auth.patient_id AND o.pay_auth_id = pay_auth.id AND o.state <> ?)",
+		return tx.Where("patient_id = ? AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.patient_id = pay_auth.patient_id AND o.pay_auth_id >= pay_auth.id AND o.state <> ?)",
 			int64(of), string(order.Closed)).Order("created_us DESC, id DESC")
 	})
 }
