@@ -27,7 +27,7 @@ func TestLimit(t *testing.T) {
 	defer func() { _ = shared.Close() }()
 	open := func(proxies ...string) http.Handler {
 		h := &house{config: &config.Config{Listen: config.Listen{TrustedProxies: proxies}, Limits: config.Limits{LoginPerMinute: 6}}, cache: shared,
-			clock: clock.Real{}, log: slog.New(slog.DiscardHandler)}
+			world: earth(), log: slog.New(slog.DiscardHandler)}
 		h.source = clock.NewSource(h.clock, 0)
 		e, err := web.New(web.Config{Clock: h.clock, Source: h.source, Log: h.log, TrustedProxies: h.config.Listen.TrustedProxies})
 		if err != nil {
@@ -82,7 +82,7 @@ func TestLimit(t *testing.T) {
 func TestBrokenStepsAreNotHammered(t *testing.T) {
 	var log strings.Builder
 	fake := clock.NewFake(time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC))
-	h := &house{config: &config.Config{TimeScale: 60}, clock: fake, log: newLog(&log, "info"), wake: make(chan struct{})}
+	h := &house{config: &config.Config{TimeScale: 60}, world: world{clock: fake}, log: newLog(&log, "info"), wake: make(chan struct{})}
 	close(h.wake) // it never stops waking
 	begun, steps := fake.Now(), 0
 	ctx, stop := context.WithCancel(t.Context())

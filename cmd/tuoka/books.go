@@ -461,6 +461,9 @@ func (r *result) reviewed(o *orderView, h held) {
 
 // deserved: an order whose faults were only lost, late or doubled messages must have been completed.
 func (r *result) deserved(p *player, h held, faults []sandbox.Injection) {
+	if p.excused {
+		return
+	}
 	o := &p.order
 	numbers := slices.Concat([]string{o.ID, p.role.PsnNo}, h.trades, h.refunds, h.visits, h.uploads, p.role.Bills)
 	for _, f := range faults {

@@ -23,6 +23,7 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/gm"
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/sensitive"
@@ -31,14 +32,31 @@ import (
 	"github.com/tuoka/tuoka/internal/vault"
 )
 
+// world is what everything stands on: the time, and the way to others. A simulation has its own.
+type world struct {
+	clock clock.Clock
+	wire  http.RoundTripper
+}
+
+// storage is what the order engine writes to.
+type storage struct {
+	store order.Store
+	jobs  job.Queue
+	inbox job.Inbox
+}
+
+// earth is the world of every process but a simulation's.
+func earth() world { return world{clock.Real{}, transport()} }
+
 // house is everything that runs, put together from the configuration. It knows no simulator.
 type house struct {
-	config   *config.Config
-	clock    clock.Clock
-	source   *clock.Source
-	log      *slog.Logger
-	db       *store.DB
-	cache    *cache.Cache
+	config *config.Config
+	world
+	source *clock.Source
+	log    *slog.Logger
+	db     *store.DB
+	cache  *cache.Cache
+	storage
 	vault    *vault.Vault
 	people   *patient.Service
 	orders   *order.Service
@@ -60,8 +78,7 @@ func (tokens) Digest(t sensitive.Token) string { return vault.HashToken(t) }
 
 // build opens the database, the vault and every counterpart. It reports all faults of the configuration's secrets at once.
 func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
-	h := &house{config: cfg, clock: clock.Real{}, log: log, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
-		wake: make(chan struct{}, 1)}
+	h := &house{config: cfg, world: earth(), log: log, bills: map[string]bill.Source{}, notices: map[string]callback.Source{}, wake: make(chan struct{}, 1)}
 	h.source = clock.NewSource(h.clock, cfg.Node)
 	parties, institutions, err := h.counterparts()
 	if err != nil {
@@ -75,17 +92,26 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house,
 			err = errors.Join(err, h.db.Close())
 		}
 	}()
-	if h.people, err = patient.New(h.db.Patients(), institutions, tokens{}, h.clock, h.source,
-		patient.Config{SessionLife: cfg.SessionLife, MaxPatients: cfg.MaxPatients, Log: h.db.Audit()}); err != nil {
+	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
+	host, _ := os.Hostname()
+	if err := h.furnish(parties, institutions, fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid())); err != nil {
 		return nil, err
 	}
 	if h.cache, err = cache.Open(ctx, cache.Config{Addr: cfg.Redis.Addr}); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	host, _ := os.Hostname()
-	h.orders = order.New(h.db.Orders(), h.db.Jobs(), h.db.Inbox(), h.db.Patients(), parties, h.clock, h.source, order.Config{
-		Owner: fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid()), Pace: clock.Pace(max(cfg.TimeScale, 1)), CallLimit: cfg.CallLimit})
 	return h, nil
+}
+
+// furnish makes the services between the database and the counterparts. Owner is whose claims those of this process are.
+func (h *house) furnish(parties []*order.Party, institutions map[string]patient.Institution, owner string) (err error) {
+	if h.people, err = patient.New(h.db.Patients(), institutions, tokens{}, h.clock, h.source,
+		patient.Config{SessionLife: h.config.SessionLife, MaxPatients: h.config.MaxPatients, Log: h.db.Audit()}); err != nil {
+		return err
+	}
+	h.orders = order.New(h.store, h.jobs, h.inbox, h.db.Patients(), parties, h.clock, h.source, order.Config{
+		Owner: owner, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit})
+	return nil
 }
 
 func (h *house) close() error {
@@ -129,7 +155,7 @@ func (s *secrets) read(key, path string) sensitive.Key {
 }
 
 func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party, patient.Institution, error) {
-	wire := transport()
+	wire := h.wire
 	mp, err := wechatmp.New(wechatmp.Config{AppID: in.WechatMP.AppID, AppSecret: s.read("wechat_mp.app_secret_file", in.WechatMP.AppSecretFile),
 		Transport: wire, Clock: h.clock, Source: h.source, BaseURL: in.WechatMP.BaseURL, Timeout: h.config.CallTimeout,
 		Insurance: wechatmp.Insurance{QueryURL: in.WechatMP.QueryURL, PartnerID: in.WechatMP.PartnerID,

@@ -98,6 +98,7 @@ type player struct {
 	agreed  orderView // as it stood when the patient agreed to it
 	took    time.Duration
 	trouble error // why there is no order, or no end of it
+	excused bool  // gave up, or somebody else paid: the order need not be completed
 }
 
 // lookAgain is how long a patient waits between two looks that brought nothing.

@@ -70,7 +70,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	defer stopWork()
 	var sims *simulators
 	if f.sandbox {
-		if sims, err = openSimulators(st, cfg); err != nil {
+		if sims, err = openSimulators(st, cfg, earth(), counterpartsSource()); err != nil {
 			return fmt.Errorf("sandbox: %w", err)
 		}
 		defer func() { stopWork(); err = errors.Join(err, sims.close()) }()
@@ -229,7 +229,7 @@ func sandboxCommand() *cobra.Command {
 			}
 			defer func() { err = errors.Join(err, st.release()) }()
 			log := newLog(os.Stderr, cfg.Log.Level)
-			sims, err := openSimulators(st, cfg)
+			sims, err := openSimulators(st, cfg, earth(), counterpartsSource())
 			if err != nil {
 				return err
 			}

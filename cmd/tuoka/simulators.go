@@ -25,9 +25,9 @@ import (
 // simulators are the counterparts of a sandbox: one insurer and one WeChat for all hospitals, and for each hospital its merchant at WeChat
 // Pay and its HIS. They meet only through the small interfaces they declare.
 type simulators struct {
-	stage     stage
-	config    *config.Config
-	clock     clock.Clock
+	stage  stage
+	config *config.Config
+	world
 	source    *clock.Source
 	plans     map[string]*sandbox.Plan
 	mp        *wechatmpsim.Sim
@@ -48,10 +48,12 @@ type hospital struct {
 // merchantOpening is what a sandbox's merchant has at WeChat before the first payment.
 const merchantOpening money.Fen = 100_000_000
 
+// counterpartsSource makes the numbers and the chance of a sandbox's counterparts.
+func counterpartsSource() *clock.Source { return clock.NewSource(clock.Real{}, clock.Nodes-1) }
+
 // openSimulators replays the journals; persons of the configuration are added when they are new.
-func openSimulators(s stage, cfg *config.Config) (_ *simulators, err error) {
-	sims := &simulators{stage: s, config: cfg, clock: clock.Real{}, plans: map[string]*sandbox.Plan{}}
-	sims.source = clock.NewSource(sims.clock, clock.Nodes-1)
+func openSimulators(s stage, cfg *config.Config, w world, source *clock.Source) (_ *simulators, err error) {
+	sims := &simulators{stage: s, config: cfg, world: w, plans: map[string]*sandbox.Plan{}, source: source}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sims.close())
@@ -154,7 +156,7 @@ func (s *simulators) centre() (nhsasim.Centre, error) {
 	if err != nil {
 		return nhsasim.Centre{}, err
 	}
-	c := nhsasim.Centre{Key: platform, Notify: gateway{s.stage.addr(callbackPort), transport()}, Pace: clock.Pace(s.config.TimeScale)}
+	c := nhsasim.Centre{Key: platform, Notify: gateway{s.stage.addr(callbackPort), s.wire}, Pace: clock.Pace(s.config.TimeScale)}
 	if c.Plan, err = s.plan("centre"); err != nil {
 		return nhsasim.Centre{}, err
 	}
@@ -216,15 +218,15 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	var err error
 	if h.pay, err = wechatpaysim.New(wechatpaysim.Config{MchID: in.WechatPay.MchID, AppIDs: []string{in.WechatMP.AppID}, APIv3Key: apiv3.Reveal(),
 		MerchantSerial: in.WechatPay.MerchantSerial, MerchantKey: public(merchant), KeyID: in.WechatPay.PublicKeyID, Key: platform,
-		Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/wechatpay"), Plan: payPlan,
-		Notify: gateway{s.stage.addr(callbackPort), transport()}, KnownOpenID: s.knownOpenID, Opening: merchantOpening,
+		Clock: s.clock, Stamp: clock.Real{}, Source: s.source, Journal: s.stage.journal(in.ID + "/wechatpay"), Plan: payPlan,
+		Notify: gateway{s.stage.addr(callbackPort), s.wire}, KnownOpenID: s.knownOpenID, Opening: merchantOpening,
 		Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true, MedIns: medIns, Centre: s.nhsa, Credentials: credentials{s.mp},
 		NeedsPassthrough: medIns != nil}); err != nil {
 		return fmt.Errorf("wechat pay: %w", err)
 	}
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
 	if h.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
-		App: in.HIS.App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), transport()},
+		App: in.HIS.App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), s.wire},
 		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}); err != nil {
 		return fmt.Errorf("HIS: %w", err)
 	}

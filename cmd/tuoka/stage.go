@@ -28,6 +28,8 @@ type stage struct {
 	dir  string
 	base int      // the first of the ports below
 	lock *os.File // held while the process uses dir
+
+	memory bool // the simulators keep no journals
 }
 
 // The ports of a sandbox, counted from its base. After them each hospital has two of its own: its merchant at WeChat Pay, and its HIS.
@@ -51,10 +53,17 @@ func hisPort(hospital int) int       { return sharedPorts + 2*hospital + 1 }
 // ports is how many a sandbox of so many hospitals takes.
 func ports(hospitals int) int { return sharedPorts + 2*hospitals }
 
-func (s stage) addr(port int) string       { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.base+port)) }
-func (s stage) url(port int) string        { return "http://" + s.addr(port) }
-func (s stage) key(name string) string     { return filepath.Join(s.dir, "keys", name) }
-func (s stage) journal(name string) string { return filepath.Join(s.dir, "simulators", name+".jsonl") }
+func (s stage) addr(port int) string   { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.base+port)) }
+func (s stage) url(port int) string    { return "http://" + s.addr(port) }
+func (s stage) key(name string) string { return filepath.Join(s.dir, "keys", name) }
+
+// journal is where a simulator writes down what it did; empty for one that need not outlive the process.
+func (s stage) journal(name string) string {
+	if s.memory {
+		return ""
+	}
+	return filepath.Join(s.dir, "simulators", name+".jsonl")
+}
 
 // sandboxConfig reads the sandbox's configuration (the built-in one when path is empty) and points every counterpart at its simulator.
 // Every fault is reported at once, and nothing is written yet.

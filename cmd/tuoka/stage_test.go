@@ -90,7 +90,7 @@ func openStage(t *testing.T, st stage) *simulators {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sims, err := openSimulators(st, cfg)
+	sims, err := openSimulators(st, cfg, earth(), counterpartsSource())
 	if err != nil {
 		t.Fatal(err)
 	}

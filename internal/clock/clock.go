@@ -126,6 +126,13 @@ func NewSeeded(c Clock, node int, seed uint64) *Source {
 	return s
 }
 
+// Restart makes the source what NewSeeded would have made it. Nobody may use it meanwhile.
+func (s *Source) Restart(seed uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*s.rand, s.last, s.seq = *rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), 0, 0 //nolint:gosec // a simulation wants repeatable chance
+}
+
 // ID is a positive number, unique among the nodes, growing in time: 41 bits of milliseconds, 10 of node, 12 of sequence. Its
 // decimal text has at most 19 characters and so fits WeChat's serial_no. A clock that steps back does not repeat an id.
 func (s *Source) ID() int64 {

@@ -133,7 +133,7 @@ func (s *Sim) deliver(ctx context.Context, n Notice) bool {
 	if err != nil {
 		return false
 	}
-	answer, err := sandbox.Transport(send).RoundTrip(r)
+	answer, err := sandbox.TransportAt(s.config.Clock, send).RoundTrip(r)
 	if err != nil {
 		return false
 	}

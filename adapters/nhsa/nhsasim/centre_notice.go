@@ -146,7 +146,7 @@ func (s *Sim) openNoticeDoor() http.RoundTripper {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	return sandbox.Transport(s.centre.Plan.Wrap(func(r *http.Request, _ []byte) sandbox.Call {
+	return sandbox.TransportAt(s.clock, s.centre.Plan.Wrap(func(r *http.Request, _ []byte) sandbox.Call {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		n := s.notices[strings.TrimPrefix(r.URL.Path, "/")]

@@ -45,13 +45,16 @@ func (s *Sim) settleCall(c call) (reply, error) {
 		if err := s.checkEcho(in, x.Amounts); err != nil {
 			return reply{}, err
 		}
+		if c.injected == sandbox.ChangeAmount { // it settles otherwise than it said; its books and its answer agree
+			x.Amounts = x.Amounts.otherwise()
+		}
 		x.SetlID = s.newID()
 		if err := s.record(entry{Kind: "settle", MsgID: c.msgID, Settle: x}); err != nil {
 			return reply{}, err
 		}
 	}
 	told := x.Amounts
-	if c.injected == sandbox.ChangeAmount {
+	if c.injected == sandbox.ChangeAmount && !final {
 		told = told.otherwise()
 	}
 	info := s.setlinfo(c, x, told)

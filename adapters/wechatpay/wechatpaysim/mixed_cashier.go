@@ -228,7 +228,7 @@ func (s *Sim) refusedByPlan(outTradeNo string) (refused bool, drawn CashMode) {
 	if err != nil {
 		return false, ""
 	}
-	answer, err := sandbox.Transport(door).RoundTrip(request)
+	answer, err := sandbox.TransportAt(s.cfg.Clock, door).RoundTrip(request)
 	if err != nil {
 		return false, ""
 	}

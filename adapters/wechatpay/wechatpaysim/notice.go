@@ -132,7 +132,7 @@ func (s *Sim) noticeDoor() http.RoundTripper {
 			return sandbox.Call{Op: "notice", Key: key, Priced: true}
 		}, send)
 	}
-	return sandbox.Transport(send)
+	return sandbox.TransportAt(s.cfg.Clock, send)
 }
 
 func (s *Sim) send(ctx context.Context, id string) (status int, err error) {

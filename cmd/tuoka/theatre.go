@@ -1,0 +1,801 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/callback"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/sandbox"
+	"github.com/tuoka/tuoka/internal/store"
+)
+
+// theatre is what the seeds of one thread share: keys, the database, which every seed finds empty, and what is written down.
+type theatre struct {
+	stage  stage
+	config *config.Config
+	route  string
+	log    io.Writer // what happens, step by step; nil: nobody reads
+	now    *turning
+	source *clock.Source // of the database
+	db     *store.DB
+	broom  *sql.DB
+}
+
+// turning is the clock of the seed that plays.
+type turning struct{ clock.Clock }
+
+// opening is when every seed begins: a morning on which the year's limits are half used.
+var opening = time.Date(2026, 6, 15, 9, 0, 0, 0, clock.Shanghai)
+
+// What a seed may take, in virtual time. Calm is when the faults end; after it, nothing that is due may be left undone for long.
+const (
+	seedLife    = 24 * time.Hour
+	calm        = 40 * time.Minute
+	backlogLife = 5 * time.Minute
+)
+
+// newTheatre makes the keys, and opens the database, in a folder of its own.
+func newTheatre(ctx context.Context, dir, route string) (*theatre, error) {
+	t := &theatre{stage: stage{dir: dir, base: 1000, memory: true}, route: route, now: &turning{clock.NewFake(opening)}}
+	t.source = clock.NewSeeded(t.now, clock.Nodes-2, 0)
+	var err error
+	if t.config, err = t.stage.sandboxConfig(""); err != nil {
+		return nil, err
+	}
+	t.config.TimeScale = 1
+	t.config.Stage = nil // nobody but those of the seed
+	if route != "all" && !slices.ContainsFunc(t.config.Institutions, func(in config.Institution) bool { return in.Route == route }) {
+		return nil, fmt.Errorf("--route %s: no hospital of the sandbox is on it", route)
+	}
+	if err := t.stage.claim(hospitalsOf(t.config)); err != nil {
+		return nil, err
+	}
+	if t.db, _, err = openDatabase(ctx, t.config, t.now, t.source); err != nil {
+		return nil, errors.Join(err, t.stage.release())
+	}
+	if t.broom, err = sql.Open("sqlite", t.config.Database.DSN); err != nil {
+		return nil, errors.Join(err, t.db.Close(), t.stage.release())
+	}
+	return t, nil
+}
+
+func (t *theatre) close() error { return errors.Join(t.broom.Close(), t.db.Close(), t.stage.release()) }
+
+// kept are the tables that a seed finds as they were: the schema's version and the keys.
+var kept = []string{"goose_db_version", "vault_keys", "sqlite_sequence"}
+
+// sweep empties the database.
+func (t *theatre) sweep(ctx context.Context) error {
+	rows, err := t.broom.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'table'")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	var all []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		if !slices.Contains(kept, name) {
+			all = append(all, "DELETE FROM `"+name+"`;")
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	_, err = t.broom.ExecContext(ctx, "BEGIN;"+strings.Join(all, "")+"COMMIT")
+	return err
+}
+
+// playedSeed is what came of a seed.
+type playedSeed struct {
+	result   *result
+	faults   int
+	kills    int
+	steps    int
+	findings []string
+}
+
+// process is one running program of ours: a house that can be killed.
+type process struct {
+	*house
+	group string
+	dead  bool
+}
+
+// scene is the world of one seed.
+type scene struct {
+	theatre *theatre
+	virtual *clock.Virtual
+	seed    uint64
+	config  *config.Config
+	db      *store.DB
+	sims    *simulators
+	nodes   [2]*process
+	started int // processes so far
+	kills   int
+	door    *phoneClient // to the simulators' own doors, without a network between
+	actors  []*visitor
+	faults  []error // what must not happen and ends the seed
+}
+
+func (s *scene) note(format string, args ...any) {
+	if s.theatre.log != nil {
+		_, _ = fmt.Fprintf(s.theatre.log, "%s %s\n", s.virtual.Now().In(clock.Shanghai).Format("15:04:05.000"), fmt.Sprintf(format, args...))
+	}
+}
+
+// play plays one seed to its end.
+func (t *theatre) play(ctx context.Context, seed uint64) (_ *playedSeed, err error) {
+	s := &scene{theatre: t, config: t.config, db: t.db, seed: seed, virtual: clock.NewVirtual(opening, seed)}
+	defer s.virtual.End()
+	t.now.Clock = s.virtual
+	t.source.Restart(seed)
+	if err := t.sweep(ctx); err != nil {
+		return nil, fmt.Errorf("sweep: %w", err)
+	}
+	source := clock.NewSeeded(s.virtual, clock.Nodes-1, seed)
+	if s.sims, err = openSimulators(t.stage, s.config, world{s.virtual, s}, source); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.sims.close()) }()
+	s.door = &phoneClient{base: "http://" + t.stage.addr(phonePort), clock: s.virtual, chance: source, about: s.sims.about(),
+		http: &http.Client{Transport: sandbox.Direct(s.sims.phone())}}
+	if err := s.cast(ctx); err != nil {
+		return nil, err
+	}
+	before, err := s.door.readBooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.run(ctx); err != nil {
+		return &playedSeed{result: &result{}, steps: s.virtual.Steps(), kills: s.kills, findings: []string{err.Error()}}, nil
+	}
+	return s.judge(ctx, before)
+}
+
+// cast makes the patients of the seed, logs them in and binds them, before anything goes wrong.
+func (s *scene) cast(ctx context.Context) error {
+	hospitals := s.door.about.on(s.theatre.route)
+	count := 3 + s.virtual.Chance(2)
+	var faults error
+	s.virtual.Go("cast", "cast", func() {
+		s.start(0)
+		s.start(1)
+		for i := range count {
+			roles, err := s.sims.cast(hospitals[(i+int(s.seed))%len(hospitals)], 1, mix(s.seed, uint64(i))) //nolint:gosec // small numbers
+			if err != nil {
+				faults = errors.Join(faults, err)
+				return
+			}
+			v := &visitor{scene: s, player: &player{client: s.door, role: roles[0], seed: mix(s.seed, uint64(1000+i))}}
+			if err := v.arrive(ctx); err != nil {
+				faults = errors.Join(faults, fmt.Errorf("%s arrives: %w", roles[0].User, err))
+				return
+			}
+			s.actors = append(s.actors, v)
+		}
+	})
+	done := func() bool { return !slices.Contains(s.virtual.Waiting(), "cast") }
+	if err := s.virtual.Run(opening.Add(time.Hour), done); err != nil {
+		return err
+	}
+	return errors.Join(append(s.faults, faults)...)
+}
+
+// start starts a process of ours on the database as it is.
+func (s *scene) start(node int) {
+	s.started++
+	h := &house{config: s.config, world: world{s.virtual, s}, db: s.db, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
+		log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
+	h.source = clock.NewSeeded(s.virtual, s.started, mix(s.seed, uint64(s.started))) //nolint:gosec // a small number
+	parties, institutions, err := h.counterparts()
+	if err == nil {
+		h.storage = storage{yielding{s.db.Orders(), s.virtual}, queue{s.db.Jobs(), s.virtual}, s.db.Inbox()}
+		err = h.furnish(parties, institutions, fmt.Sprintf("process %d", s.started))
+	}
+	if err != nil {
+		s.faults = append(s.faults, err)
+		return
+	}
+	p := &process{house: h, group: fmt.Sprintf("process %d", s.started)}
+	s.nodes[node] = p
+	for i := range 2 {
+		s.virtual.Go(p.group, fmt.Sprintf("worker %d", i), func() { s.work(p, h.orders.Step) })
+	}
+	s.virtual.Go(p.group, "inbox", func() { s.work(p, h.orders.StepInbox) })
+}
+
+// work is a worker's life. One that found nothing to do looks again after a pause, longer when it is quiet.
+func (s *scene) work(p *process, step func(context.Context) (bool, error)) {
+	pause := idle
+	for {
+		worked, err := step(context.Background())
+		if err != nil {
+			s.note("%s: %v", p.group, err)
+			if _, known := fault.Find(err); !known {
+				s.faults = append(s.faults, err)
+			}
+		}
+		if worked {
+			pause = idle
+			continue
+		}
+		_ = s.virtual.Sleep(context.Background(), pause)
+		pause = min(pause*2, 20*time.Second)
+	}
+}
+
+// errDown is a request that no process of ours answers.
+var errDown = errors.New("simulation: the process is down")
+
+// ask lets a process of ours do something, and hears of it unless the process dies meanwhile.
+func (s *scene) ask(ctx context.Context, name string, f func(ctx context.Context, h *house) error) error {
+	p := s.nodes[s.virtual.Chance(len(s.nodes))]
+	if p == nil || p.dead {
+		_ = s.virtual.Sleep(ctx, 200*time.Millisecond)
+		return errDown
+	}
+	var err error
+	done := false
+	s.virtual.Go(p.group, name, func() {
+		err = f(ctx, p.house)
+		done = true
+	})
+	if gone := s.virtual.Await(ctx, func() bool { return done || p.dead }); gone != nil {
+		return gone
+	}
+	if !done {
+		return errDown
+	}
+	return err
+}
+
+// RoundTrip is the network between everybody: messages take their time and overtake each other, and who is down does not answer. What else goes
+// wrong on the way is the simulators' plans' to say.
+func (s *scene) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		if err := r.Body.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.virtual.Sleep(ctx, s.latency()); err != nil {
+		return nil, err
+	}
+	handler, group := s.handler(r.URL.Host)
+	if handler == nil {
+		return nil, sandbox.ErrBroken
+	}
+	in := r.Clone(ctx)
+	in.Body = io.NopCloser(bytes.NewReader(body))
+	var res *http.Response
+	var err error
+	done := false
+	s.note("-> %s %s", r.Method, r.URL.Path)
+	p := s.processOf(group)
+	s.virtual.Go(group, r.URL.Path, func() {
+		res, err = sandbox.Direct(handler).RoundTrip(in) //nolint:bodyclose // the caller's
+		done = true
+	})
+	if gone := s.virtual.Await(ctx, func() bool { return done || (p != nil && p.dead) }); gone != nil {
+		return nil, gone
+	}
+	if !done {
+		return nil, sandbox.ErrBroken
+	}
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode >= http.StatusBadRequest && s.theatre.log != nil {
+		said, _ := io.ReadAll(res.Body)
+		s.note("<- %s %d %s", r.URL.Path, res.StatusCode, said)
+		res.Body = io.NopCloser(bytes.NewReader(said))
+	}
+	if err := s.virtual.Sleep(ctx, s.latency()); err != nil {
+		return nil, err
+	}
+	res.Request = r
+	return res, nil
+}
+
+func (s *scene) latency() time.Duration {
+	return time.Duration(1+s.virtual.Chance(40)) * time.Millisecond
+}
+
+func (s *scene) processOf(group string) *process {
+	for _, p := range s.nodes {
+		if p != nil && p.group == group {
+			return p
+		}
+	}
+	return nil
+}
+
+// handler is who listens at an address.
+func (s *scene) handler(addr string) (http.Handler, string) {
+	st := s.theatre.stage
+	switch addr {
+	case st.addr(wechatMPPort):
+		return s.sims.mp.Handler(), "counterparts"
+	case st.addr(insurerPort):
+		return s.sims.nhsa.Handler(), "counterparts"
+	case st.addr(centrePort):
+		return s.sims.nhsa.CentreHandler(), "counterparts"
+	case st.addr(callbackPort):
+		p := s.nodes[s.virtual.Chance(len(s.nodes))]
+		if p == nil || p.dead {
+			return nil, ""
+		}
+		return callback.Handler(p.inbox, p.notices, nil, func() {}), p.group
+	}
+	for i, h := range s.sims.hospitals {
+		switch addr {
+		case st.addr(wechatPayPort(i)):
+			return h.pay.Handler(), "counterparts"
+		case st.addr(hisPort(i)):
+			return h.his.Handler(), "counterparts"
+		}
+	}
+	return nil, ""
+}
+
+// run lets everybody act until all is over.
+func (s *scene) run(ctx context.Context) error {
+	level := []sandbox.Level{sandbox.Mild, sandbox.Harsh, sandbox.Harsh}[s.virtual.Chance(3)]
+	if err := s.door.setFaults(ctx, level, s.seed); err != nil {
+		return err
+	}
+	s.note("faults %s", level)
+	s.counterparts()
+	for _, v := range s.actors {
+		s.virtual.Go("phones", "phone "+v.role.User, func() { v.live(ctx) })
+		if s.virtual.Chance(6) == 0 {
+			s.virtual.Go("window", "window", func() { v.window(ctx) })
+		}
+	}
+	s.virtual.Go("fate", "fate", func() { s.strike(ctx) })
+	begun := s.virtual.Now()
+	quiet := begun.Add(calm)
+	over := func() bool { return len(s.faults) > 0 || (!s.virtual.Now().Before(quiet) && s.allOver()) }
+	if err := s.virtual.Run(quiet, func() bool { return len(s.faults) > 0 || s.allOver() }); err != nil {
+		return err
+	}
+	if err := s.door.setFaults(ctx, sandbox.None, s.seed); err != nil {
+		return err
+	}
+	s.note("the faults end")
+	quiet = s.virtual.Now()
+	if err := s.virtual.Run(quiet.Add(backlogLife), over); err != nil {
+		return err
+	}
+	due, oldest, err := s.db.Jobs().Backlog(ctx, s.virtual.Now())
+	if err != nil {
+		return err
+	}
+	if oldest > time.Minute {
+		s.faults = append(s.faults, fmt.Errorf("%d jobs are due, the oldest for %s", due, oldest))
+	}
+	if err := s.virtual.Run(begun.Add(seedLife), over); err != nil {
+		return err
+	}
+	return errors.Join(s.faults...)
+}
+
+// counterparts lets the simulators do what nobody asks them for.
+func (s *scene) counterparts() {
+	repeat := func(name string, step func(context.Context) bool) {
+		s.virtual.Go("counterparts", name, func() {
+			pause := time.Second
+			for {
+				if step(context.Background()) {
+					pause = time.Second
+					continue
+				}
+				_ = s.virtual.Sleep(context.Background(), pause)
+				pause = min(pause*3/2, 15*time.Second)
+			}
+		})
+	}
+	repeat("centre", s.sims.nhsa.StepCentre)
+	for _, h := range s.sims.hospitals {
+		repeat("wechat pay", h.pay.Step)
+		repeat("his", h.his.Step)
+	}
+}
+
+// strike kills processes of ours now and then and starts them again.
+func (s *scene) strike(ctx context.Context) {
+	for range s.virtual.Chance(4) {
+		_ = s.virtual.Sleep(ctx, time.Duration(1+s.virtual.Chance(180_000))*time.Millisecond)
+		node := s.virtual.Chance(len(s.nodes))
+		p := s.nodes[node]
+		s.note("%s is killed", p.group)
+		p.dead = true
+		s.kills++
+		s.virtual.Kill(p.group)
+		_ = s.virtual.Sleep(ctx, time.Duration(1+s.virtual.Chance(20_000))*time.Millisecond)
+		s.start(node)
+	}
+}
+
+func (s *scene) allOver() bool {
+	return !slices.ContainsFunc(s.actors, func(v *visitor) bool { return !v.gone })
+}
+
+// judge compares all books, and reckons the ledger anew.
+func (s *scene) judge(ctx context.Context, before *books) (*playedSeed, error) {
+	after, err := s.door.readBooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var players []*player
+	for _, v := range s.actors {
+		if v.id == 0 {
+			continue
+		}
+		o, err := s.db.Orders().Load(ctx, v.id)
+		if err != nil {
+			return nil, err
+		}
+		v.order = viewOf(o)
+		players = append(players, v.player)
+	}
+	p := &playedSeed{result: &result{}, faults: len(after.faults), kills: s.kills, steps: s.virtual.Steps()}
+	if len(players) > 0 {
+		p.result = compare(players, before, after)
+		p.findings = p.result.findings
+	}
+	err = s.db.Orders().Each(ctx, "", func(o *order.Order, history []order.Event) error {
+		for _, finding := range order.Verify(o, history) {
+			p.findings = append(p.findings, fmt.Sprintf("order %s %s: ledger: %s", o.ID.No(), o.State, finding))
+		}
+		return nil
+	})
+	return p, err
+}
+
+// viewOf is an order as the comparison reads it.
+func viewOf(o *order.Order) orderView {
+	v := orderView{ID: o.ID.No(), State: string(o.State), Cause: string(o.Cause), TotalFen: o.Split.Total(), ChargeFen: o.Split.Charge(), Split: parts{
+		Pooled: o.Split.PooledFund, Other: o.Split.OtherFund, Account: o.Split.Account, Family: o.Split.FamilyAccount, Hospital: o.Split.HospitalBorne,
+		Cash: o.Split.Cash, Uninsured: o.Split.Uninsured}}
+	for _, p := range o.Payments {
+		v.Payments = append(v.Payments, paymentView{p.OutTradeNo, string(p.State), p.Amount})
+	}
+	for _, m := range o.Mixed {
+		v.Mixed = append(v.Mixed, mixedView{m.OutTradeNo, string(m.State)})
+	}
+	for _, l := range o.Settlements {
+		v.Settlements = append(v.Settlements, settlementView{l.Upload.OrderNo, l.Visit.VisitNo, l.SetlID, string(l.State)})
+	}
+	for _, f := range o.Refunds {
+		v.Refunds = append(v.Refunds, refundView{f.ID.No(), string(f.State), f.WantsAuth(), f.Total(), f.CashDue()})
+	}
+	return v
+}
+
+// yielding lets others go first around every commit, and so lets a process be killed there.
+type yielding struct {
+	order.Store
+	virtual *clock.Virtual
+}
+
+// Create creates.
+func (y yielding) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error) {
+	y.virtual.Yield()
+	defer y.virtual.Yield()
+	return y.Store.Create(ctx, o, j, key, rec)
+}
+
+// Save saves.
+func (y yielding) Save(ctx context.Context, o *order.Order, claim *job.Claim, next job.Next) error {
+	y.virtual.Yield()
+	defer y.virtual.Yield()
+	return y.Store.Save(ctx, o, claim, next)
+}
+
+type queue struct {
+	job.Queue
+	virtual *clock.Virtual
+}
+
+// Take takes.
+func (q queue) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
+	q.virtual.Yield()
+	return q.Queue.Take(ctx, j, owner, now, until)
+}
+
+// visitor is a patient with a phone in a scene.
+type visitor struct {
+	*player
+	scene  *scene
+	caller patient.Caller
+	person patient.ID
+	id     order.ID
+	gone   bool
+	back   bool
+}
+
+func (v *visitor) arrive(ctx context.Context) error {
+	s := v.scene
+	app := s.door.appID(v.role.Institution)
+	var code struct {
+		Code string `json:"code"`
+	}
+	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": v.role.User, "appid": app}, &code); err != nil {
+		return err
+	}
+	return s.ask(ctx, "arrive", func(ctx context.Context, h *house) error {
+		_, session, err := h.people.Login(ctx, v.role.Institution, code.Code, "r")
+		if err != nil {
+			return err
+		}
+		v.caller = patient.Caller{Account: session.Account, Institution: v.role.Institution, RequestID: "r"}
+		agreements, err := h.people.Agreements(ctx, v.caller)
+		if err != nil {
+			return err
+		}
+		for _, a := range agreements {
+			if a.Text.Kind == patient.ConsentGuardian {
+				continue
+			}
+			if _, err := h.people.Agree(ctx, v.caller, a.Text.Kind, a.Text.Version); err != nil {
+				return err
+			}
+		}
+		n, err := patient.ReadPatient(patient.Self, v.role.Name, v.role.IDNumber, v.role.Phone)
+		if err != nil {
+			return err
+		}
+		p, err := h.people.Add(ctx, v.caller, n)
+		if err != nil {
+			return err
+		}
+		v.person = p.ID
+		return v.bind(ctx, h)
+	})
+}
+
+// bind authorises at the insurer's mini program and binds what comes back.
+func (v *visitor) bind(ctx context.Context, h *house) error {
+	if !v.insured() {
+		return nil
+	}
+	jump, err := h.people.Jump(ctx, v.caller)
+	if err != nil {
+		return err
+	}
+	_, query, _ := strings.Cut(jump.Path, "?")
+	var code struct {
+		AuthCode string `json:"authCode"`
+	}
+	s := v.scene
+	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/authorise",
+		map[string]string{"user": v.role.User, "appid": s.door.appID(v.role.Institution), "query": query}, &code); err != nil {
+		return err
+	}
+	_, err = h.people.Bind(ctx, v.caller, v.person, code.AuthCode, "")
+	return err
+}
+
+// live is a patient's day: one bill, and perhaps second thoughts.
+func (v *visitor) live(ctx context.Context) {
+	defer func() { v.gone = true }()
+	s := v.scene
+	end := s.virtual.Now().Add(seedLife - time.Hour)
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(90_000))*time.Millisecond)
+	for tries := 0; v.id == 0; tries++ {
+		if tries > 20 {
+			return // this patient goes to the window
+		}
+		v.quote(ctx)
+		_ = s.virtual.Sleep(ctx, time.Duration(1+tries)*time.Second)
+	}
+	pause := time.Second
+	var seen int64
+	paying := false // a page that waits for money makes us look for it
+	for s.virtual.Now().Before(end) {
+		var o *order.Order
+		err := s.ask(ctx, "look", func(ctx context.Context, h *house) (err error) {
+			if paying {
+				o, err = h.orders.Wait(ctx, v.caller.Account, v.id, seen, time.Second)
+			} else {
+				o, err = h.orders.Get(ctx, v.caller.Account, v.id)
+			}
+			return err
+		})
+		if err == nil {
+			if o.Version > seen {
+				pause = time.Second
+			}
+			seen, paying = o.Version, o.State == order.Paying
+			if v.act(ctx, o) {
+				return
+			}
+		}
+		_ = s.virtual.Sleep(ctx, pause)
+		pause = min(pause*3/2, 5*time.Minute)
+	}
+}
+
+func (v *visitor) quote(ctx context.Context) {
+	err := v.scene.ask(ctx, "quote", func(ctx context.Context, h *house) error {
+		o, err := h.orders.Quote(ctx, order.QuoteRequest{Account: v.caller.Account, Institution: v.role.Institution, Patient: v.person, BillNos: v.role.Bills,
+			Insurance: v.insured(), UseAccount: v.useAccount(), Key: job.Key{Account: int64(v.caller.Account), Route: "quote", Key: v.role.Bills[0]}, BodyDigest: "d"})
+		if err == nil {
+			v.id = o.ID
+		}
+		return err
+	})
+	if v.id != 0 || err == nil {
+		return
+	}
+	v.scene.note("%s quotes: %v", v.role.User, err)
+	if errors.Is(err, patient.ErrAuthExpired) || errors.Is(err, patient.ErrNotBound) {
+		_ = v.scene.ask(ctx, "bind", v.bind)
+	}
+	_ = v.scene.ask(ctx, "live", func(ctx context.Context, h *house) error { // an answer may have been lost
+		o, err := h.orders.Live(ctx, v.caller.Account)
+		if err == nil {
+			v.id = o.ID
+		}
+		return err
+	})
+}
+
+// act does what the order asks of its patient, and reports whether nothing more will come.
+func (v *visitor) act(ctx context.Context, o *order.Order) (over bool) {
+	s := v.scene
+	f := o.Refund()
+	v.scene.note("%s sees %s %s %s", v.role.User, o.ID.No(), o.State, o.Cause)
+	switch {
+	case (o.State == order.Quoting && o.Renew) || (f != nil && f.WantsAuth()):
+		_ = s.ask(ctx, "bind", v.bind)
+		_ = s.ask(ctx, "renew", func(ctx context.Context, h *house) error {
+			_, err := h.orders.Renew(ctx, v.caller.Account, v.id)
+			return err
+		})
+	case o.State == order.Quoted && o.ConfirmedAt.IsZero():
+		if v.seed%11 == 0 {
+			v.cancel(ctx)
+			break
+		}
+		v.agreed = viewOf(o)
+		for range 1 + s.virtual.Chance(2) { // some press twice
+			err := s.ask(ctx, "confirm", func(ctx context.Context, h *house) error {
+				_, err := h.orders.Confirm(ctx, v.caller.Account, v.id, o.Version)
+				return err
+			})
+			if errors.Is(err, patient.ErrAuthExpired) {
+				_ = s.ask(ctx, "bind", v.bind)
+				_ = s.ask(ctx, "renew", func(ctx context.Context, h *house) error {
+					_, err := h.orders.Renew(ctx, v.caller.Account, v.id)
+					return err
+				})
+			}
+		}
+	case o.Payable(s.virtual.Now()) != order.NoWay:
+		if v.seed%13 == 0 && s.virtual.Chance(2) == 0 {
+			v.cancel(ctx)
+			break
+		}
+		v.payAt(ctx)
+	case o.State == order.Completed && f == nil && !v.back && v.seed%3 != 0:
+		v.back = true
+		v.giveBack(ctx, o)
+	case o.State == order.Completed && f == nil:
+		return true
+	case o.State.Final() && f == nil:
+		return true
+	case o.State == order.InReview:
+		return true
+	case f != nil && f.State == refund.InReview:
+		return true
+	}
+	return false
+}
+
+func (v *visitor) cancel(ctx context.Context) {
+	v.excused = true
+	_ = v.scene.ask(ctx, "cancel", func(ctx context.Context, h *house) error {
+		_, err := h.orders.Cancel(ctx, v.caller.Account, v.id)
+		return err
+	})
+}
+
+// payAt opens WeChat's cashier and types the password.
+func (v *visitor) payAt(ctx context.Context) {
+	s := v.scene
+	args := map[string]string{}
+	err := s.ask(ctx, "cashier", func(ctx context.Context, h *house) error {
+		c, err := h.orders.Cashier(ctx, v.caller.Account, v.id)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(text, &args)
+	})
+	if err != nil {
+		return
+	}
+	for name, value := range args {
+		if value == "" {
+			delete(args, name)
+		}
+	}
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(30_000))*time.Millisecond)
+	args["openid"] = v.role.OpenID
+	door := "/pay"
+	if args["mixTradeNo"] != "" {
+		door, args["appId"] = "/pay-mixed", s.door.appID(v.role.Institution)
+	}
+	paid, err := s.door.once(ctx, http.MethodPost, "/sandbox/"+v.role.Institution+"/wechatpay"+door, "", "", args)
+	s.note("%s pays: %d %s %v", v.role.User, paid.status, paid.body, err)
+}
+
+// giveBack asks for the order back, or for an item, or for one piece of it.
+func (v *visitor) giveBack(ctx context.Context, o *order.Order) {
+	s := v.scene
+	ask := order.RefundAsk{By: refund.ByPatient, Actor: "phone", Account: v.caller.Account, Order: v.id, Key: "back", KeptAgain: true}
+	left := o.Left()
+	if len(left) == 0 || len(left[0].Lines) == 0 {
+		return
+	}
+	line := left[0].Lines[s.virtual.Chance(len(left[0].Lines))]
+	if s.virtual.Chance(3) == 0 {
+		ask.Whole = true
+	} else {
+		ask.Wants = []refund.Want{{BillNo: left[0].No, LineNo: line.No, All: true}}
+	}
+	for range 5 {
+		err := s.ask(ctx, "give back", func(ctx context.Context, h *house) error {
+			_, _, err := h.orders.AskRefund(ctx, ask)
+			return err
+		})
+		s.note("%s asks a refund: %v", v.role.User, err)
+		if !errors.Is(err, errDown) && !errors.Is(err, job.ErrBusy) && !errors.Is(err, job.ErrLost) {
+			return
+		}
+		_ = s.virtual.Sleep(ctx, 3*time.Second)
+	}
+}
+
+// window pays the visitor's bill at the hospital's window, where the HIS lets it.
+func (v *visitor) window(ctx context.Context) {
+	s := v.scene
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(300_000))*time.Millisecond)
+	err := s.door.sandbox(ctx, http.MethodPost, "/"+v.role.Institution+"/his/bills/"+v.role.Bills[0]+"/window-pay", nil, nil)
+	v.excused = v.excused || err == nil
+	s.note("window pays %s: %v", v.role.Bills[0], err)
+}
