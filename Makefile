@@ -5,7 +5,7 @@ TOOL := go tool -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 SEEDS ?= 3
 
-.PHONY: help run build test race long check fmt lint security secrets reveal generate generated fuzz cover golden interop
+.PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,7 @@ fmt:
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./...
 	@go vet -tags interop ./adapters/nhsa/mobile
+	@go vet -tags plant ./cmd/tuoka
 
 # G115, G304, G401, G404, G501 and G505 are judged place by place: golangci-lint runs gosec too, and each exception says why.
 security: ## gosec
@@ -58,6 +59,9 @@ interop: ## the insurer's envelope and the ciphers against JavaScript, OpenSSL a
 
 cover: ## statement coverage of the money core; fails below 90 %
 	@.ci/cover
+
+plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
+	go test -tags plant -run TestPlants -v ./cmd/tuoka
 
 long: ## the whole proof: race detector, coverage, fuzzing, and pay under faults with SEEDS seeds, killed and not
 	.ci/long $(FUZZTIME) $(SEEDS)

@@ -23,6 +23,7 @@ type simulateFlags struct {
 	workers int
 	json    bool
 	verbose bool
+	plant   string // a bug to find, under the build tag plant
 }
 
 func simulateCommand() *cobra.Command {
@@ -38,6 +39,7 @@ same again, step by step. Exit code 1 when anything is violated.`,
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.NumCPU(), "how many seeds at once")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "print what happened, step by step")
+	plantFlag(cmd, &f)
 	return cmd
 }
 
@@ -126,6 +128,7 @@ func simulate(ctx context.Context, out io.Writer, f simulateFlags) (err error) {
 				return
 			}
 			defer func() { _ = theatre.close() }()
+			theatre.plant = f.plant
 			if f.verbose {
 				theatre.log = out
 			}
@@ -133,7 +136,7 @@ func simulate(ctx context.Context, out io.Writer, f simulateFlags) (err error) {
 				mu.Lock()
 				seed := next
 				next++
-				stop := seed > last || len(faults) > 0
+				stop := seed > last || len(faults) > 0 || (f.plant != "" && total.Violations > 0)
 				mu.Unlock()
 				if stop {
 					return

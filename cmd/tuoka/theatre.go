@@ -32,6 +32,7 @@ type theatre struct {
 	stage  stage
 	config *config.Config
 	route  string
+	plant  string
 	log    io.Writer // what happens, step by step; nil: nobody reads
 	now    *turning
 	source *clock.Source // of the database
@@ -146,6 +147,7 @@ func (s *scene) note(format string, args ...any) {
 
 // play plays one seed to its end.
 func (t *theatre) play(ctx context.Context, seed uint64) (_ *playedSeed, err error) {
+	ctx = context.WithoutCancel(ctx) // a seed is short, and its world knows no way to stop half-way
 	s := &scene{theatre: t, config: t.config, db: t.db, seed: seed, virtual: clock.NewVirtual(opening, seed)}
 	defer s.virtual.End()
 	t.now.Clock = s.virtual
@@ -209,6 +211,9 @@ func (s *scene) start(node int) {
 		log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
 	h.source = clock.NewSeeded(s.virtual, s.started, mix(s.seed, uint64(s.started))) //nolint:gosec // a small number
 	parties, institutions, err := h.counterparts()
+	for _, p := range parties {
+		err = errors.Join(err, planted(s.theatre.plant, p))
+	}
 	if err == nil {
 		h.storage = storage{yielding{s.db.Orders(), s.virtual}, queue{s.db.Jobs(), s.virtual}, s.db.Inbox()}
 		err = h.furnish(parties, institutions, fmt.Sprintf("process %d", s.started))
