@@ -19,6 +19,7 @@ type people struct {
 	bound    bool
 	auth     *patient.PayAuth
 	spent    []patient.PayAuth // those before it
+	held     func() int64      // the newest that an order has spent; nil: nothing is spent
 	down     error             // what every look-up answers, if not nil
 }
 
@@ -66,7 +67,7 @@ func (p *people) authorise(until time.Time) {
 }
 
 func (p *people) NewestAuth(context.Context, patient.ID) (patient.PayAuth, error) {
-	if p.auth == nil {
+	if p.auth == nil || (p.held != nil && p.auth.ID <= p.held()) {
 		return patient.PayAuth{}, patient.ErrNotBound
 	}
 	return *p.auth, nil

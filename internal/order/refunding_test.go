@@ -244,6 +244,18 @@ func TestRefunds(t *testing.T) {
 				w.t.Errorf("Renew once more: %v, want ErrState", err)
 			}
 		}, refund.Done, "", withoutExam},
+		{"a part: one authorisation serves until the rest is settled", false, func(w *world, id ID) {
+			w.people.held = func() int64 { return w.order(id).PayAuth }
+			w.mustGive(id, item(exam))
+			if !w.order(id).Refunds[0].WantsAuth() {
+				w.t.Error("the rest is settled by an authorisation that is spent")
+			}
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+			w.once("presettle", w.calls["presettle"]+1, loseAfter)
+			if _, err := w.service.Renew(w.t.Context(), testAccount, id); err != nil {
+				w.t.Errorf("Renew: %v", err)
+			}
+		}, refund.Done, "", withoutExam},
 
 		{"the window has handed everything back", false, func(w *world, id ID) {
 			_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Whole: true, Note: true, HISNo: "T9"})

@@ -20,7 +20,7 @@ import (
 const authWait = 24 * time.Hour
 
 // resettle gives a part of an insured order back. The insurer takes back a settlement only as a whole (nhsa-core.md §3.7), so what remains is
-// prepared first, by 2204 and 2206; then 2208, then 2206 again, for now the limits are as if the first settlement had never been, then 2207.
+// prepared first, by 2204 and 2206; then 2208, then 2206 again, since the limits are then as if the first settlement had never been, then 2207.
 // What cannot be settled anew after 2208 is put back as it was, by 2601 on the 2208, and a person looks.
 func (r *run) resettle(ctx context.Context, f *refund.Refund) (turn, bool, error) {
 	old, anew := r.order.Settlement(), r.order.anewOf(f)
@@ -68,10 +68,12 @@ func restOf(f *refund.Refund, rest split.Split) split.Split {
 	return rest
 }
 
-// prepareRest asks 2206 for what remains insured, under an authorisation of now. It moves no money.
+// prepareRest asks 2206 for what remains insured, under an authorisation of now. It moves no money. An authorisation taken for an earlier try
+// serves this one, too, as long as it lives.
 func (r *run) prepareRest(ctx context.Context, f *refund.Refund) (turn, bool, error) {
 	o, old := r.order, r.order.Settlement()
-	if r.party.NeedsAuth {
+	taken := f.Anew != 0 && o.AuthUntil.Sub(r.clock.Now()) >= leastTime
+	if r.party.NeedsAuth && !taken {
 		auth, err := r.people.NewestAuth(ctx, o.Patient)
 		fresh := err == nil && auth.UsableUntil.Sub(r.clock.Now()) >= leastTime
 		switch {

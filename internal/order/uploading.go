@@ -201,16 +201,16 @@ func (r *run) unforeseen(standing settlement.Standing, a again) again {
 }
 
 // Renew takes the patient's newest authorisation for an order that waits for one, or for a quote that is not confirmed yet; who pays what is
-// then asked anew, under new numbers. A refund that waits for one to settle the rest goes on. Errors: ErrNotFound, ErrState, ErrAuthUsed without a new authorisation, patient.ErrAuthExpired,
-// patient.ErrNotBound, job.ErrBusy.
+// then asked anew, under new numbers. A refund that waits for one to settle the rest goes on, and takes it with its next intent. Errors:
+// ErrNotFound, ErrState, ErrAuthUsed without a new authorisation, patient.ErrAuthExpired, patient.ErrNotBound, job.ErrBusy.
 func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
 	o, claim, err := s.hold(ctx, account, id)
 	if err != nil {
 		return nil, fmt.Errorf("renew: %w", err)
 	}
 	auth, err := s.people.NewestAuth(ctx, o.Patient)
-	f := o.Refund()
-	waits := (o.State == Quoting && o.Renew) || (f != nil && f.WantsAuth())
+	resettles := o.Refund() != nil && o.Refund().WantsAuth()
+	waits := (o.State == Quoting && o.Renew) || resettles
 	switch fresh := err == nil && auth.ID != o.PayAuth; {
 	case !o.Insured || o.CancelAsked || o.PayAuth == 0 || (!waits && (o.State != Quoted || !o.ConfirmedAt.IsZero())):
 		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, ErrState))
@@ -221,8 +221,11 @@ func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (
 	}
 	before := *o
 	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
-	if err := s.checkAuth(o); err != nil {
+	err = s.checkAuth(o)
+	if err != nil || resettles {
 		o.PayAuth, o.AuthUntil = before.PayAuth, before.AuthUntil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, err))
 	}
 	o.Renew = false
