@@ -21,7 +21,6 @@ import (
 var plants = map[string]func(*order.Party){
 	"unknown-settle-failed": func(p *order.Party) { p.Insurer = failing{p.Insurer} },
 	"refund-new-number":     func(p *order.Party) { p.Gateway = forgetful{p.Gateway} },
-	"reverse-in-flight":     func(p *order.Party) { p.Insurer = impatient{p.Insurer} },
 }
 
 func plantFlag(cmd *cobra.Command, f *simulateFlags) {
@@ -73,17 +72,4 @@ func (f forgetful) Refund(ctx context.Context, body []byte) (payment.RefundStatu
 		return s, err
 	}
 	return f.Gateway.Refund(ctx, bytes.Replace(body, []byte(named.No), []byte(named.No+"X"), 1))
-}
-
-type impatient struct{ settlement.Insurer }
-
-// Settle reverses at once what has had no answer, though it may still be on its way.
-func (i impatient) Settle(ctx context.Context, msgID string, c settlement.Claim) (settlement.Outcome, error) {
-	out, err := i.Insurer.Settle(ctx, msgID, c)
-	if err != nil && fault.InMoneyStep(err) != fault.Rejected {
-		ctx := context.WithoutCancel(ctx)
-		_ = i.Insurer.Reverse(ctx, i.MsgID(), c.Visit, "2207", msgID)
-		return out, errTaken.Because(err)
-	}
-	return out, err
 }

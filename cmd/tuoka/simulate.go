@@ -30,7 +30,7 @@ func simulateCommand() *cobra.Command {
 	var f simulateFlags
 	cmd := &cobra.Command{Use: "simulate", Short: "play whole hospital days in virtual time, one per seed, with everything going wrong", Args: cobra.NoArgs,
 		Long: `Plays the real engine, store, adapters and simulators in one process on a virtual clock. Every seed is a world of its own: a few patients on
-their phones, two processes of ours with several workers, the window, and faults on messages both ways; processes are killed and clocks jump.
+their phones, two processes of ours with several workers, the window, and faults on messages both ways; processes are killed and started again.
 At the end every order must be over or in review, every side's books must agree to the fen, and the ledger must add up. The same seed plays the
 same again, step by step. Exit code 1 when anything is violated.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return simulate(cmd.Context(), cmd.OutOrStdout(), f) }}

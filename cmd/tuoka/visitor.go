@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/refund"
+)
+
+// visitor is a patient with a phone in a scene.
+type visitor struct {
+	*player
+	scene  *scene
+	caller patient.Caller
+	person patient.ID
+	id     order.ID
+	gone   bool
+	back   bool
+}
+
+func (v *visitor) arrive(ctx context.Context) error {
+	s := v.scene
+	app := s.door.appID(v.role.Institution)
+	var code struct {
+		Code string `json:"code"`
+	}
+	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": v.role.User, "appid": app}, &code); err != nil {
+		return err
+	}
+	return s.ask(ctx, "arrive", func(ctx context.Context, h *house) error {
+		_, session, err := h.people.Login(ctx, v.role.Institution, code.Code, "r")
+		if err != nil {
+			return err
+		}
+		v.caller = patient.Caller{Account: session.Account, Institution: v.role.Institution, RequestID: "r"}
+		agreements, err := h.people.Agreements(ctx, v.caller)
+		if err != nil {
+			return err
+		}
+		for _, a := range agreements {
+			if a.Text.Kind == patient.ConsentGuardian {
+				continue
+			}
+			if _, err := h.people.Agree(ctx, v.caller, a.Text.Kind, a.Text.Version); err != nil {
+				return err
+			}
+		}
+		n, err := patient.ReadPatient(patient.Self, v.role.Name, v.role.IDNumber, v.role.Phone)
+		if err != nil {
+			return err
+		}
+		p, err := h.people.Add(ctx, v.caller, n)
+		if err != nil {
+			return err
+		}
+		v.person = p.ID
+		return v.bind(ctx, h)
+	})
+}
+
+// bind authorises at the insurer's mini program and binds what comes back.
+func (v *visitor) bind(ctx context.Context, h *house) error {
+	if !v.insured() {
+		return nil
+	}
+	jump, err := h.people.Jump(ctx, v.caller)
+	if err != nil {
+		return err
+	}
+	_, query, _ := strings.Cut(jump.Path, "?")
+	var code struct {
+		AuthCode string `json:"authCode"`
+	}
+	s := v.scene
+	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/authorise",
+		map[string]string{"user": v.role.User, "appid": s.door.appID(v.role.Institution), "query": query}, &code); err != nil {
+		return err
+	}
+	_, err = h.people.Bind(ctx, v.caller, v.person, code.AuthCode, "")
+	return err
+}
+
+// live is a patient's day: one bill, and perhaps second thoughts.
+func (v *visitor) live(ctx context.Context) {
+	defer func() { v.gone = true }()
+	s := v.scene
+	end := s.virtual.Now().Add(seedLife - time.Hour)
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(90_000))*time.Millisecond)
+	for tries := 0; v.id == 0; tries++ {
+		if tries > 20 {
+			return // this patient goes to the window
+		}
+		v.quote(ctx)
+		_ = s.virtual.Sleep(ctx, time.Duration(1+tries)*time.Second)
+	}
+	pause := time.Second
+	var seen int64
+	paying := false // a page that waits for money makes us look for it
+	for s.virtual.Now().Before(end) {
+		var o *order.Order
+		err := s.ask(ctx, "look", func(ctx context.Context, h *house) (err error) {
+			if paying {
+				o, err = h.orders.Wait(ctx, v.caller.Account, v.id, seen, time.Second)
+			} else {
+				o, err = h.orders.Get(ctx, v.caller.Account, v.id)
+			}
+			return err
+		})
+		if err == nil {
+			if o.Version > seen {
+				pause = time.Second
+			}
+			seen, paying = o.Version, o.State == order.Paying
+			if v.act(ctx, o) {
+				return
+			}
+		}
+		_ = s.virtual.Sleep(ctx, pause)
+		pause = min(pause*3/2, 5*time.Minute)
+	}
+}
+
+func (v *visitor) quote(ctx context.Context) {
+	err := v.scene.ask(ctx, "quote", func(ctx context.Context, h *house) error {
+		o, err := h.orders.Quote(ctx, order.QuoteRequest{Account: v.caller.Account, Institution: v.role.Institution, Patient: v.person, BillNos: v.role.Bills,
+			Insurance: v.insured(), UseAccount: v.useAccount(), Key: job.Key{Account: int64(v.caller.Account), Route: "quote", Key: v.role.Bills[0]}, BodyDigest: "d"})
+		if err == nil {
+			v.id = o.ID
+		}
+		return err
+	})
+	if v.id != 0 || err == nil {
+		return
+	}
+	v.scene.note("%s quotes: %v", v.role.User, err)
+	if errors.Is(err, patient.ErrAuthExpired) || errors.Is(err, patient.ErrNotBound) {
+		_ = v.scene.ask(ctx, "bind", v.bind)
+	}
+	_ = v.scene.ask(ctx, "live", func(ctx context.Context, h *house) error { // an answer may have been lost
+		o, err := h.orders.Live(ctx, v.caller.Account)
+		if err == nil {
+			v.id = o.ID
+		}
+		return err
+	})
+}
+
+// act does what the order asks of its patient, and reports whether nothing more will come.
+func (v *visitor) act(ctx context.Context, o *order.Order) (over bool) {
+	s := v.scene
+	f := o.Refund()
+	v.scene.note("%s sees %s %s %s", v.role.User, o.ID.No(), o.State, o.Cause)
+	switch {
+	case (o.State == order.Quoting && o.Renew) || (f != nil && f.WantsAuth()):
+		v.renew(ctx)
+	case o.State == order.Quoted && o.ConfirmedAt.IsZero():
+		if v.seed%11 == 0 {
+			v.cancel(ctx)
+			break
+		}
+		v.agreed = viewOf(o)
+		for range 1 + s.virtual.Chance(2) { // some press twice
+			err := s.ask(ctx, "confirm", func(ctx context.Context, h *house) error {
+				_, err := h.orders.Confirm(ctx, v.caller.Account, v.id, o.Version)
+				return err
+			})
+			if errors.Is(err, patient.ErrAuthExpired) {
+				v.renew(ctx)
+			}
+		}
+	case o.Payable(s.virtual.Now()) != order.NoWay:
+		if v.seed%13 == 0 && s.virtual.Chance(2) == 0 {
+			v.cancel(ctx)
+			break
+		}
+		v.payAt(ctx)
+	case o.State == order.Completed && f == nil && !v.back && v.seed%3 != 0:
+		v.back = true
+		v.giveBack(ctx, o)
+	case o.State == order.Completed && f == nil:
+		return true
+	case o.State.Final() && f == nil:
+		return true
+	case o.State == order.InReview:
+		return true
+	case f != nil && f.State == refund.InReview:
+		return true
+	}
+	return false
+}
+
+// renew authorises anew for an order that waits for it.
+func (v *visitor) renew(ctx context.Context) {
+	_ = v.scene.ask(ctx, "bind", v.bind)
+	_ = v.scene.ask(ctx, "renew", func(ctx context.Context, h *house) error {
+		_, err := h.orders.Renew(ctx, v.caller.Account, v.id)
+		return err
+	})
+}
+
+func (v *visitor) cancel(ctx context.Context) {
+	err := v.scene.ask(ctx, "cancel", func(ctx context.Context, h *house) error {
+		_, err := h.orders.Cancel(ctx, v.caller.Account, v.id)
+		return err
+	})
+	v.excused = v.excused || !errors.Is(err, order.ErrState) // a lost answer may have been a yes
+}
+
+// payAt opens WeChat's cashier and types the password.
+func (v *visitor) payAt(ctx context.Context) {
+	s := v.scene
+	args := map[string]string{}
+	err := s.ask(ctx, "cashier", func(ctx context.Context, h *house) error {
+		c, err := h.orders.Cashier(ctx, v.caller.Account, v.id)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(text, &args)
+	})
+	if err != nil {
+		return
+	}
+	for name, value := range args {
+		if value == "" {
+			delete(args, name)
+		}
+	}
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(30_000))*time.Millisecond)
+	args["openid"] = v.role.OpenID
+	door := "/pay"
+	if args["mixTradeNo"] != "" {
+		door, args["appId"] = "/pay-mixed", s.door.appID(v.role.Institution)
+	}
+	paid, err := s.door.once(ctx, http.MethodPost, "/sandbox/"+v.role.Institution+"/wechatpay"+door, "", "", args)
+	s.note("%s pays: %d %s %v", v.role.User, paid.status, paid.body, err)
+}
+
+// giveBack asks for the order back, or for an item of it.
+func (v *visitor) giveBack(ctx context.Context, o *order.Order) {
+	s := v.scene
+	ask := order.RefundAsk{By: refund.ByPatient, Actor: "phone", Account: v.caller.Account, Order: v.id, Key: "back", KeptAgain: true}
+	left := o.Left()
+	if len(left) == 0 || len(left[0].Lines) == 0 {
+		return
+	}
+	line := left[0].Lines[s.virtual.Chance(len(left[0].Lines))]
+	if s.virtual.Chance(3) == 0 {
+		ask.Whole = true
+	} else {
+		ask.Wants = []refund.Want{{BillNo: left[0].No, LineNo: line.No, All: true}}
+	}
+	for range 5 {
+		err := s.ask(ctx, "give back", func(ctx context.Context, h *house) error {
+			_, _, err := h.orders.AskRefund(ctx, ask)
+			return err
+		})
+		s.note("%s asks a refund: %v", v.role.User, err)
+		if !errors.Is(err, errDown) && !errors.Is(err, job.ErrBusy) && !errors.Is(err, job.ErrLost) {
+			return
+		}
+		_ = s.virtual.Sleep(ctx, 3*time.Second)
+	}
+}
+
+// window pays the visitor's bill at the hospital's window, where the HIS lets it.
+func (v *visitor) window(ctx context.Context) {
+	s := v.scene
+	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(300_000))*time.Millisecond)
+	err := s.door.sandbox(ctx, http.MethodPost, "/"+v.role.Institution+"/his/bills/"+v.role.Bills[0]+"/window-pay", nil, nil)
+	v.excused = v.excused || err == nil
+	s.note("window pays %s: %v", v.role.Bills[0], err)
+}
+
+// viewOf is an order as the comparison reads it.
+func viewOf(o *order.Order) orderView {
+	v := orderView{ID: o.ID.No(), State: string(o.State), Cause: string(o.Cause), TotalFen: o.Split.Total(), ChargeFen: o.Split.Charge(), Split: parts{
+		Pooled: o.Split.PooledFund, Other: o.Split.OtherFund, Account: o.Split.Account, Family: o.Split.FamilyAccount, Hospital: o.Split.HospitalBorne,
+		Cash: o.Split.Cash, Uninsured: o.Split.Uninsured}}
+	for _, p := range o.Payments {
+		v.Payments = append(v.Payments, paymentView{p.OutTradeNo, string(p.State), p.Amount})
+	}
+	for _, m := range o.Mixed {
+		v.Mixed = append(v.Mixed, mixedView{m.OutTradeNo, string(m.State)})
+	}
+	for _, l := range o.Settlements {
+		v.Settlements = append(v.Settlements, settlementView{l.Upload.OrderNo, l.Visit.VisitNo, l.SetlID, string(l.State)})
+	}
+	for _, f := range o.Refunds {
+		v.Refunds = append(v.Refunds, refundView{f.ID.No(), string(f.State), f.WantsAuth(), f.Total(), f.CashDue()})
+	}
+	return v
+}
