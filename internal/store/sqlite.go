@@ -98,24 +98,24 @@ func (db *DB) connect(ctx context.Context, cfg Config, path string) error {
 		log.slow = 200 * time.Millisecond
 	}
 	var err error
-	if db.writer, err = openPool(ctx, fileDSN(path, busy, false), 1, false, log); err != nil {
+	if db.writer, err = openPool(ctx, fileDSN(path, busy, false), 1, log); err != nil {
 		return err
 	}
 	if path == memory {
 		db.reader = db.writer
 		return nil
 	}
-	db.reader, err = openPool(ctx, fileDSN(path, busy, true), readers, true, log)
+	db.reader, err = openPool(ctx, fileDSN(path, busy, true), readers, log)
 	return err
 }
 
-// openPool opens connections and checks that one answers. Statements are kept prepared for readers only: a transaction prepares its own
-// anyway, and on the writer's single connection a statement that waits to be prepared could wait for the very transaction that needs it.
-func openPool(ctx context.Context, dsn string, size int, prepared bool, log logger.Interface) (*gorm.DB, error) {
-	pool, err := sql.Open("sqlite", dsn)
+// openPool opens connections and checks that one answers. gorm prepares nothing itself: the connections do, see preparing.
+func openPool(ctx context.Context, dsn string, size int, log logger.Interface) (*gorm.DB, error) {
+	connector, err := preparedDSN(dsn)
 	if err != nil {
 		return nil, err
 	}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	if err := pool.PingContext(ctx); err != nil {
@@ -123,7 +123,7 @@ func openPool(ctx context.Context, dsn string, size int, prepared bool, log logg
 	}
 	g, err := gorm.Open(sqliteDialect{pool}, &gorm.Config{
 		SkipDefaultTransaction: true, DisableNestedTransaction: true, DisableAutomaticPing: true, QueryFields: true,
-		TranslateError: true, PrepareStmt: prepared, PrepareStmtMaxSize: 256, Logger: log,
+		TranslateError: true, Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())

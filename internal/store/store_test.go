@@ -292,7 +292,7 @@ func TestNoAnswer(t *testing.T) {
 	if !errors.Is(err, ErrCommit) || !errors.Is(err, context.Canceled) || fault.KindOf(err) != fault.Unknown {
 		t.Errorf("a commit that was cut off: %v", err)
 	}
-	other, err := openPool(t.Context(), fileDSN(path, time.Second, false), 1, false, quiet{})
+	other, err := openPool(t.Context(), fileDSN(path, time.Second, false), 1, quiet{})
 	check(t, err)
 	o := newOrder(db, "b1")
 	check(t, other.WithContext(t.Context()).Transaction(func(*gorm.DB) error {
