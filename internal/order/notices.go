@@ -52,7 +52,7 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
 	if !ok {
 		return true, nil // not ours to understand; it stays in the inbox, marked
 	}
-	o, err := s.about(ctx, institution, n.Number)
+	id, err := s.about(ctx, institution, n.Number)
 	if errors.Is(err, ErrNotFound) {
 		return true, nil // a number that is not ours: kept for reconciliation
 	}
@@ -60,14 +60,18 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
 		return false, err
 	}
 	if n.Kind == refund.KindAsked {
-		return s.askedByHIS(ctx, o, n)
+		return s.askedByHIS(ctx, id, n)
 	}
-	return s.seize(ctx, o.ID, nil)
+	return s.seize(ctx, id, nil)
 }
 
 // askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
 // stays unknown here, and the HIS finds that when it asks.
-func (s *Service) askedByHIS(ctx context.Context, o *Order, n job.Stored) (bool, error) {
+func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (bool, error) {
+	o, err := s.store.Load(ctx, id)
+	if err != nil {
+		return false, err
+	}
 	var in refund.AskedByHIS
 	if err := json.Unmarshal(n.Body, &in); err != nil {
 		return true, fmt.Errorf("refund asked by the HIS: %w", err)
@@ -77,7 +81,7 @@ func (s *Service) askedByHIS(ctx context.Context, o *Order, n job.Stored) (bool,
 	for _, l := range in.Lines {
 		a.Wants = append(a.Wants, refund.Want{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity})
 	}
-	_, _, err := s.AskRefund(ctx, a)
+	_, _, err = s.AskRefund(ctx, a)
 	switch {
 	case err == nil:
 		return true, nil
@@ -129,20 +133,20 @@ func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error)
 	return err == nil, err
 }
 
-// about finds the order of a notice: WeChat names a cash order, a HIS names the order itself.
-func (s *Service) about(ctx context.Context, institution, number string) (*Order, error) {
+// about finds the order of a notice: WeChat and the centre name what they know of it, a HIS names the order itself, which must be of its own.
+func (s *Service) about(ctx context.Context, institution, number string) (ID, error) {
 	id, err := s.store.ByNumber(ctx, institution, number)
-	if errors.Is(err, ErrNotFound) {
-		id, err = ParseID(number)
+	if !errors.Is(err, ErrNotFound) {
+		return id, err
 	}
-	if err != nil {
-		return nil, err
+	if id, err = ParseID(number); err != nil {
+		return 0, err
 	}
 	o, err := s.store.Load(ctx, id)
 	if err == nil && o.Institution != institution {
-		return nil, ErrNotFound
+		return 0, ErrNotFound
 	}
-	return o, err
+	return id, err
 }
 
 // learnLate writes a late answer into the order's history, where the next step and people find it. What it claims is proved by the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/settlement"
@@ -108,6 +109,9 @@ func (r *run) tell(cashNumber string) (turn, bool, error) {
 	return turn{call: r.tellRefund}, true, nil
 }
 
+// refusedNotices is how often a notice that WeChat refuses is repeated.
+const refusedNotices = 5
+
 // tellRefund sends the stored notice. A refusal is WeChat's display left wrong, not money: it is noted for reconciliation.
 func (r *run) tellRefund(ctx context.Context) again {
 	m := r.order.MixedOrder()
@@ -122,6 +126,10 @@ func (r *run) tellRefund(ctx context.Context) again {
 	}
 	a := later(&job.Reversing, "refund notice: "+kindOf(err))
 	a.over = func() { r.mix(payment.MixedSilent, m.MixTradeNo) }
+	if fault.InMoneyStep(err) == fault.Rejected && r.attempt >= refusedNotices { // it will not change its mind, and the HIS waits for the booking
+		a.over()
+		return again{}
+	}
 	return a
 }
 

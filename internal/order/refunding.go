@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -272,12 +273,25 @@ func (r *run) tellWechat(_ context.Context, f *refund.Refund) (turn, bool, error
 	if f.InsuredAt.IsZero() || r.order.MixedOrder() == nil || r.order.Settlement().State != settlement.Cancelled {
 		return turn{}, false, nil
 	}
-	t, waits, err := r.tell(f.Cash.OutRefundNo)
+	t, waits, err := r.tell(r.cashNumber(f))
 	if !waits && err == nil && f.ToldAt.IsZero() {
 		f.ToldAt = r.clock.Now()
 		f.Touch()
 	}
 	return t, waits, err
+}
+
+// cashNumber is the number that WeChat wants to hear of when the insurer's part is back: the refund's own, or that of an earlier one that gave
+// cash of the same payment back (医保退款通知: "the cash refund's number if there was one").
+func (r *run) cashNumber(f *refund.Refund) string {
+	number := ""
+	for _, one := range r.order.Refunds {
+		number = cmp.Or(one.Cash.OutRefundNo, number)
+		if one == f {
+			break
+		}
+	}
+	return number
 }
 
 // bookRefund tells the HIS that the money is back, until it has heard.

@@ -423,6 +423,35 @@ func TestRefundsMayWait(t *testing.T) {
 	}
 }
 
+// TestNoticeNumber: WeChat hears of the insurer's part under the number of the cash that went back with it, or with an earlier part of the order;
+// a notice that it refuses again and again keeps nobody waiting.
+func TestNoticeNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.centre.ratio = 100 // the only cash is what the insurer never saw
+	id := booked(w)
+	w.mustGive(id, item(diapers))
+	w.settle(time.Hour)
+	w.mustGive(id)
+	w.settle(tenDays)
+	o := w.wantState(id, Completed, "")
+	number := o.Refunds[0].Cash.OutRefundNo
+	if n := w.wechat.mixed.notices["MIX1"]; !o.GivenBack() || number == "" || o.Refunds[1].Cash.OutRefundNo != "" || n.OutRefundNo != number {
+		t.Errorf("the notice says %+v, the cash went back under %q and %q", n, number, o.Refunds[1].Cash.OutRefundNo)
+	}
+
+	w = newWorld(t, 1)
+	togetherHere(w)
+	id = booked(w)
+	w.mishaps = always("notice", refuse)
+	w.mustGive(id)
+	w.settle(time.Hour)
+	if o := w.order(id); o.Refunds[0].State != refund.Done || w.calls["notice"] > refusedNotices+1 {
+		t.Errorf("after an hour the refund is %s, and WeChat was told %d times", o.Refunds[0].State, w.calls["notice"])
+	}
+}
+
 // TestGivenBackBillIsFree: what was wholly given back may be paid in another order.
 func TestGivenBackBillIsFree(t *testing.T) {
 	t.Parallel()
