@@ -34,8 +34,9 @@ import (
 
 // world is what everything stands on: the time, and the way to others. A simulation has its own.
 type world struct {
-	clock clock.Clock
-	wire  http.RoundTripper
+	clock   clock.Clock
+	wire    http.RoundTripper
+	keyBits int // the shortest RSA key that the adapters take; 0: what they demand
 }
 
 // storage is what the order engine writes to.
@@ -46,7 +47,7 @@ type storage struct {
 }
 
 // earth is the world of every process but a simulation's.
-func earth() world { return world{clock.Real{}, transport()} }
+func earth() world { return world{clock: clock.Real{}, wire: transport()} }
 
 // house is everything that runs, put together from the configuration. It knows no simulator.
 type house struct {
@@ -170,7 +171,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		PublicKey:   s.read("wechat_pay.public_key_file", in.WechatPay.PublicKeyFile).Reveal(),
 		APIv3Key:    s.read("wechat_pay.api_v3_key_file", in.WechatPay.APIv3KeyFile),
 		OldAPIv3Key: s.read("wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile), PayNotifyURL: notify, RefundNotifyURL: notify,
-		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire, MedIns: medIns(h.config, in, notify)})
+		BaseURL: in.WechatPay.BaseURL, Timeout: h.config.CallTimeout, Clock: h.clock, Source: h.source, Transport: wire, KeyBits: h.keyBits, MedIns: medIns(h.config, in, notify)})
 	faults = append(faults, err)
 	if m := in.WechatPay.MedIns; m != nil && m.OrderType != "" && !wechatpay.OrderType(m.OrderType) {
 		faults = append(faults, fmt.Errorf("wechat_pay.med_ins.order_type: %q is none that WeChat knows", m.OrderType))

@@ -11,4 +11,4 @@ import (
 func plantFlag(*cobra.Command, *simulateFlags) {}
 
 // planted puts no bug anywhere; see plant.go.
-func planted(string, *order.Party) error { return nil }
+func planted(*scene, *house, []*order.Party) error { return nil }

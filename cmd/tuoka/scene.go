@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +34,19 @@ type playedSeed struct {
 // process is one running program of ours: a house that can be killed.
 type process struct {
 	*house
-	group string
-	dead  bool
+	group     string
+	callbacks http.Handler
+	dead      bool
 }
+
+// skewed is the clock of one process, a little fast or slow.
+type skewed struct {
+	*clock.Virtual
+	by time.Duration
+}
+
+// Now is what the process takes for the time.
+func (s *skewed) Now() time.Time { return s.Virtual.Now().Add(s.by) }
 
 // scene is the world of one seed.
 type scene struct {
@@ -48,7 +59,14 @@ type scene struct {
 	nodes   [2]*process
 	started int // processes so far
 	kills   int
-	door    *phoneClient // to the simulators' own doors, without a network between
+	fates   int                     // how often a process may still be struck in the middle of what it does
+	struck  bool                    // one was, or a message came when nobody waited for it: an order that is given up for that is given up rightly
+	door    *phoneClient            // to the simulators' own doors, without a network between
+	faces   map[string]http.Handler // of the counterparts, by address
+	answers map[string]answered     // to questions, by address
+	watch   *watch
+	commits int  // that may give a worker something to do
+	wild    bool // messages linger, processes freeze
 	actors  []*visitor
 	faults  []error // what must not happen and ends the seed
 }
@@ -62,7 +80,7 @@ func (s *scene) note(format string, args ...any) {
 // play plays one seed to its end.
 func (t *theatre) play(ctx context.Context, seed uint64) (_ *playedSeed, err error) {
 	ctx = context.WithoutCancel(ctx) // a seed is short, and its world knows no way to stop half-way
-	s := &scene{theatre: t, config: t.config, db: t.db, seed: seed, virtual: clock.NewVirtual(opening, seed)}
+	s := &scene{theatre: t, config: t.config, db: t.db, seed: seed, virtual: clock.NewVirtual(opening, seed), watch: newWatch(), answers: map[string]answered{}}
 	defer s.virtual.End()
 	t.now.Clock = s.virtual
 	t.source.Restart(seed)
@@ -70,10 +88,11 @@ func (t *theatre) play(ctx context.Context, seed uint64) (_ *playedSeed, err err
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	source := clock.NewSeeded(s.virtual, clock.Nodes-1, seed)
-	if s.sims, err = openSimulators(t.stage, s.config, world{s.virtual, s}, source); err != nil {
+	if s.sims, err = openSimulators(t.stage, s.config, world{clock: s.virtual, wire: s}, source); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.sims.close()) }()
+	s.faces = s.sims.faces()
 	s.door = &phoneClient{base: "http://" + t.stage.addr(phonePort), clock: s.virtual, chance: source, about: s.sims.about(),
 		http: &http.Client{Transport: sandbox.Direct(s.sims.phone())}}
 	if err := s.cast(ctx); err != nil {
@@ -121,32 +140,32 @@ func (s *scene) cast(ctx context.Context) error {
 // start starts a process of ours on the database as it is.
 func (s *scene) start(node int) {
 	s.started++
-	h := &house{config: s.config, world: world{s.virtual, s}, db: s.db, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
+	skew := &skewed{s.virtual, time.Duration(s.virtual.Chance(3001)-1500) * time.Millisecond}
+	h := &house{config: s.config, world: world{clock: skew, wire: s, keyBits: s.theatre.stage.keyBits}, db: s.db, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
 		log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
-	h.source = clock.NewSeeded(s.virtual, s.started, mix(s.seed, uint64(s.started))) //nolint:gosec // a small number
+	h.source = clock.NewSeeded(skew, s.started, mix(s.seed, uint64(s.started))) //nolint:gosec // a small number
 	parties, institutions, err := h.counterparts()
-	for _, p := range parties {
-		err = errors.Join(err, planted(s.theatre.plant, p))
+	h.storage = s.storage()
+	if err == nil {
+		err = planted(s, h, parties)
 	}
 	if err == nil {
-		h.storage = storage{yielding{s.db.Orders(), s.virtual}, queue{s.db.Jobs(), s.virtual}, s.db.Inbox()}
 		err = h.furnish(parties, institutions, fmt.Sprintf("process %d", s.started))
 	}
 	if err != nil {
 		s.faults = append(s.faults, err)
 		return
 	}
-	p := &process{house: h, group: fmt.Sprintf("process %d", s.started)}
+	p := &process{house: h, group: fmt.Sprintf("process %d", s.started), callbacks: callback.Handler(h.inbox, h.notices, nil, func() {})}
 	s.nodes[node] = p
 	for i := range 2 {
-		s.virtual.Go(p.group, fmt.Sprintf("worker %d", i), func() { s.work(p, h.orders.Step) })
+		s.virtual.Go(p.group, fmt.Sprintf("worker %d", i), func() { s.work(p, h.orders.Step, s.nextDue) })
 	}
-	s.virtual.Go(p.group, "inbox", func() { s.work(p, h.orders.StepInbox) })
+	s.virtual.Go(p.group, "inbox", func() { s.work(p, h.orders.StepInbox, s.nextUnread) })
 }
 
-// work is a worker's life. One that found nothing to do looks again after a pause, longer when it is quiet.
-func (s *scene) work(p *process, step func(context.Context) (bool, error)) {
-	pause := idle
+// work is a worker's life. One that found nothing to do looks again when its time has come, which any commit may change.
+func (s *scene) work(p *process, step func(context.Context) (bool, error), next func() time.Duration) {
 	for {
 		worked, err := step(context.Background())
 		if err != nil {
@@ -155,17 +174,47 @@ func (s *scene) work(p *process, step func(context.Context) (bool, error)) {
 				s.faults = append(s.faults, fmt.Errorf("%s: %w", p.group, err))
 			}
 		}
-		if worked {
-			pause = idle
-			continue
+		least := idle // what is due and was not taken waits for somebody else, or for a clock that is behind
+		for !worked {
+			seen, rest := s.commits, next()
+			worked = rest <= 0 && least == 0
+			if !worked {
+				_ = s.virtual.Rest(context.Background(), max(rest, least), func() bool { return s.commits != seen })
+			}
+			least = 0
 		}
-		_ = s.virtual.Sleep(context.Background(), pause)
-		pause = min(pause*2, 20*time.Second)
 	}
+}
+
+// nextDue is how long it is until a job is due, a minute at most.
+func (s *scene) nextDue() time.Duration {
+	var due sql.NullInt64
+	if err := s.theatre.due.QueryRowContext(context.Background()).Scan(&due); err != nil {
+		s.faults = append(s.faults, err)
+	}
+	if !due.Valid {
+		return time.Minute
+	}
+	return min(time.UnixMicro(due.Int64).Sub(s.virtual.Now()), time.Minute)
+}
+
+// nextUnread is how long it is until the inbox is worth a look: notices that could not be handled wait for an order that is busy.
+func (s *scene) nextUnread() time.Duration {
+	var unread int
+	if err := s.theatre.unread.QueryRowContext(context.Background()).Scan(&unread); err != nil {
+		s.faults = append(s.faults, err)
+	}
+	if unread > 0 {
+		return 0
+	}
+	return time.Minute
 }
 
 // errDown is a request that no process of ours answers.
 var errDown = errors.New("simulation: the process is down")
+
+// phonePatience is how long a phone waits for an answer.
+const phonePatience = 40 * time.Second
 
 // ask lets a process of ours do something, and hears of it unless the process dies meanwhile.
 func (s *scene) ask(ctx context.Context, name string, f func(ctx context.Context, h *house) error) error {
@@ -180,17 +229,14 @@ func (s *scene) ask(ctx context.Context, name string, f func(ctx context.Context
 		err = f(ctx, p.house)
 		done = true
 	})
-	if gone := s.virtual.Await(ctx, func() bool { return done || p.dead }); gone != nil {
-		return gone
-	}
-	if !done {
+	if _ = s.virtual.Rest(ctx, phonePatience, func() bool { return done || p.dead }); !done {
 		return errDown
 	}
 	return err
 }
 
-// RoundTrip is the network between everybody: messages take their time and overtake each other, and who is down does not answer. What else goes
-// wrong on the way is the simulators' plans' to say.
+// RoundTrip is the network between everybody: messages take their time and overtake each other, go on when their sender is gone, and who is down
+// does not answer. What else goes wrong on the way is the simulators' plans' to say.
 func (s *scene) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if err := ctx.Err(); err != nil {
@@ -206,29 +252,48 @@ func (s *scene) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if err := s.virtual.Sleep(ctx, s.latency()); err != nil {
-		return nil, err
-	}
-	handler, group := s.handler(r.URL.Host)
-	if handler == nil {
-		return nil, sandbox.ErrBroken
-	}
-	in := r.Clone(ctx)
-	in.Body = io.NopCloser(bytes.NewReader(body))
 	var res *http.Response
 	var err error
 	done := false
-	s.note("-> %s %s", r.Method, r.URL.Path)
-	p := s.processOf(group)
-	s.virtual.Go(group, r.URL.Path, func() {
-		res, err = sandbox.Direct(handler).RoundTrip(in) //nolint:bodyclose // the caller's
+	s.virtual.Go("network", r.URL.Path, func() {
+		res, err = s.deliver(r, body) //nolint:bodyclose // the caller's
 		done = true
 	})
-	if gone := s.virtual.Await(ctx, func() bool { return done || (p != nil && p.dead) }); gone != nil {
+	s.fate()
+	if gone := s.virtual.Await(ctx, func() bool { return done }); gone != nil {
 		return nil, gone
 	}
-	if !done {
+	return res, err
+}
+
+// deliver carries a message there and its answer back.
+func (s *scene) deliver(r *http.Request, body []byte) (*http.Response, error) {
+	always := context.Background()
+	_ = s.virtual.Sleep(always, s.latency())
+	if old := s.outdated(r); old != nil {
+		s.note("-> %s %s is answered as before", r.Method, r.URL.Path)
+		return old, nil
+	}
+	handler, p := s.handler(r.URL.Host)
+	if handler == nil {
 		return nil, sandbox.ErrBroken
+	}
+	in := r.Clone(r.Context())
+	in.Body = io.NopCloser(bytes.NewReader(body))
+	s.note("-> %s %s", r.Method, r.URL.Path)
+	var res *http.Response
+	var err error
+	if p == nil {
+		res, err = sandbox.Direct(handler).RoundTrip(in)
+	} else {
+		done := false
+		s.virtual.Go(p.group, r.URL.Path, func() {
+			res, err = sandbox.Direct(handler).RoundTrip(in) //nolint:bodyclose // the caller's
+			done = true
+		})
+		if _ = s.virtual.Await(always, func() bool { return done || p.dead }); !done {
+			return nil, sandbox.ErrBroken
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -238,52 +303,64 @@ func (s *scene) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.note("<- %s %d %s", r.URL.Path, res.StatusCode, said)
 		res.Body = io.NopCloser(bytes.NewReader(said))
 	}
-	if err := s.virtual.Sleep(ctx, s.latency()); err != nil {
-		return nil, err
-	}
+	_ = s.virtual.Sleep(always, s.latency())
 	res.Request = r
-	return res, nil
+	return s.heard(r, res)
 }
 
+// lingers is how long a message may be on its way: less than a claim outlives its call.
+const lingers = 25 * time.Second
+
 func (s *scene) latency() time.Duration {
+	if s.wild && s.virtual.Chance(200) == 0 {
+		s.struck = true
+		return time.Duration(s.virtual.Chance(int(lingers/time.Millisecond))) * time.Millisecond
+	}
 	return time.Duration(1+s.virtual.Chance(40)) * time.Millisecond
 }
 
-func (s *scene) processOf(group string) *process {
-	for _, p := range s.nodes {
-		if p != nil && p.group == group {
-			return p
-		}
-	}
-	return nil
+// answered is an answer that was given.
+type answered struct {
+	at   time.Time
+	res  *http.Response
+	body []byte
 }
 
-// handler is who listens at an address.
-func (s *scene) handler(addr string) (http.Handler, string) {
-	st := s.theatre.stage
-	switch addr {
-	case st.addr(wechatMPPort):
-		return s.sims.mp.Handler(), "counterparts"
-	case st.addr(insurerPort):
-		return s.sims.nhsa.Handler(), "counterparts"
-	case st.addr(centrePort):
-		return s.sims.nhsa.CentreHandler(), "counterparts"
-	case st.addr(callbackPort):
-		p := s.nodes[s.virtual.Chance(len(s.nodes))]
-		if p == nil || p.dead {
-			return nil, ""
-		}
-		return callback.Handler(p.inbox, p.notices, nil, func() {}), p.group
+// replicaLag is how old an answer to a question may be.
+const replicaLag = 20 * time.Second
+
+// outdated is now and then what WeChat answered to the same question a moment ago: its readings may lag behind its books.
+func (s *scene) outdated(r *http.Request) *http.Response {
+	old, ok := s.answers[r.URL.String()]
+	if !s.wild || !ok || r.Method != http.MethodGet || s.virtual.Now().Sub(old.at) > replicaLag || s.virtual.Chance(4) != 0 {
+		return nil
 	}
-	for i, h := range s.sims.hospitals {
-		switch addr {
-		case st.addr(wechatPayPort(i)):
-			return h.pay.Handler(), "counterparts"
-		case st.addr(hisPort(i)):
-			return h.his.Handler(), "counterparts"
-		}
+	res := *old.res
+	res.Body, res.Request = io.NopCloser(bytes.NewReader(old.body)), r
+	return &res
+}
+
+// heard remembers what was answered to a question.
+func (s *scene) heard(r *http.Request, res *http.Response) (*http.Response, error) {
+	if r.Method != http.MethodGet || !s.wild || res.Header.Get("Wechatpay-Signature") == "" {
+		return res, nil
 	}
-	return nil, ""
+	body, err := io.ReadAll(res.Body)
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	s.answers[r.URL.String()] = answered{s.virtual.Now(), res, body}
+	return res, err
+}
+
+// handler is who listens at an address, and the process of ours that it is.
+func (s *scene) handler(addr string) (http.Handler, *process) {
+	if addr != s.theatre.stage.addr(callbackPort) {
+		return s.faces[addr], nil
+	}
+	p := s.nodes[s.virtual.Chance(len(s.nodes))]
+	if p == nil || p.dead {
+		return nil, nil
+	}
+	return p.callbacks, p
 }
 
 // run lets everybody act until all is over.
@@ -292,6 +369,7 @@ func (s *scene) run(ctx context.Context) error {
 	if err := s.door.setFaults(ctx, level, s.seed); err != nil {
 		return err
 	}
+	s.wild, s.fates = true, s.virtual.Chance(7)
 	s.note("faults %s", level)
 	s.counterparts()
 	for _, v := range s.actors {
@@ -303,13 +381,16 @@ func (s *scene) run(ctx context.Context) error {
 	s.virtual.Go("fate", "fate", func() { s.strike(ctx) })
 	begun := s.virtual.Now()
 	quiet := begun.Add(calm)
-	over := func() bool { return len(s.faults) > 0 || (!s.virtual.Now().Before(quiet) && s.allOver()) }
-	if err := s.virtual.Run(quiet, func() bool { return len(s.faults) > 0 || s.allOver() }); err != nil {
+	over := func() bool {
+		return len(s.faults)+len(s.watch.findings) > 0 || (!s.virtual.Now().Before(quiet) && s.allOver())
+	}
+	if err := s.virtual.Run(quiet, func() bool { return len(s.faults)+len(s.watch.findings) > 0 || s.allOver() }); err != nil {
 		return err
 	}
 	if err := s.door.setFaults(ctx, sandbox.None, s.seed); err != nil {
 		return err
 	}
+	s.wild = false
 	s.note("the faults end")
 	quiet = s.virtual.Now()
 	if err := s.virtual.Run(quiet.Add(backlogLife), over); err != nil {
@@ -350,19 +431,42 @@ func (s *scene) counterparts() {
 	}
 }
 
-// strike kills processes of ours now and then and starts them again.
+// strike kills processes of ours now and then.
 func (s *scene) strike(ctx context.Context) {
 	for range s.virtual.Chance(4) {
 		_ = s.virtual.Sleep(ctx, time.Duration(1+s.virtual.Chance(180_000))*time.Millisecond)
-		node := s.virtual.Chance(len(s.nodes))
-		p := s.nodes[node]
-		s.note("%s is killed", p.group)
-		p.dead = true
-		s.kills++
-		s.virtual.Kill(p.group)
-		_ = s.virtual.Sleep(ctx, time.Duration(1+s.virtual.Chance(20_000))*time.Millisecond)
-		s.start(node)
+		if node := s.virtual.Chance(len(s.nodes)); !s.nodes[node].dead {
+			s.kill(node)
+		}
 	}
+}
+
+// kill kills a process and has it started again a little later.
+func (s *scene) kill(node int) {
+	p := s.nodes[node]
+	s.note("%s is killed", p.group)
+	p.dead = true
+	s.kills++
+	s.virtual.Go("fate", "restart", func() {
+		_ = s.virtual.Sleep(context.Background(), time.Duration(1+s.virtual.Chance(20_000))*time.Millisecond)
+		s.start(node)
+	})
+	s.virtual.Kill(p.group) // who is of it goes no further than here
+}
+
+// fate lets others go first, and strikes the process that runs, now and then: it dies there, or stands still for longer than its claims may.
+func (s *scene) fate() {
+	node := slices.IndexFunc(s.nodes[:], func(p *process) bool { return p != nil && p.group == s.virtual.Group() })
+	if s.wild && s.fates > 0 && node >= 0 && s.virtual.Chance(60) == 0 {
+		s.fates--
+		s.struck = true
+		if s.virtual.Chance(3) == 0 {
+			s.kill(node)
+		}
+		s.note("%s stands still", s.nodes[node].group)
+		s.virtual.Freeze(s.nodes[node].group, time.Duration(1+s.virtual.Chance(150_000))*time.Millisecond)
+	}
+	s.virtual.Yield()
 }
 
 func (s *scene) allOver() bool {
@@ -371,6 +475,9 @@ func (s *scene) allOver() bool {
 
 // judge compares all books, and reckons the ledger anew.
 func (s *scene) judge(ctx context.Context, before *books) (*playedSeed, error) {
+	if len(s.watch.findings) > 0 { // where the seed stopped
+		return &playedSeed{result: &result{}, steps: s.virtual.Steps(), kills: s.kills, findings: s.watch.findings}, nil
+	}
 	after, err := s.door.readBooks(ctx)
 	if err != nil {
 		return nil, err
@@ -385,6 +492,7 @@ func (s *scene) judge(ctx context.Context, before *books) (*playedSeed, error) {
 			return nil, err
 		}
 		v.order = viewOf(o)
+		v.excused = v.excused || s.struck
 		players = append(players, v.player)
 	}
 	p := &playedSeed{result: &result{}, faults: len(after.faults), kills: s.kills, steps: s.virtual.Steps()}
@@ -401,33 +509,85 @@ func (s *scene) judge(ctx context.Context, before *books) (*playedSeed, error) {
 	return p, err
 }
 
-// yielding lets others go first around every commit, and so lets a process be killed there.
-type yielding struct {
+// storage is what a process writes to: others may go first around every commit, a process may be killed there, and all is watched.
+func (s *scene) storage() storage {
+	return storage{watchedOrders{s.db.Orders(), s}, watchedJobs{s.db.Jobs(), s}, watchedInbox{s.db.Inbox(), s}}
+}
+
+// step is a commit.
+func (s *scene) step(commit func() error) error {
+	s.fate()
+	err := commit()
+	s.commits++
+	s.fate()
+	return err
+}
+
+type watchedOrders struct {
 	order.Store
-	virtual *clock.Virtual
+	scene *scene
 }
 
 // Create creates.
-func (y yielding) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error) {
-	y.virtual.Yield()
-	defer y.virtual.Yield()
-	return y.Store.Create(ctx, o, j, key, rec)
+func (w watchedOrders) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (claim job.Claim, err error) {
+	events := o.Events
+	err = w.scene.step(func() error {
+		if claim, err = w.Store.Create(ctx, o, j, key, rec); err == nil {
+			w.scene.watch.committed(o, events)
+		}
+		return err
+	})
+	return claim, err
 }
 
 // Save saves.
-func (y yielding) Save(ctx context.Context, o *order.Order, claim *job.Claim, next job.Next) error {
-	y.virtual.Yield()
-	defer y.virtual.Yield()
-	return y.Store.Save(ctx, o, claim, next)
+func (w watchedOrders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next job.Next) error {
+	events := o.Events
+	return w.scene.step(func() error {
+		err := w.Store.Save(ctx, o, claim, next)
+		if err == nil {
+			w.scene.watch.committed(o, events)
+		}
+		return err
+	})
 }
 
-type queue struct {
+// Revive revives.
+func (w watchedOrders) Revive(ctx context.Context, id order.ID, at time.Time) error {
+	return w.scene.step(func() error { return w.Store.Revive(ctx, id, at) })
+}
+
+type watchedJobs struct {
 	job.Queue
-	virtual *clock.Virtual
+	scene *scene
 }
 
 // Take takes.
-func (q queue) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
-	q.virtual.Yield()
-	return q.Queue.Take(ctx, j, owner, now, until)
+func (w watchedJobs) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
+	w.scene.fate()
+	return w.Queue.Take(ctx, j, owner, now, until)
+}
+
+// Give gives back.
+func (w watchedJobs) Give(ctx context.Context, c job.Claim, n job.Next) error {
+	return w.scene.step(func() error { return w.Queue.Give(ctx, c, n) })
+}
+
+// Wake wakes.
+func (w watchedJobs) Wake(ctx context.Context, kind, ref string, now time.Time) error {
+	return w.scene.step(func() error { return w.Queue.Wake(ctx, kind, ref, now) })
+}
+
+type watchedInbox struct {
+	job.Inbox
+	scene *scene
+}
+
+// Put puts.
+func (w watchedInbox) Put(ctx context.Context, n job.Notice) (fresh bool, err error) {
+	err = w.scene.step(func() error {
+		fresh, err = w.Inbox.Put(ctx, n)
+		return err
+	})
+	return fresh, err
 }

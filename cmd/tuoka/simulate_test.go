@@ -14,11 +14,11 @@ import (
 	"github.com/tuoka/tuoka/internal/store"
 )
 
-var simulatedSeeds = flag.Int("simulated", 60, "how many seeds TestSimulate plays")
+var simulatedSeeds = flag.Int("simulated", seedsInTest, "how many seeds TestSimulate plays")
 
 func TestSimulate(t *testing.T) {
 	var out bytes.Buffer
-	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", *simulatedSeeds), route: "all", workers: 2, json: true})
+	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", *simulatedSeeds), route: "all", workers: 2, keyBits: 1024, json: true})
 	if err != nil {
 		t.Fatalf("simulate: %v, printed %s", err, out.String())
 	}
@@ -35,7 +35,7 @@ func TestSimulate(t *testing.T) {
 
 // TestSimulateRepeats plays a seed twice, other seeds between, and wants the same, step by step.
 func TestSimulateRepeats(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "all")
+	theatre, err := newTheatre(t.Context(), t.TempDir(), "all", 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestSimulateRepeats(t *testing.T) {
 // TestSimulateReadsTheLedger: the reading that ends every seed notices a ledger line that is gone. What the comparison of books finds, the tests of
 // books.go and the planted bugs tell.
 func TestSimulateReadsTheLedger(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "core")
+	theatre, err := newTheatre(t.Context(), t.TempDir(), "core", 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestSeedRange(t *testing.T) {
 			t.Errorf("%q is taken for seeds", text)
 		}
 	}
-	if err := simulate(t.Context(), nil, simulateFlags{seeds: "1", route: "his", workers: 1}); err == nil || !strings.Contains(err.Error(), "his") {
+	if err := simulate(t.Context(), nil, simulateFlags{seeds: "1", route: "his", workers: 1, keyBits: 1024}); err == nil || !strings.Contains(err.Error(), "his") {
 		t.Errorf("a route that nobody is on: %v", err)
 	}
 }

@@ -275,8 +275,8 @@ func (s *simulators) close() error {
 	return errors.Join(errs...)
 }
 
-// serve opens the simulators' ports and the phone's, and sends their notices until the context ends.
-func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, error) {
+// faces are who listens where.
+func (s *simulators) faces() map[string]http.Handler {
 	handlers := map[string]http.Handler{
 		s.stage.addr(wechatMPPort): s.mp.Handler(),
 		s.stage.addr(insurerPort):  s.nhsa.Handler(),
@@ -286,7 +286,12 @@ func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, err
 	for i, h := range s.hospitals {
 		handlers[s.stage.addr(wechatPayPort(i))], handlers[s.stage.addr(hisPort(i))] = h.pay.Handler(), h.his.Handler()
 	}
-	run, err := newServers(ctx, log, handlers)
+	return handlers
+}
+
+// serve opens the simulators' ports and the phone's, and sends their notices until the context ends.
+func (s *simulators) serve(ctx context.Context, log *slog.Logger) (*servers, error) {
+	run, err := newServers(ctx, log, s.faces())
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -29,7 +30,8 @@ type stage struct {
 	base int      // the first of the ports below
 	lock *os.File // held while the process uses dir
 
-	memory bool // the simulators keep no journals
+	memory  bool // the simulators keep no journals
+	keyBits int  // of RSA keys that are made
 }
 
 // The ports of a sandbox, counted from its base. After them each hospital has two of its own: its merchant at WeChat Pay, and its HIS.
@@ -248,7 +250,7 @@ func writeSecret(path string, content []byte) error {
 
 func (s stage) makeRSA(private, public string) error {
 	err := s.makeFile(private, func(path string) error {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		key, err := rsa.GenerateKey(rand.Reader, cmp.Or(s.keyBits, 2048))
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type theatre struct {
 	source *clock.Source // of the database
 	db     *store.DB
 	broom  *sql.DB
+	due    *sql.Stmt // when the next job is
+	unread *sql.Stmt // how many notices are
 }
 
 // turning is the clock of the seed that plays.
@@ -41,9 +43,9 @@ const (
 	backlogLife = 5 * time.Minute
 )
 
-// newTheatre makes the keys, and opens the database, in a folder of its own.
-func newTheatre(ctx context.Context, dir, route string) (*theatre, error) {
-	t := &theatre{stage: stage{dir: dir, base: 1000, memory: true}, route: route, now: &turning{clock.NewFake(opening)}}
+// newTheatre makes the keys, those of RSA with so many bits, and opens the database, in a folder of its own.
+func newTheatre(ctx context.Context, dir, route string, keyBits int) (*theatre, error) {
+	t := &theatre{stage: stage{dir: dir, base: 1000, memory: true, keyBits: keyBits}, route: route, now: &turning{clock.NewFake(opening)}}
 	t.source = clock.NewSeeded(t.now, clock.Nodes-2, 0)
 	var err error
 	if t.config, err = t.stage.sandboxConfig(""); err != nil {
@@ -62,6 +64,12 @@ func newTheatre(ctx context.Context, dir, route string) (*theatre, error) {
 	}
 	if t.broom, err = sql.Open("sqlite", t.config.Database.DSN); err != nil {
 		return nil, errors.Join(err, t.db.Close(), t.stage.release())
+	}
+	if t.due, err = t.broom.PrepareContext(ctx, "SELECT MIN(due_us) FROM job"); err == nil {
+		t.unread, err = t.broom.PrepareContext(ctx, "SELECT COUNT(*) FROM inbox WHERE handled_us = 0")
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.close())
 	}
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ type visitor struct {
 	person patient.ID
 	id     order.ID
 	gone   bool
-	back   bool
+	asked  int       // refunds so far
+	until  time.Time // the window has asked for one: until then it may come
 }
 
 func (v *visitor) arrive(ctx context.Context) error {
@@ -100,7 +102,7 @@ func (v *visitor) live(ctx context.Context) {
 		v.quote(ctx)
 		_ = s.virtual.Sleep(ctx, time.Duration(1+tries)*time.Second)
 	}
-	pause := time.Second
+	pause := 20 * time.Second
 	var seen int64
 	paying := false // a page that waits for money makes us look for it
 	for s.virtual.Now().Before(end) {
@@ -115,15 +117,17 @@ func (v *visitor) live(ctx context.Context) {
 		})
 		if err == nil {
 			if o.Version > seen {
-				pause = time.Second
+				pause = 20 * time.Second
 			}
 			seen, paying = o.Version, o.State == order.Paying
 			if v.act(ctx, o) {
 				return
 			}
 		}
-		_ = s.virtual.Sleep(ctx, pause)
-		pause = min(pause*3/2, 5*time.Minute)
+		// The phone hears of news at once, as a rule.
+		_ = s.virtual.Rest(ctx, pause, func() bool { return s.watch.version(v.id) > seen })
+		_ = s.virtual.Sleep(ctx, time.Duration(100+s.virtual.Chance(2_000))*time.Millisecond)
+		pause = min(pause*2, 10*time.Minute)
 	}
 }
 
@@ -181,11 +185,15 @@ func (v *visitor) act(ctx context.Context, o *order.Order) (over bool) {
 			break
 		}
 		v.payAt(ctx)
-	case o.State == order.Completed && f == nil && !v.back && v.seed%3 != 0:
-		v.back = true
-		v.giveBack(ctx, o)
+	case o.State == order.Completed && f == nil && v.asked < int(v.seed%4) && len(o.Left()) > 0:
+		v.asked++
+		if s.virtual.Chance(4) == 0 {
+			v.windowAsks(ctx, o)
+		} else {
+			v.giveBack(ctx, o)
+		}
 	case o.State == order.Completed && f == nil:
-		return true
+		return !s.virtual.Now().Before(v.until)
 	case o.State.Final() && f == nil:
 		return true
 	case o.State == order.InReview:
@@ -249,7 +257,7 @@ func (v *visitor) payAt(ctx context.Context) {
 // giveBack asks for the order back, or for an item of it.
 func (v *visitor) giveBack(ctx context.Context, o *order.Order) {
 	s := v.scene
-	ask := order.RefundAsk{By: refund.ByPatient, Actor: "phone", Account: v.caller.Account, Order: v.id, Key: "back", KeptAgain: true}
+	ask := order.RefundAsk{By: refund.ByPatient, Actor: "phone", Account: v.caller.Account, Order: v.id, Key: fmt.Sprint("back ", v.asked), KeptAgain: true}
 	left := o.Left()
 	if len(left) == 0 || len(left[0].Lines) == 0 {
 		return
@@ -270,6 +278,22 @@ func (v *visitor) giveBack(ctx context.Context, o *order.Order) {
 			return
 		}
 		_ = s.virtual.Sleep(ctx, 3*time.Second)
+	}
+}
+
+// windowAsks lets the hospital's window ask for the order back, or for an item of it.
+func (v *visitor) windowAsks(ctx context.Context, o *order.Order) {
+	s := v.scene
+	body := map[string]any{"reason": "窗口退费"}
+	if s.virtual.Chance(3) != 0 {
+		left := o.Left()[0]
+		line := left.Lines[s.virtual.Chance(len(left.Lines))]
+		body["lines"] = []map[string]any{{"bill_no": left.No, "line_no": line.No, "quantity": line.Quantity.String()}}
+	}
+	err := s.door.sandbox(ctx, http.MethodPost, "/"+v.role.Institution+"/his/postings/"+o.ID.No()+"/ask-refund", body, nil)
+	s.note("the window asks %v back: %v", body, err)
+	if err == nil {
+		v.until = s.virtual.Now().Add(30 * time.Minute)
 	}
 }
 

@@ -26,7 +26,8 @@ type Virtual struct {
 	timers  []*timer // a heap would be larger than what it saves: there are few
 	actors  []*actor
 	running *actor
-	back    chan struct{} // the actor that ran gives way
+	frozen  map[string]time.Time // groups that get no turn until then
+	back    chan struct{}        // the actor that ran gives way
 	steps   int
 	panics  any
 }
@@ -51,7 +52,7 @@ var _ Clock = (*Virtual)(nil)
 
 // NewVirtual starts a virtual world at that moment.
 func NewVirtual(start time.Time, seed uint64) *Virtual {
-	return &Virtual{now: start.UTC().Truncate(time.Microsecond), back: make(chan struct{}),
+	return &Virtual{now: start.UTC().Truncate(time.Microsecond), back: make(chan struct{}), frozen: map[string]time.Time{},
 		rand: rand.New(rand.NewPCG(seed, seed^0xd1b54a32d192ed03))} //nolint:gosec // a simulation wants repeatable chance
 }
 
@@ -61,6 +62,9 @@ func (v *Virtual) Now() time.Time {
 	defer v.mu.Unlock()
 	return v.now
 }
+
+// Group is whose turn it is.
+func (v *Virtual) Group() string { return v.running.group }
 
 // Steps is how many turns actors have had.
 func (v *Virtual) Steps() int { return v.steps }
@@ -101,6 +105,9 @@ func (v *Virtual) Kill(group string) {
 	}
 }
 
+// Freeze stops a group for that long, as a machine that is suspended: for its actors no time passes, and afterwards the clock has jumped.
+func (v *Virtual) Freeze(group string, d time.Duration) { v.frozen[group] = v.Now().Add(d) }
+
 // park lets the others go on. It returns when it is this actor's turn again, and not at all when it was killed.
 func (v *Virtual) park(ctx context.Context, until time.Time, done func() bool) {
 	a := v.running
@@ -127,6 +134,15 @@ func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 		return err
 	}
 	v.park(ctx, v.Now().Add(max(d, 0)), nil)
+	return ctx.Err()
+}
+
+// Rest waits until done says yes, which another actor brings about, or d later, or until the context ends.
+func (v *Virtual) Rest(ctx context.Context, d time.Duration, done func() bool) error {
+	if err := ctx.Err(); err != nil || done() {
+		return err
+	}
+	v.park(ctx, v.Now().Add(max(d, 0)), done)
 	return ctx.Err()
 }
 
@@ -239,6 +255,12 @@ func (v *Virtual) let(a *actor) {
 // ready lists who may run now, and tells when the next one may by time alone.
 func (v *Virtual) ready() (next time.Time, ready []*actor) {
 	for _, a := range v.actors {
+		if thaw := v.frozen[a.group]; thaw.After(v.now) && !a.dead {
+			if next.IsZero() || thaw.Before(next) {
+				next = thaw
+			}
+			continue
+		}
 		switch {
 		case a.dead, a.ctx != nil && a.ctx.Err() != nil, a.done != nil && a.done(), !a.until.IsZero() && !a.until.After(v.now):
 			ready = append(ready, a)

@@ -141,3 +141,59 @@ func TestVirtualSaysWhatIsWrong(t *testing.T) {
 	}()
 	v.Yield()
 }
+
+func TestVirtualFreeze(t *testing.T) {
+	v := NewVirtual(morning, 1)
+	defer v.End()
+	var lines []string
+	note := func(text string) { lines = append(lines, v.Now().Format("15:04:05 ")+text+" of "+v.Group()) }
+	over := 0
+	v.Go("a", "a1", func() {
+		v.Freeze("a", time.Minute) // from its next wait on
+		_ = v.Sleep(context.Background(), time.Second)
+		note("wakes")
+		over++
+	})
+	v.Go("b", "b1", func() {
+		_ = v.Sleep(context.Background(), time.Second)
+		note("wakes")
+		over++
+	})
+	if err := v.Run(morning.Add(time.Hour), func() bool { return over == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(lines, ", "); got != "01:00:01 wakes of b, 01:01:00 wakes of a" {
+		t.Errorf("they did: %s", got)
+	}
+}
+
+func TestVirtualRest(t *testing.T) {
+	v := NewVirtual(morning, 1)
+	defer v.End()
+	news := false
+	var times []string
+	over := false
+	v.Go("", "sleeper", func() {
+		for _, d := range []time.Duration{time.Minute, time.Hour, time.Hour} {
+			_ = v.Rest(context.Background(), d, func() bool { return news })
+			times = append(times, v.Now().Format("15:04:05"))
+		}
+		ctx, cancel := v.WithDeadline(context.Background(), time.Second)
+		defer cancel()
+		news = false
+		if err := v.Rest(ctx, time.Hour, func() bool { return news }); !errors.Is(err, context.Canceled) {
+			t.Errorf("Rest beyond the deadline: %v", err)
+		}
+		over = true
+	})
+	v.Go("", "postman", func() {
+		_ = v.Sleep(context.Background(), 5*time.Minute)
+		news = true
+	})
+	if err := v.Run(morning.Add(24*time.Hour), func() bool { return over }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(times, " "); got != "01:01:00 01:05:00 01:05:00" {
+		t.Errorf("it rested until %s", got)
+	}
+}
