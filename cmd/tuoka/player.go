@@ -148,7 +148,7 @@ func (p *player) call(ctx context.Context, method, path string, body, into any) 
 	if a.status >= 300 || a.status == http.StatusAccepted {
 		err := fmt.Errorf("%s %s: status %d %s", method, path, a.status, a.problem())
 		if a.status == http.StatusAccepted || slices.Contains([]string{"AUTH_CODE_INVALID", "LOGIN_CODE_INVALID", "ORDER_BUSY", "IDEMPOTENCY_RUNNING",
-			"CLAIM_LOST"}, a.problem()) {
+			"CLAIM_LOST", "PATIENT_EXISTS"}, a.problem()) {
 			return errors.Join(errAgain, err)
 		}
 		return err
