@@ -28,43 +28,51 @@ type visitor struct {
 }
 
 func (v *visitor) arrive(ctx context.Context) error {
-	s := v.scene
-	app := s.door.appID(v.role.Institution)
+	code, err := v.loginCode(ctx)
+	if err != nil {
+		return err
+	}
+	return v.scene.ask(ctx, "arrive", func(ctx context.Context, h *house) error { return v.enter(ctx, h, code) })
+}
+
+// loginCode is what the mini program gets of WeChat.
+func (v *visitor) loginCode(ctx context.Context) (string, error) {
 	var code struct {
 		Code string `json:"code"`
 	}
-	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": v.role.User, "appid": app}, &code); err != nil {
+	err := v.client.sandbox(ctx, http.MethodPost, "/wechatmp/login", map[string]string{"user": v.role.User, "appid": v.client.appID(v.role.Institution)}, &code)
+	return code.Code, err
+}
+
+// enter logs in, agrees, and binds the visitor as a patient.
+func (v *visitor) enter(ctx context.Context, h *house, code string) error {
+	_, session, err := h.people.Login(ctx, v.role.Institution, code, "r")
+	if err != nil {
 		return err
 	}
-	return s.ask(ctx, "arrive", func(ctx context.Context, h *house) error {
-		_, session, err := h.people.Login(ctx, v.role.Institution, code.Code, "r")
-		if err != nil {
+	v.caller = patient.Caller{Account: session.Account, Institution: v.role.Institution, RequestID: "r"}
+	agreements, err := h.people.Agreements(ctx, v.caller)
+	if err != nil {
+		return err
+	}
+	for _, a := range agreements {
+		if a.Text.Kind == patient.ConsentGuardian {
+			continue
+		}
+		if _, err := h.people.Agree(ctx, v.caller, a.Text.Kind, a.Text.Version); err != nil {
 			return err
 		}
-		v.caller = patient.Caller{Account: session.Account, Institution: v.role.Institution, RequestID: "r"}
-		agreements, err := h.people.Agreements(ctx, v.caller)
-		if err != nil {
-			return err
-		}
-		for _, a := range agreements {
-			if a.Text.Kind == patient.ConsentGuardian {
-				continue
-			}
-			if _, err := h.people.Agree(ctx, v.caller, a.Text.Kind, a.Text.Version); err != nil {
-				return err
-			}
-		}
-		n, err := patient.ReadPatient(patient.Self, v.role.Name, v.role.IDNumber, v.role.Phone)
-		if err != nil {
-			return err
-		}
-		p, err := h.people.Add(ctx, v.caller, n)
-		if err != nil {
-			return err
-		}
-		v.person = p.ID
-		return v.bind(ctx, h)
-	})
+	}
+	n, err := patient.ReadPatient(patient.Self, v.role.Name, v.role.IDNumber, v.role.Phone)
+	if err != nil {
+		return err
+	}
+	p, err := h.people.Add(ctx, v.caller, n)
+	if err != nil {
+		return err
+	}
+	v.person = p.ID
+	return v.bind(ctx, h)
 }
 
 // bind authorises at the insurer's mini program and binds what comes back.
@@ -80,9 +88,8 @@ func (v *visitor) bind(ctx context.Context, h *house) error {
 	var code struct {
 		AuthCode string `json:"authCode"`
 	}
-	s := v.scene
-	if err := s.door.sandbox(ctx, http.MethodPost, "/wechatmp/authorise",
-		map[string]string{"user": v.role.User, "appid": s.door.appID(v.role.Institution), "query": query}, &code); err != nil {
+	if err := v.client.sandbox(ctx, http.MethodPost, "/wechatmp/authorise",
+		map[string]string{"user": v.role.User, "appid": v.client.appID(v.role.Institution), "query": query}, &code); err != nil {
 		return err
 	}
 	_, err = h.people.Bind(ctx, v.caller, v.person, code.AuthCode, "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"time"
 )
 
-// Virtual is a clock whose time passes only while everybody waits. Who lives in it are actors: goroutines of which exactly one runs at a time,
+// Virtual is a clock whose time passes only while everybody waits. Who lives in it are actors: coroutines of which exactly one runs at a time,
 // until it sleeps, yields, awaits something or ends; who runs next follows from the seed alone. So a world of many processes is played in one,
 // as fast as the machine can, and the same seed plays the same again.
 //
@@ -27,7 +28,6 @@ type Virtual struct {
 	actors  []*actor
 	running *actor
 	frozen  map[string]time.Time // groups that get no turn until then
-	back    chan struct{}        // the actor that ran gives way
 	steps   int
 	panics  any
 }
@@ -35,13 +35,16 @@ type Virtual struct {
 type actor struct {
 	name  string
 	group string
-	turn  chan struct{}
-	ctx   context.Context // wakes when it ends; nil before the first turn
-	until time.Time       // zero: not by time
-	done  func() bool     // what it awaits; nil: nothing
-	dead  bool            // is to end at its next turn
-	over  bool
+	turn  func() (struct{}, bool) // lets it run; false when it has ended
+	give  func(struct{}) bool     // gives way
+	ctx   context.Context         // wakes when it ends; nil before the first turn
+	until time.Time               // zero: not by time
+	done  func() bool             // what it awaits; nil: nothing
+	dead  bool                    // is to end at its next turn
 }
+
+// killed is what an actor that is to end is thrown out of its work by.
+type killed struct{}
 
 type timer struct {
 	at     time.Time
@@ -52,7 +55,7 @@ var _ Clock = (*Virtual)(nil)
 
 // NewVirtual starts a virtual world at that moment.
 func NewVirtual(start time.Time, seed uint64) *Virtual {
-	return &Virtual{now: start.UTC().Truncate(time.Microsecond), back: make(chan struct{}), frozen: map[string]time.Time{},
+	return &Virtual{now: start.UTC().Truncate(time.Microsecond), frozen: map[string]time.Time{},
 		rand: rand.New(rand.NewPCG(seed, seed^0xd1b54a32d192ed03))} //nolint:gosec // a simulation wants repeatable chance
 }
 
@@ -71,21 +74,21 @@ func (v *Virtual) Steps() int { return v.steps }
 
 // Go makes an actor. Those of a group can be killed together.
 func (v *Virtual) Go(group, name string, f func()) {
-	a := &actor{name: name, group: group, turn: make(chan struct{}), until: v.Now()}
+	a := &actor{name: name, group: group, until: v.Now()}
 	v.actors = append(v.actors, a)
-	go func() {
-		<-a.turn
+	a.turn, _ = iter.Pull(func(give func(struct{}) bool) {
+		a.give = give
 		defer func() {
-			if p := recover(); p != nil {
+			switch p := recover().(type) {
+			case nil, killed:
+			default:
 				v.panics = fmt.Errorf("%s: panic: %v\n%s", a.name, p, stack())
 			}
-			a.over = true
-			v.back <- struct{}{}
 		}()
 		if !a.dead {
 			f()
 		}
-	}()
+	})
 }
 
 func stack() []byte {
@@ -101,7 +104,7 @@ func (v *Virtual) Kill(group string) {
 		}
 	}
 	if v.running != nil && v.running.dead {
-		runtime.Goexit()
+		panic(killed{})
 	}
 }
 
@@ -114,14 +117,12 @@ func (v *Virtual) park(ctx context.Context, until time.Time, done func() bool) {
 	if a == nil {
 		panic("clock: somebody waits who is no actor of this virtual world")
 	}
-	if a.dead {
-		runtime.Goexit()
+	if a.dead { // it waits on its way out
+		panic(killed{})
 	}
 	a.ctx, a.until, a.done = ctx, until, done
-	v.back <- struct{}{}
-	<-a.turn
-	if a.dead {
-		runtime.Goexit()
+	if !a.give(struct{}{}) || a.dead {
+		panic(killed{})
 	}
 }
 
@@ -244,10 +245,9 @@ func (v *Virtual) Waiting() []string {
 func (v *Virtual) let(a *actor) {
 	v.running = a
 	v.steps++
-	a.turn <- struct{}{}
-	<-v.back
+	_, lives := a.turn()
 	v.running = nil
-	if a.over {
+	if !lives {
 		v.actors = slices.DeleteFunc(v.actors, func(b *actor) bool { return a == b })
 	}
 }
