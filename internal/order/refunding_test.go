@@ -357,6 +357,24 @@ func TestRefundAskedBesideAWorker(t *testing.T) {
 	w.auditEnd()
 }
 
+// TestRefundAskedInARush: where others finish the job again and again before we have it, nothing is decided: the request may come again.
+func TestRefundAskedInARush(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.store.revived = func() { delete(w.store.jobs, id.No()) }
+	if _, err := w.give(id); !errors.Is(err, job.ErrBusy) || errors.Is(err, ErrState) {
+		t.Errorf("in a rush: %v, want ErrBusy", err)
+	}
+	w.store.revived = nil
+	w.mustGive(id)
+	w.settle(tenDays)
+	if o := w.wantState(id, Completed, ""); len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done {
+		t.Errorf("refunds %+v", o.Refunds)
+	}
+	w.auditEnd()
+}
+
 // TestRefundWhilePosting: an order that the HIS has not booked keeps the request, and the HIS is asked at once.
 func TestRefundWhilePosting(t *testing.T) {
 	t.Parallel()

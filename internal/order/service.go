@@ -260,8 +260,11 @@ func (s *Service) holdAnew(ctx context.Context, o *Order) (*Order, job.Claim, er
 			return nil, job.Claim{}, fmt.Errorf("order %s: %w", o.ID.No(), err)
 		}
 		held, claim, err := s.hold(ctx, o.Account, o.ID)
-		if !errors.Is(err, ErrState) || tries >= 3 { // else a worker has just finished the former one
+		switch {
+		case !errors.Is(err, ErrState):
 			return held, claim, err
+		case tries >= 3: // each time somebody has just finished the former one: the order's state is not to blame, and nothing is decided
+			return nil, job.Claim{}, fmt.Errorf("order %s: %w", o.ID.No(), job.ErrBusy)
 		}
 	}
 }
