@@ -49,7 +49,10 @@ func (w *watch) committed(o *order.Order, events []order.Event) {
 			seen.booked = append(seen.booked, o.Institution+" "+no)
 		}
 	}
-	seen.history = append(seen.history, events...)
+	for _, e := range events {
+		e.Seq = len(seen.history) + 1 // as the store numbers them
+		seen.history = append(seen.history, e)
+	}
 	find := func(format string, args ...any) {
 		w.findings = append(w.findings, fmt.Sprintf("order %s %s, version %d: %s", o.ID.No(), o.State, o.Version, fmt.Sprintf(format, args...)))
 	}

@@ -18,6 +18,7 @@ var insurers = []ledger.Account{ledger.PooledFund, ledger.OtherFund, ledger.Pers
 // Verify reckons an order anew, from its events and from its legs, and says where the ledger differs. Nothing is what a sound order says.
 func Verify(o *Order, history []Event) []string {
 	v := verification{order: o, books: map[ledger.Account]money.Fen{}}
+	v.whole(history)
 	for i := range history {
 		v.event(&history[i])
 	}
@@ -53,6 +54,46 @@ func (v *verification) sum(accounts ...ledger.Account) (sum money.Fen) {
 		sum += v.books[a]
 	}
 	return sum
+}
+
+// whole looks for events and attempts that are gone: both are numbered, each attempt begins with an event, and the last move of the order and of
+// each refund says where it stands.
+func (v *verification) whole(history []Event) {
+	o, begun, last := v.order, map[string]int{}, map[string]string{}
+	for i := range history {
+		e := &history[i]
+		if e.Seq != i+1 {
+			v.find("event %d is followed by event %d", i, e.Seq)
+			break
+		}
+	}
+	for i := range history {
+		e := &history[i]
+		if e.From == "" && e.To != "" {
+			begun[e.Subject]++
+		}
+		switch {
+		case e.From == e.To:
+		case e.Subject == "order":
+			last["order"] = e.To
+		case e.Subject == "refund":
+			last[e.Number] = e.To
+		}
+	}
+	if stands := last["order"]; stands != "" && stands != string(o.State) {
+		v.find("the order is %s, its last event says %s", o.State, stands)
+	}
+	for _, f := range o.Refunds {
+		if stands := last[f.ID.No()]; stands != string(f.State) {
+			v.find("refund %s is %s, its last event says %q", f.ID.No(), f.State, stands)
+		}
+	}
+	attempts := map[string]int{"settlement": len(o.Settlements), "payment": len(o.Payments), "mixed": len(o.Mixed), "refund": len(o.Refunds)}
+	for _, subject := range slices.Sorted(maps.Keys(attempts)) {
+		if attempts[subject] != begun[subject] {
+			v.find("%d of subject %s are there, the events have begun %d", attempts[subject], subject, begun[subject])
+		}
+	}
 }
 
 // event compares what an event posts with what it says happened.

@@ -162,10 +162,14 @@ func (c *crowd) paid(s *sold, o *order.Order) {
 		m.MixTradeNo, m.PaidAt, o.Mixed = "X"+s.trade, start, []*payment.Mixed{m}
 	}
 	booked := ledger.Against(ledger.Revenue, ledger.Line{Account: ledger.Suspense, Amount: o.Total})
-	for _, e := range []order.Event{{Subject: "payment", Verb: "pay", Split: split.Split{Cash: p.Amount}, Posting: p.Received()},
+	for _, e := range []order.Event{{Subject: "settlement", Verb: "presettle", To: "presettling"}, {Subject: "payment", Verb: "prepare", To: "preparing"},
+		{Subject: "payment", Verb: "pay", Split: split.Split{Cash: p.Amount}, Posting: p.Received()},
 		{Subject: "settlement", Verb: "settled", Split: st.Actual, Posting: st.Posting(ledger.Suspense)}, {Subject: "his", Verb: "posted", Split: o.Split, Posting: booked}} {
 		e.At, e.Actor = start, "system"
 		o.Events = append(o.Events, e)
+	}
+	if c.manner.joint {
+		o.Events = append(o.Events, order.Event{At: start, Actor: "system", Subject: "mixed", Verb: "prepare", To: "preparing"})
 	}
 	c.far.mu.Lock()
 	defer c.far.mu.Unlock()
