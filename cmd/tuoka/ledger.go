@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -39,7 +40,7 @@ anything differs. With SQLite stop the service first.`,
 var errDiffers = errors.New("总账与订单不符")
 
 func (o *office) verify(cmd *cobra.Command, institution string) error {
-	orders, differences := 0, 0
+	orders, differences, readable := 0, 0, true
 	sums := map[ledger.Account]money.Fen{}
 	err := o.db.Orders().Each(cmd.Context(), institution, func(x *order.Order, history []order.Event) error {
 		orders++
@@ -53,9 +54,30 @@ func (o *office) verify(cmd *cobra.Command, institution string) error {
 			}
 		}
 		return nil
+	}, func(id order.ID, err error) error {
+		orders++
+		differences++
+		readable = false
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "订单 %s：数据在库中被改动，不能核对：%v\n", id.No(), err)
+		return err
 	})
 	if err != nil {
 		return err
+	}
+	if readable { // what no order accounts for
+		kept, err := o.accounts(cmd.Context(), institution)
+		if err != nil {
+			return err
+		}
+		for _, account := range ledger.Accounts() {
+			if kept[account] == sums[account] {
+				continue
+			}
+			differences++
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "科目 %s：总账共 %s，各订单合计 %s\n", account, kept[account], sums[account]); err != nil {
+				return err
+			}
+		}
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
 	var all money.Fen
@@ -75,6 +97,19 @@ func (o *office) verify(cmd *cobra.Command, institution string) error {
 		err = errDiffers
 	}
 	return err
+}
+
+// accounts sums the whole ledger by account, whatever orders there are.
+func (o *office) accounts(ctx context.Context, institution string) (map[ledger.Account]money.Fen, error) {
+	list, err := o.db.Balances(ctx, institution, time.Unix(0, 0).UTC(), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		return nil, err
+	}
+	sums := map[ledger.Account]money.Fen{}
+	for _, b := range list {
+		sums[b.Account] += b.Amount
+	}
+	return sums, nil
 }
 
 func ledgerBalances(f *serveFlags) *cobra.Command {

@@ -505,7 +505,7 @@ func (s *scene) judge(ctx context.Context, before *books) (*playedSeed, error) {
 			p.findings = append(p.findings, fmt.Sprintf("order %s %s: ledger: %s", o.ID.No(), o.State, finding))
 		}
 		return nil
-	})
+	}, nil)
 	return p, err
 }
 

@@ -85,7 +85,7 @@ func TestSimulateReadsTheLedger(t *testing.T) {
 	if _, err := theatre.broom.ExecContext(t.Context(), "DELETE FROM ledger_line WHERE id = (SELECT MIN(id) FROM ledger_line)"); err != nil {
 		t.Fatal(err)
 	}
-	err = theatre.db.Orders().Each(t.Context(), "", func(*order.Order, []order.Event) error { return nil })
+	err = theatre.db.Orders().Each(t.Context(), "", func(*order.Order, []order.Event) error { return nil }, nil)
 	if !errors.Is(err, store.ErrTampered) && !errors.Is(err, store.ErrRow) {
 		t.Errorf("a lost ledger line is not noticed: %v", err)
 	}

@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
-
-	"gorm.io/gorm"
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/ledger"
@@ -47,43 +46,56 @@ func (db *DB) Balances(ctx context.Context, institution string, first, last time
 	return out, nil
 }
 
-// Each hands over every order of an institution ("": all) with its history, by number, each as of one moment. It ends at the first error.
-func (s Orders) Each(ctx context.Context, institution string, do func(o *order.Order, history []order.Event) error) error {
-	for after := int64(0); ; {
-		page, err := s.load(ctx, func(tx *gorm.DB) *gorm.DB {
-			tx = tx.Where("id > ?", after)
-			if institution != "" {
-				tx = tx.Where("institution = ?", institution)
-			}
-			return tx.Order("id").Limit(mostListed)
-		})
+// Each hands over every order of an institution ("": all) with its history, by number, each as of one moment. It ends at the first error. An order
+// whose rows were changed behind the program's back goes to broken instead, and the others follow; where broken is nil it ends there, too.
+func (s Orders) Each(ctx context.Context, institution string, do func(o *order.Order, history []order.Event) error,
+	broken func(id order.ID, err error) error) error {
+	for after := order.ID(0); ; {
+		page, err := s.numbers(ctx, institution, after)
 		if err != nil {
-			return fmt.Errorf("orders after %d: %w", after, err)
+			return fmt.Errorf("orders after %s: %w", after.No(), err)
 		}
-		for _, o := range page {
-			history, err := s.History(ctx, o.ID)
+		for _, id := range page {
+			o, history, err := s.whole(ctx, id)
+			switch {
+			case err == nil:
+				err = do(o, history)
+			case errors.Is(err, ErrTampered) && broken != nil:
+				err = broken(id, err)
+			}
 			if err != nil {
 				return err
 			}
-			again, err := s.VersionOf(ctx, o.ID)
-			if err != nil {
-				return err
-			}
-			if again != o.Version { // it moved between the two looks
-				if o, err = s.Load(ctx, o.ID); err != nil {
-					return err
-				}
-				if history, err = s.History(ctx, o.ID); err != nil {
-					return err
-				}
-			}
-			if err := do(o, history); err != nil {
-				return err
-			}
-			after = int64(o.ID)
+			after = id
 		}
 		if len(page) < mostListed {
 			return nil
+		}
+	}
+}
+
+// numbers lists the next orders by number.
+func (s Orders) numbers(ctx context.Context, institution string, after order.ID) ([]order.ID, error) {
+	var page []order.ID
+	err := s.db.read(ctx).Raw("SELECT id FROM orders WHERE id > ? AND (? = '' OR institution = ?) ORDER BY id LIMIT ?", int64(after), institution, institution,
+		mostListed).Scan(&page).Error
+	return page, translated(err)
+}
+
+// whole is an order with its history, both of one version.
+func (s Orders) whole(ctx context.Context, id order.ID) (*order.Order, []order.Event, error) {
+	for {
+		o, err := s.Load(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		history, err := s.History(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		version, err := s.VersionOf(ctx, id)
+		if err != nil || version == o.Version {
+			return o, history, err
 		}
 	}
 }

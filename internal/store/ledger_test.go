@@ -43,14 +43,29 @@ func balances(t *testing.T, db *DB) {
 	check(t, db.Orders().Each(t.Context(), hospital, func(o *order.Order, history []order.Event) error {
 		seen[o.ID] += len(history)
 		return nil
-	}))
+	}, nil))
 	if len(seen) != 2 || seen[o.ID] != len(must(db.Orders().History(t.Context(), o.ID))(t)) {
 		t.Errorf("handed over: %v", seen)
 	}
 	check(t, db.Orders().Each(t.Context(), "another", func(o *order.Order, _ []order.Event) error {
 		t.Errorf("another institution has order %s", o.ID.No())
 		return nil
+	}, nil))
+
+	exec(t, db, "UPDATE orders SET receipt_no = 'another' WHERE id = ?", int64(o.ID))
+	clear(seen)
+	see := func(o *order.Order, _ []order.Event) error { seen[o.ID]++; return nil }
+	wantErr(t, "an order changed in the database", db.Orders().Each(t.Context(), hospital, see, nil), ErrTampered)
+	clear(seen)
+	var broken []order.ID
+	check(t, db.Orders().Each(t.Context(), hospital, see, func(id order.ID, err error) error {
+		wantErr(t, "what is broken", err, ErrTampered)
+		broken = append(broken, id)
+		return nil
 	}))
+	if len(broken) != 1 || broken[0] != o.ID || len(seen) != 1 {
+		t.Errorf("broken are %v, handed over %v", broken, seen)
+	}
 }
 
 // votes: two positions, two people, one case; a rejection begins another.
