@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tuoka/tuoka/internal/audit"
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/order"
@@ -154,6 +155,22 @@ A leg that is in review itself wants what was found out at the counterpart: --in
 	return cmd
 }
 
+// mayVote lets those of the finance staff who work for that hospital.
+func mayVote(p staff.Person, institution string) error {
+	if !slices.Contains(p.Roles, staff.Finance) || (p.Institution != "" && p.Institution != institution) {
+		return errMayNot
+	}
+	return nil
+}
+
+// codeOf is an error in one word, as it is recorded.
+func codeOf(err error) string {
+	if f, known := fault.Find(err); known {
+		return f.Code
+	}
+	return "INTERNAL"
+}
+
 func (o *office) vote(cmd *cobra.Command, number string, who identity, v order.Verdict, reason string) error {
 	id, err := order.ParseID(number)
 	if err != nil {
@@ -171,15 +188,17 @@ func (o *office) vote(cmd *cobra.Command, number string, who identity, v order.V
 	}
 	orders := o.orders(o.source)
 	found, _, _, err := orders.Evidence(cmd.Context(), id)
-	if err != nil {
+	if err != nil && !errors.Is(err, order.ErrNoCase) { // that one is told, and recorded, by the vote
 		return err
 	}
-	if !slices.Contains(person.Roles, staff.Finance) || (person.Institution != "" && person.Institution != found.Institution) {
-		return errMayNot
+	ctx := context.WithoutCancel(cmd.Context())
+	applied := false
+	if err = mayVote(person, found.Institution); err == nil {
+		_, applied, err = orders.Vote(ctx, person.ID.Actor(), id, v, reason) // recorded with the vote itself
 	}
-	_, applied, err := orders.Vote(context.WithoutCancel(cmd.Context()), person.ID.Actor(), id, v, reason)
 	if err != nil {
-		return err
+		return errors.Join(err, o.db.Audit().Record(ctx, audit.Record{Institution: found.Institution, Actor: person.ID.Actor(), Action: "review.vote",
+			Object: "order:" + id.No(), Result: codeOf(err), Detail: v.String()}))
 	}
 	words := "已记为经办意见，等待另一位财务人员复核"
 	switch {

@@ -89,6 +89,10 @@ func votes(t *testing.T, db *DB) {
 	if diff := cmp.Diff(want, c.Votes); diff != "" || c.Cause != order.HISMismatch || c.Order != o.ID || c.Institution != hospital {
 		t.Errorf("case %+v %s", c, diff)
 	}
+	if n := count(t, db, "SELECT COUNT(*) FROM audit_record WHERE action = 'review.vote' AND actor = 'staff:1' AND object = ? AND result = 'ok' AND detail = 'maker post cash=paid'",
+		"order:"+o.ID.No()); n != 1 {
+		t.Errorf("%d audit records of the vote", n)
+	}
 	wantErr(t, "the same person again", vote("staff:1", order.Checker, order.ToPost), order.ErrVoted)
 	wantErr(t, "the same position again", vote("staff:2", order.Maker, order.ToPost), order.ErrVoted)
 	check(t, vote("staff:2", order.Checker, order.ToReject))

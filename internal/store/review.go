@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/tuoka/tuoka/internal/audit"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/refund"
 )
@@ -80,7 +81,7 @@ func (w *writing) reviews(tx *gorm.DB, was head) error {
 	return nil
 }
 
-// vote adds a person's word to the open case. That the same person holds no second position, and no position is held twice, are unique keys.
+// vote adds a person's word to the open case, and to the audit records. That the same person holds no second position, and no position is held twice, are unique keys.
 func (w *writing) vote(tx *gorm.DB, v *order.Vote) error {
 	var cases []int64
 	if err := tx.Raw("SELECT id FROM review_case WHERE order_id = ? AND open_marker = 1", int64(w.o.ID)).Scan(&cases).Error; err != nil {
@@ -89,8 +90,13 @@ func (w *writing) vote(tx *gorm.DB, v *order.Vote) error {
 	if len(cases) == 0 {
 		return order.ErrNoCase
 	}
-	return instead(insert(w.db, tx, voteRow{ID: w.db.ids.ID(), Institution: w.o.Institution, CaseID: cases[0], Person: v.Person, Position: string(v.Position),
+	err := instead(insert(w.db, tx, voteRow{ID: w.db.ids.ID(), Institution: w.o.Institution, CaseID: cases[0], Person: v.Person, Position: string(v.Position),
 		Decision: string(v.Verdict.Outcome), Verdict: v.Verdict.String(), Reason: clip(v.Reason, 500), AtUS: micros(v.At)}), order.ErrVoted)
+	if err != nil {
+		return err
+	}
+	return w.db.record(tx, audit.Record{At: v.At, Institution: w.o.Institution, Actor: v.Person, Action: "review.vote", Object: "order:" + w.o.ID.No(), Result: "ok",
+		Detail: string(v.Position) + " " + v.Verdict.String()})
 }
 
 // OpenCase gives the case that people have to judge, with the votes so far, each verified. order.ErrNoCase.
