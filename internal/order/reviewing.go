@@ -166,7 +166,7 @@ func (r *run) mayVote(ctx context.Context, c Case, vote Vote) error {
 	}
 	if vote.Verdict.Outcome == ToReject {
 		if vote.Position == Maker {
-			return ErrVerdict.Because(errors.New("nothing to reject"))
+			return wrong("还没有经办意见，不能退回")
 		}
 		return nil
 	}
@@ -195,14 +195,17 @@ func (r *run) rule(ctx context.Context, v Verdict) error {
 	return r.ruleOrder(v)
 }
 
-func wrong(format string, args ...any) error { return ErrVerdict.Because(fmt.Errorf(format, args...)) }
+// wrong is a verdict that the machines do not allow; whoever votes reads why.
+func wrong(format string, args ...any) error {
+	return ErrVerdict.Saying(ErrVerdict.Msg + "：" + fmt.Sprintf(format, args...))
+}
 
 // ruleInsurance moves a settlement that is in review to what people have found out. What the books hold of it decides what is posted.
 func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error {
 	s := r.order.Settlement()
 	if s == nil || s.State != settlement.InReview {
 		if v.Insurance != "" || v.SetlID != "" {
-			return wrong("the insurance leg is not in review")
+			return wrong("医保结算不在核实中，不应说明它的结果")
 		}
 		return nil
 	}
@@ -214,7 +217,7 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 	from, event := s.State, settlement.Accept
 	switch {
 	case v.Insurance == "settled" && s.SetlID == "" && v.SetlID == "":
-		return wrong("settled under which setl_id?")
+		return wrong("医保已结算的，须给出结算ID")
 	case v.Insurance == "settled":
 		if s.SetlID == "" {
 			s.SetlID, s.SettledAt = v.SetlID, r.clock.Now()
@@ -232,7 +235,7 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 	case v.Insurance == "not_settled" && owed == 0:
 		event = settlement.GiveUp
 	default:
-		return wrong("the insurance leg stands as %q?", v.Insurance)
+		return wrong("医保结算待核实，须说明查到的结果：settled 已结算、cancelled 已撤销，或账上没有医保应收时 not_settled 未结算；不能是 %q", v.Insurance)
 	}
 	if err := s.Apply(event); err != nil {
 		return err
@@ -245,7 +248,7 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	c := r.order.Payment()
 	if c == nil || c.State != payment.InReview {
 		if v.Cash != "" {
-			return wrong("the cash leg is not in review")
+			return wrong("微信支付不在核实中，不应说明它的结果")
 		}
 		return nil
 	}
@@ -263,7 +266,7 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 			p = c.Received().Undo()
 		}
 	default:
-		return wrong("the cash leg stands as %q?", v.Cash)
+		return wrong("微信支付待核实，须说明查到的结果：paid 已支付、returned 已退回，或账上没有收款时 closed 未支付；不能是 %q", v.Cash)
 	}
 	if err := c.Apply(event); err != nil {
 		return err
@@ -276,13 +279,13 @@ func (r *run) ruleMixed(v Verdict) error {
 	m := r.order.MixedOrder()
 	if m == nil || m.State != payment.MixedInReview {
 		if v.Mixed != "" {
-			return wrong("the mixed order is not in review")
+			return wrong("微信医保订单不在核实中，不应说明它的结果")
 		}
 		return nil
 	}
 	event, ok := map[string]payment.MixedEvent{"succeeded": payment.MixedSucceed, "failed": payment.MixedFail, "dead": payment.MixedKill}[v.Mixed]
 	if !ok {
-		return wrong("the mixed order stands as %q?", v.Mixed)
+		return wrong("微信医保订单待核实，须说明查到的结果：succeeded 成功、failed 失败、dead 未支付；不能是 %q", v.Mixed)
 	}
 	r.mix(event, m.MixTradeNo)
 	return nil
@@ -296,31 +299,31 @@ func (r *run) ruleOrder(v Verdict) error {
 	switch v.Outcome {
 	case ToPost, ToComplete:
 		if !paid {
-			return wrong("not all money is here")
+			return wrong("款项没有收齐，不能入账或完成")
 		}
 		o.Cause = ""
 		if v.Outcome == ToPost {
 			return r.move(PostTo, v.String())
 		}
 		if v.PostingNo == "" {
-			return wrong("booked by the HIS under which number?")
+			return wrong("医院已入账的，须给出入账流水号")
 		}
 		r.complete(Posted{PostingNo: v.PostingNo, PostedAt: r.clock.Now()})
 		return nil
 	case ToSettle:
 		if s := o.Settlement(); r.atOnce || s == nil || s.State != settlement.Presettled || r.cashDue() {
-			return wrong("there is nothing to be settled, or the cash is missing")
+			return wrong("没有待结算的医保部分，或微信款项未到，不能医保结算")
 		}
 		return r.move(Settle, v.String())
 	case ToUnwind:
 		return r.move(Unwind, v.String())
 	case ToClose:
 		if !over {
-			return wrong("a counterpart still holds something")
+			return wrong("医保或微信支付还没有了结，不能关闭")
 		}
 		return r.move(Shut, v.String())
 	}
-	return wrong("%q is no outcome of an order", v.Outcome)
+	return wrong("%q 不是订单的结论，应为 post、settle、unwind、close 或 complete", v.Outcome)
 }
 
 // ruleRefund moves a refund out of review.
@@ -340,18 +343,18 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		return nil
 	case ToRefuse:
 		if s := r.order.Settlement(); !f.InsuredAt.IsZero() || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked || (s != nil && s.State != settlement.Settled && f.Insured() > 0) {
-			return wrong("something has moved already")
+			return wrong("已有款项退回，不能改为不退")
 		}
 		r.refundMoves(f, refund.Hold, nil)
 		r.giveUpRefund(f, Cause(f.Cause))
 		return nil
 	case ToFinish:
 		if due := books[ledger.RefundsDue]; due != 0 && !f.Note {
-			return wrong("%s have not gone back", due)
+			return wrong("还有 %s 没有退回，不能算完成", due)
 		}
 		f.DoneAt = r.clock.Now()
 		r.refundMoves(f, refund.Finish, nil)
 		return nil
 	}
-	return wrong("%q is no outcome of a refund", v.Outcome)
+	return wrong("%q 不是退费的结论，应为 resume、done 或 refuse", v.Outcome)
 }
