@@ -149,6 +149,7 @@ A leg that is in review itself wants what was found out at the counterpart: --in
 	cmd.Flags().StringVar(&v.Insurance, "insurance", "", "how the insurance leg stands (医保)")
 	cmd.Flags().StringVar(&v.SetlID, "setl-id", "", "结算ID, where it is not known here")
 	cmd.Flags().StringVar(&v.Cash, "cash", "", "how the cash leg stands (微信支付)")
+	cmd.Flags().StringVar(&v.TransactionID, "transaction-id", "", "微信支付单号, where it is not known here")
 	cmd.Flags().StringVar(&v.Mixed, "mixed", "", "how WeChat's mixed order stands (微信医保订单)")
 	cmd.Flags().StringVar(&v.PostingNo, "posting-no", "", "入账流水号, to complete")
 	cmd.Flags().StringVar(&reason, "reason", "", "what was found out, without personal data (依据)")

@@ -123,6 +123,9 @@ func (h *hospital) Post(_ context.Context, p Posting) (Posted, error) {
 			}
 			return h.posted(p.OrderNo), nil
 		}
+		if p.Split.Charge() > 0 && (p.OutTradeNo == "" || p.TransactionID == "" || p.PaidAt.IsZero()) { // docs/his-interface.md
+			return Posted{}, fault.New(fault.Rejected, "HIS_REFUSED", "缺微信支付单号")
+		}
 		if m == refuse {
 			return Posted{}, fault.New(fault.Rejected, "HIS_REFUSED", "医院拒绝入账")
 		}

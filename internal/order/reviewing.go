@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,18 +72,19 @@ const (
 
 // Verdict says how a case ends, and how each leg stands that is in review itself: what people have found out at the counterpart.
 type Verdict struct {
-	Outcome   Outcome
-	Insurance string // settled, cancelled, not_settled
-	SetlID    string // 结算ID, where the insurer had not told it
-	Cash      string // paid, closed, returned
-	Mixed     string // succeeded, failed, dead
-	PostingNo string // 入账流水号, to complete
+	Outcome       Outcome
+	Insurance     string // settled, cancelled, not_settled
+	SetlID        string // 结算ID, where the insurer had not told it
+	Cash          string // paid, closed, returned
+	TransactionID string // 微信支付单号, where WeChat had not told it: the HIS books no cash without
+	Mixed         string // succeeded, failed, dead
+	PostingNo     string // 入账流水号, to complete
 }
 
 // String is the verdict in one line, as it is stored and compared.
 func (v Verdict) String() string {
 	parts := []string{string(v.Outcome)}
-	for _, p := range [][2]string{{"insurance", v.Insurance}, {"setl_id", v.SetlID}, {"cash", v.Cash}, {"mixed", v.Mixed}, {"posting_no", v.PostingNo}} {
+	for _, p := range [][2]string{{"insurance", v.Insurance}, {"setl_id", v.SetlID}, {"cash", v.Cash}, {"transaction_id", v.TransactionID}, {"mixed", v.Mixed}, {"posting_no", v.PostingNo}} {
 		if p[1] != "" {
 			parts = append(parts, p[0]+"="+p[1])
 		}
@@ -99,7 +101,7 @@ func ParseVerdict(s string) (Verdict, error) {
 	v := Verdict{Outcome: Outcome(words[0])}
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
-		field := map[string]*string{"insurance": &v.Insurance, "setl_id": &v.SetlID, "cash": &v.Cash, "mixed": &v.Mixed, "posting_no": &v.PostingNo}[key]
+		field := map[string]*string{"insurance": &v.Insurance, "setl_id": &v.SetlID, "cash": &v.Cash, "transaction_id": &v.TransactionID, "mixed": &v.Mixed, "posting_no": &v.PostingNo}[key]
 		if !ok || field == nil || *field != "" || value == "" {
 			return Verdict{}, ErrVerdict.Because(fmt.Errorf("%q", w))
 		}
@@ -247,7 +249,7 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	c := r.order.Payment()
 	if c == nil || c.State != payment.InReview {
-		if v.Cash != "" {
+		if v.Cash != "" || v.TransactionID != "" {
 			return wrong("微信支付不在核实中，不应说明它的结果")
 		}
 		return nil
@@ -256,6 +258,10 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	var p ledger.Posting
 	from, event := c.State, payment.Pay
 	switch {
+	case v.Cash == "paid" && c.TransactionID == "" && v.TransactionID == "":
+		return wrong("微信已支付的，须给出微信支付单号")
+	case v.TransactionID != "" && (v.Cash != "paid" || (c.TransactionID != "" && c.TransactionID != v.TransactionID)):
+		return wrong("微信支付单号 %s 与已知的不符", v.TransactionID)
 	case v.Cash == "paid" && !here:
 		p, c.PaidAt = c.Received(), r.clock.Now()
 	case v.Cash == "paid":
@@ -271,6 +277,7 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	if err := c.Apply(event); err != nil {
 		return err
 	}
+	c.TransactionID = cmp.Or(c.TransactionID, v.TransactionID)
 	r.leg("payment", "ruled "+v.Cash, string(from), string(c.State), c.OutTradeNo, split.Split{Cash: c.Amount}, p)
 	return nil
 }

@@ -65,6 +65,23 @@ func TestReviewEnds(t *testing.T) {
 			w.wechat.cards = []payment.RefundState{payment.RefundAbnormal}
 			return paid(w)
 		}, RefundStuck, func(w *world, _ ID) {}, "close cash=returned", Closed},
+		{"WeChat told other amounts, and does so no more", func(w *world) ID {
+			id := confirmed(w)
+			w.mustPay(id)
+			w.wechat.lies = func(t *payment.Transaction) { t.Total++ }
+			return id
+		}, CashMismatch, func(w *world, id ID) {
+			w.wechat.lies = nil
+			for _, no := range []string{"settle cash=paid", "unwind cash=returned transaction_id=420001"} { // the HIS wants to know under which number
+				v, err := ParseVerdict(no)
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				if _, _, err := w.service.Vote(w.t.Context(), "staff:1", id, v, ""); !errors.Is(err, ErrVerdict) {
+					w.t.Errorf("%q: %v, want ErrVerdict", no, err)
+				}
+			}
+		}, "settle cash=paid transaction_id=420001", Completed},
 		{"cash given back by somebody else", func(w *world) ID {
 			id := confirmed(w)
 			w.mustPay(id)
@@ -207,7 +224,7 @@ func TestVotes(t *testing.T) {
 
 func TestParseVerdict(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"post", "unwind insurance=cancelled cash=paid", "close insurance=not_settled setl_id=S1 cash=closed mixed=dead", "complete posting_no=P1"} {
+	for _, good := range []string{"post", "unwind insurance=cancelled cash=paid transaction_id=4200", "close insurance=not_settled setl_id=S1 cash=closed mixed=dead", "complete posting_no=P1"} {
 		if v, err := ParseVerdict(good); err != nil || v.String() != good {
 			t.Errorf("ParseVerdict(%q) = %q, %v", good, v, err)
 		}
