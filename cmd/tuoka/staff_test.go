@@ -71,11 +71,17 @@ type desk struct {
 	said bytes.Buffer
 }
 
-// run gives what a command printed. Prompts and errors are kept in said.
+// run gives what a staff command printed.
 func (d *desk) run(in io.Reader, args ...string) (string, error) {
 	d.t.Helper()
+	return d.tuoka(in, "staff", args...)
+}
+
+// tuoka gives what any command printed. Prompts and errors are kept in said.
+func (d *desk) tuoka(in io.Reader, word string, args ...string) (string, error) {
+	d.t.Helper()
 	cmd := root()
-	cmd.SetArgs(append([]string{"staff", "--sandbox", "--data", d.data}, args...))
+	cmd.SetArgs(append([]string{word, "--sandbox", "--data", d.data}, args...))
 	var out bytes.Buffer
 	if in == nil { // whoever runs the tests is not asked
 		in = strings.NewReader("")

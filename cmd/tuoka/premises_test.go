@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/cache"
+	"github.com/tuoka/tuoka/internal/callback"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+// premises are a house with its counterparts in this process, on a database file, without a port. They live in the machine's time.
+type premises struct {
+	t     *testing.T
+	data  string
+	stage stage
+	house *house
+	sims  *simulators
+	api   http.Handler
+	notes http.Handler // our callback face
+	stop  context.CancelFunc
+
+	mu    sync.Mutex
+	calls map[string]int // what we asked the counterparts: by path, of the insurer by infno
+}
+
+// openPremises makes and starts everything in that folder: workers, too.
+func openPremises(t *testing.T, data string) *premises {
+	t.Helper()
+	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := p.stage.sandboxConfig("")
+	must(err)
+	cfg.CallTimeout, cfg.CallLimit = time.Minute, 2*time.Minute // a slow machine is no lost answer
+	must(p.stage.claim(hospitalsOf(cfg)))
+	at := world{clock: clock.Real{}, wire: p}
+	h := &house{config: cfg, world: at, log: slog.New(slog.DiscardHandler), bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
+		wake: make(chan struct{}, 1)}
+	h.source = clock.NewSource(h.clock, cfg.Node)
+	parties, institutions, err := h.counterparts()
+	must(err)
+	h.db, h.vault, err = openDatabase(t.Context(), cfg, h.clock, h.source)
+	must(err)
+	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
+	must(h.furnish(parties, institutions, "premises"))
+	h.cache, err = cache.Open(t.Context(), cache.Config{})
+	must(err)
+	p.house = h
+	p.sims, err = openSimulators(p.stage, cfg, at, counterpartsSource())
+	must(err)
+	working, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.api, err = h.api(working.Done())
+	must(err)
+	p.notes = callback.Handler(h.inbox, h.notices, nil, h.nudge)
+	h.work(working)
+	p.sims.repeat(working, p.sims.nhsa.StepCentre)
+	for _, one := range p.sims.hospitals {
+		p.sims.repeat(working, one.pay.Step)
+		p.sims.repeat(working, one.his.Step)
+	}
+	t.Cleanup(p.close)
+	return p
+}
+
+// close ends everything, so that a command finds the database free. Again it does nothing.
+func (p *premises) close() {
+	if p.stop == nil {
+		return
+	}
+	p.stop()
+	p.stop = nil
+	for _, end := range []func() error{p.sims.close, p.house.close, p.stage.release} {
+		if err := end(); err != nil {
+			p.t.Errorf("close: %v", err)
+		}
+	}
+}
+
+// RoundTrip is the wire between us and the counterparts, both ways.
+func (p *premises) RoundTrip(r *http.Request) (*http.Response, error) {
+	name, handler := r.URL.Path, p.handler(r.URL.Host)
+	if handler == nil {
+		return nil, sandbox.ErrBroken
+	}
+	if r.URL.Host == p.stage.addr(insurerPort) && r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		var in struct {
+			Infno string `json:"infno"`
+		}
+		if json.Unmarshal(body, &in) == nil && in.Infno != "" {
+			name = in.Infno
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	p.mu.Lock()
+	p.calls[name]++
+	p.mu.Unlock()
+	return sandbox.Direct(handler).RoundTrip(r)
+}
+
+func (p *premises) handler(addr string) http.Handler {
+	switch addr {
+	case p.stage.addr(callbackPort):
+		return p.notes
+	case p.stage.addr(wechatMPPort):
+		return p.sims.mp.Handler()
+	case p.stage.addr(insurerPort):
+		return p.sims.nhsa.Handler()
+	case p.stage.addr(centrePort):
+		return p.sims.nhsa.CentreHandler()
+	}
+	for i, h := range p.sims.hospitals {
+		switch addr {
+		case p.stage.addr(wechatPayPort(i)):
+			return h.pay.Handler()
+		case p.stage.addr(hisPort(i)):
+			return h.his.Handler()
+		}
+	}
+	return nil
+}
+
+// called is how often the counterparts were asked something whose name ends so.
+func (p *premises) called(suffix string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, times := range p.calls {
+		if strings.HasSuffix(name, suffix) {
+			n += times
+		}
+	}
+	return n
+}
+
+// patient is a new person with one bill at a hospital, signed in, enrolled and, where insured, authorised.
+func (p *premises) patient(institution string, seed uint64) *player {
+	p.t.Helper()
+	door := p.sims.phone()
+	front := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			p.api.ServeHTTP(w, r)
+			return
+		}
+		door.ServeHTTP(w, r)
+	})
+	c := &phoneClient{base: "http://phone", clock: clock.Real{}, chance: clock.NewSource(clock.Real{}, clock.Nodes-2), about: p.sims.about(),
+		http: &http.Client{Transport: sandbox.Direct(front)}}
+	roles, err := p.sims.cast(institution, 1, seed)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	one := &player{client: c, role: roles[0], seed: 1}
+	p.steps(one, one.login, one.consent, one.enrol, one.authorise)
+	return one
+}
+
+// steps takes steps that a patient may have to take again.
+func (p *premises) steps(one *player, steps ...func(context.Context) error) {
+	p.t.Helper()
+	for _, step := range steps {
+		if err := one.persist(p.t.Context(), step); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// wait lets the workers do their work until something holds.
+func (p *premises) wait(what string, holds func() bool) {
+	p.t.Helper()
+	for end := (clock.Real{}).Now().Add(time.Minute); !holds(); {
+		if (clock.Real{}).Now().After(end) {
+			p.t.Fatalf("in a minute not: %s", what)
+		}
+		_ = clock.Real{}.Sleep(p.t.Context(), 50*time.Millisecond)
+	}
+}
+
+// look gives the order as the patient sees it.
+func (p *premises) look(one *player) *orderView {
+	p.t.Helper()
+	if err := one.call(p.t.Context(), http.MethodGet, "/orders/"+one.order.ID, nil, &one.order); err != nil {
+		p.t.Fatal(err)
+	}
+	return &one.order
+}
+
+// count asks the database beside the service, as somebody with the file in hand.
+func count(t *testing.T, data, query string, args ...any) int {
+	t.Helper()
+	db := openFile(t, data)
+	defer func() { _ = db.Close() }()
+	var n int
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func openFile(t *testing.T, data string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(data, "tuoka.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
