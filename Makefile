@@ -4,6 +4,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 SEEDS ?= 3
+SIMULATED ?= 20000
 
 .PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop
 
@@ -63,5 +64,5 @@ cover: ## statement coverage of the money core; fails below 90 %
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka
 
-long: ## the whole proof: race detector, coverage, fuzzing, and pay under faults with SEEDS seeds, killed and not
-	.ci/long $(FUZZTIME) $(SEEDS)
+long: ## the whole proof: race detector, crowds, coverage, fuzzing, planted bugs, pay under faults with SEEDS seeds, killed and not, SIMULATED seeds played
+	.ci/long $(FUZZTIME) $(SEEDS) $(SIMULATED)

@@ -117,7 +117,7 @@ func crashing(text string) error {
 			end.History = append(end.History, strings.Join([]string{e.At.Format("15:04:05.000"), e.Subject, e.Verb, e.From, e.To, e.Number, e.Detail}, " "))
 		}
 		return nil
-	})
+	}, nil)
 	if due, oldest, bad := c.house.db.Jobs().Backlog(ctx, c.house.clock.Now()); due > 0 || bad != nil {
 		end.Findings = append(end.Findings, fmt.Sprintf("%d jobs are due, the oldest for %s, %v", due, oldest, bad))
 	}
