@@ -53,7 +53,7 @@ func chromium(t *testing.T) string {
 // freeBase finds enough free ports in a row for the built-in sandbox. Another program may still be faster; the start then says so.
 func freeBase(t *testing.T) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%20000; base < 60000; base += ports(2) {
+	for base := 10000 + os.Getpid()%20000; base < 32000; base += ports(2) { // below the ports that the machine gives to outgoing connections
 		if open, err := listen(t.Context(), stage{base: base}.addrs()...); err == nil {
 			for _, l := range open {
 				_ = l.Close()
