@@ -5,8 +5,10 @@ TOOL := go tool -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 SEEDS ?= 3
 SIMULATED ?= 20000
+MUTANTS ?= 700
+MUTATE_SEED ?= 1
 
-.PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop
+.PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,7 +31,7 @@ fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.gen\.go$$')); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 
 lint: ## golangci-lint
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run ./... ./.ci/mutate
 	@go vet -tags interop ./adapters/nhsa/mobile
 	@go vet -tags plant ./cmd/tuoka
 
@@ -60,6 +62,10 @@ interop: ## the insurer's envelope and the ciphers against JavaScript, OpenSSL a
 
 cover: ## statement coverage of the money core; fails below 90 %
 	@.ci/cover
+
+mutate: ## the money core broken in MUTANTS small ways, sample MUTATE_SEED; fails when the unit tests notice fewer than 90 % (docs/mutation.md)
+	@go test ./.ci/mutate
+	@go run ./.ci/mutate -mutants $(MUTANTS) -seed $(MUTATE_SEED)
 
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka
