@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +31,16 @@ func TestCheck(t *testing.T) {
 		if err := tt.posting.Check(); (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrUnequal)) {
 			t.Errorf("%s: Check = %v", tt.name, err)
 		}
+	}
+}
+
+// TestAccounts: a trial balance shows each account once.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	all := Accounts()
+	slices.Sort(all)
+	if n := len(slices.Compact(all)); n != 10 || len(Accounts()) != 10 {
+		t.Errorf("%d accounts, %d of them different, want 10", len(Accounts()), n)
 	}
 }
 

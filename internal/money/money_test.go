@@ -68,14 +68,22 @@ func TestString(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
-	if got, err := Add(1, 2, -3, 4); got != 4 || err != nil {
-		t.Errorf("Add = %d, %v, want 4", got, err)
-	}
-	if _, err := Add(math.MaxInt64, 1); !errors.Is(err, ErrRange) {
-		t.Errorf("Add above the range: err = %v, want ErrRange", err)
-	}
-	if _, err := Add(math.MinInt64, -1); !errors.Is(err, ErrRange) {
-		t.Errorf("Add below the range: err = %v, want ErrRange", err)
+	for _, tt := range []struct {
+		name    string
+		amounts []Fen
+		want    Fen
+		err     error
+	}{
+		{"nothing", nil, 0, nil},
+		{"some", []Fen{1, 2, -3, 4}, 4, nil},
+		{"up to the largest", []Fen{math.MaxInt64 - 1, 1}, math.MaxInt64, nil},
+		{"one beyond", []Fen{math.MaxInt64, 1}, 0, ErrRange},
+		{"down to the smallest", []Fen{math.MinInt64 + 1, -1}, math.MinInt64, nil},
+		{"one below", []Fen{math.MinInt64, -1}, 0, ErrRange},
+	} {
+		if got, err := Add(tt.amounts...); got != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s: Add = %d, %v, want %d, %v", tt.name, int64(got), err, int64(tt.want), tt.err)
+		}
 	}
 }
 
@@ -103,6 +111,12 @@ func TestYuanJSON(t *testing.T) {
 				t.Errorf("Unmarshal(%s) = %+v, %v, want %+v, %v", tt.in, got, err, tt.want, tt.err)
 			}
 		})
+	}
+	for _, none := range []string{`null`, `""`} {
+		y := InYuan(5)
+		if err := y.UnmarshalJSON([]byte(none)); err != nil || y != (Yuan{}) {
+			t.Errorf("%s over an amount: %+v, %v", none, y, err)
+		}
 	}
 	if err := new(Yuan).UnmarshalJSON([]byte(`"broken`)); !errors.Is(err, ErrFormat) {
 		t.Errorf("broken string: err = %v, want ErrFormat", err)

@@ -42,6 +42,9 @@ func TestEveryMixedStateAndEvent(t *testing.T) {
 			m := newTestMixed(official)
 			m.State = from
 			err := m.Apply(on)
+			if next, _ := from.Next(on); next != m.State {
+				t.Errorf("%s on %s: next is %q, and it is %s", from, on, next, m.State)
+			}
 			if !allowed && (!errors.Is(err, ErrMixedMove) || m.State != from || m.Changed()) {
 				t.Errorf("%s on %s: %v, and it is %s", from, on, err, m.State)
 			}
@@ -127,6 +130,110 @@ func TestEquations(t *testing.T) {
 	}
 }
 
+// TestAmountsInRange: a sum that adds up is not enough.
+func TestAmountsInRange(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		a    MixedAmounts
+		ok   bool
+	}{
+		{"the largest", MixedAmounts{Total: money.Max, Gov: money.Max}, true},
+		{"one fen beyond", MixedAmounts{Total: money.Max + 1, Gov: money.Max + 1}, false},
+		{"below nothing, and it adds up", MixedAmounts{Total: 10, Gov: 11, Self: -1}, false},
+		{"a negative total", MixedAmounts{Total: -10, Gov: -10}, false},
+		{"the cash and its parts differ alike", MixedAmounts{Total: 10, Cash: 10, Wechat: 10, Added: 1}, false},
+		{"nothing", MixedAmounts{}, true},
+	} {
+		if err := tt.a.Check(); (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrEquation)) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestThreeStatesTogether is the table of wechat-med-ins.md §d.3, row by row, of an order with cash and of one without.
+func TestThreeStatesTogether(t *testing.T) {
+	t.Parallel()
+	alone := MixedAmounts{Total: 150000, Gov: 100000, Self: 45000, Other: 5000}
+	for _, tt := range []struct {
+		amounts           MixedAmounts
+		mix, self, medIns string
+		want              MixedFinding
+	}{
+		{official, MixCreated, SelfCreated, InsCreated, MixedFoundOpen},
+		{official, MixCreated, SelfSuccess, InsCreated, MixedFoundOpen},
+		{alone, MixCreated, SelfNone, InsCreated, MixedFoundOpen},
+		{official, MixSuccess, SelfSuccess, InsSuccess, MixedFoundPaid},
+		{alone, MixSuccess, SelfNone, InsSuccess, MixedFoundPaid},
+		{official, MixSuccess, SelfCreated, InsSuccess, MixedFoundUnlikely},
+		{official, MixSuccess, SelfSuccess, InsCreated, MixedFoundUnlikely},
+		{official, MixSuccess, SelfFail, InsRefund, MixedFoundUnlikely},
+		{official, MixSuccess, SelfRefund, InsFail, MixedFoundUnlikely},
+		{official, MixFail, SelfFail, InsFail, MixedFoundFailed},
+		{official, MixFail, SelfSuccess, InsFail, MixedFoundFailed},
+		{alone, MixFail, SelfNone, InsFail, MixedFoundFailed},
+		{official, MixFail, SelfSuccess, InsSuccess, MixedFoundIncident},
+		{official, MixRefund, SelfRefund, InsRefund, MixedFoundReturned},
+		{official, MixRefund, SelfSuccess, InsSuccess, MixedFoundReturned},
+		{official, MixSuccess, SelfRefund, InsRefund, MixedFoundReturned},
+		{official, MixSuccess, SelfRefund, InsSuccess, MixedFoundReturned},
+		{official, MixSuccess, SelfSuccess, InsRefund, MixedFoundReturned},
+		{alone, MixSuccess, SelfNone, InsRefund, MixedFoundReturned},
+		{alone, MixCreated, SelfCreated, InsCreated, MixedFoundUnlikely},
+		{official, MixCreated, SelfNone, InsCreated, MixedFoundUnlikely},
+		{official, MixCreated, SelfCreated, InsNone, MixedFoundUnlikely},
+		{official, "MIX", SelfCreated, InsCreated, MixedFoundUnknown},
+		{official, MixCreated, "SELF", InsCreated, MixedFoundUnknown},
+		{official, MixCreated, SelfCreated, "INS", MixedFoundUnknown},
+	} {
+		m := newTestMixed(tt.amounts)
+		m.MixTradeNo, m.FailReason = "MIX1", "before"
+		s := MixedStatus{MixTradeNo: "MIX1", OutTradeNo: "T1", SerialNo: "S1", PayOrderID: "ORD1", Mix: tt.mix, Self: tt.self, MedIns: tt.medIns,
+			Amounts: tt.amounts, PaidAt: now}
+		if got := m.Judge(s, payer); got != tt.want || m.PaidAt.IsZero() == (tt.want == MixedFoundPaid) || m.FailReason != "before" {
+			t.Errorf("%s, %s, %s: %s, paid at %v, want %s", tt.mix, tt.self, tt.medIns, got, m.PaidAt, tt.want)
+		}
+		if news := tt.want == MixedFoundPaid || tt.want == MixedFoundUnlikely; m.Changed() != news {
+			t.Errorf("%s, %s, %s: changed %v", tt.mix, tt.self, tt.medIns, m.Changed())
+		}
+	}
+}
+
+// TestMixedIsMarked: what a verified answer changes is stored, each by itself.
+func TestMixedIsMarked(t *testing.T) {
+	t.Parallel()
+	open := MixedStatus{MixTradeNo: "MIX1", OutTradeNo: "T1", SerialNo: "S1", PayOrderID: "ORD1", Mix: MixCreated, Self: SelfCreated, MedIns: InsCreated, Amounts: official}
+	for name, change := range map[string]func(m *Mixed, s *MixedStatus){
+		"WeChat's number": func(m *Mixed, _ *MixedStatus) { m.MixTradeNo = "" },
+		"no doubts":       func(m *Mixed, _ *MixedStatus) { m.Doubts = 1 },
+		"a reason":        func(_ *Mixed, s *MixedStatus) { s.FailReason = "余额不足" },
+		"another reason":  func(m *Mixed, s *MixedStatus) { m.FailReason, s.FailReason = "未知", "余额不足" },
+	} {
+		m, s := newTestMixed(official), open
+		m.MixTradeNo = "MIX1"
+		if change(m, &s); m.Judge(s, payer) != MixedFoundOpen || !m.Changed() || m.Doubts != 0 || m.MixTradeNo != "MIX1" || m.FailReason != s.FailReason {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	m, s := newTestMixed(official), open
+	m.MixTradeNo, m.FailReason, s.FailReason = "MIX1", "余额不足", "余额不足"
+	if m.Judge(s, payer); m.Changed() {
+		t.Error("the same reason again is taken for news")
+	}
+	for name, act := range map[string]func(m *Mixed){"Sent": (*Mixed).Sent, "Unsent": (*Mixed).Unsent, "Lost": func(m *Mixed) { m.Lost(now) }} {
+		m := newTestMixed(official)
+		if act(m); !m.Changed() || (name == "Lost") != m.AwayUntil.Equal(now) {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	if m := NewMixed(1, 1, MixedOrder{}, nil, now); !m.Changed() {
+		t.Error("a new mixed order is not to be stored")
+	}
+	if m := newTestMixed(MixedAmounts{Wechat: 1}); !m.HasCash() {
+		t.Error("one fen is no cash")
+	}
+}
+
 // TestJudgeMixed: what is not this very order raises a doubt, and too many in a row are for a person.
 func TestJudgeMixed(t *testing.T) {
 	t.Parallel()
@@ -150,7 +257,7 @@ func TestJudgeMixed(t *testing.T) {
 		m.MixTradeNo = "MIX1"
 		s := good
 		change(&s)
-		for i := 1; i < maxDoubts; i++ {
+		for i := 1; i < 4; i++ { // the fourth in a row is too much
 			if f := m.Judge(s, payer); f != MixedFoundUnlikely || m.Doubts != i || !m.Changed() {
 				t.Errorf("%s: %s, %d doubts", name, f, m.Doubts)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
@@ -73,7 +74,7 @@ func TestDoubtsEnd(t *testing.T) {
 	t.Parallel()
 	p, wrong := fresh(), paidAnswer()
 	wrong.Total++
-	for i := 1; i < maxDoubts; i++ {
+	for i := 1; i < 4; i++ { // the fourth in a row is too much
 		if got := p.Judge(wrong, payer); got != FoundUnlikely || p.Doubts != i {
 			t.Fatalf("doubt %d: %s", i, got)
 		}
@@ -83,6 +84,14 @@ func TestDoubtsEnd(t *testing.T) {
 	}
 	if got := p.Judge(paidAnswer(), payer); got != FoundPaid || p.Doubts != 0 {
 		t.Errorf("a good answer ends the doubts: %s, %d", got, p.Doubts)
+	}
+	open := paidAnswer()
+	open.State, open.TransactionID, open.PaidAt = NotPay, "", time.Time{}
+	for _, doubts := range []int{0, 1} {
+		p := fresh()
+		if p.Doubts = doubts; p.Judge(open, payer) != FoundOpen || p.Doubts != 0 || p.Changed() != (doubts > 0) {
+			t.Errorf("after %d doubts: %d, changed %v", doubts, p.Doubts, p.Changed())
+		}
 	}
 }
 
@@ -143,11 +152,28 @@ func TestAskBack(t *testing.T) {
 	}
 	p.Back.RefundID, p.Back.Asked, p.Back.Doubts = "5000", 3, 2
 	p.Back.Dead()
+	if want := (MoneyBack{AskedAt: now, Numbers: 1}); !reflect.DeepEqual(p.Back, want) {
+		t.Errorf("a dead number leaves %+v, want %+v", p.Back, want)
+	}
 	if err := errors.Join(p.Apply(RefundDead), p.AskBack("R2", []byte("new"), now)); err != nil {
 		t.Fatal(err)
 	}
 	if want := (MoneyBack{OutRefundNo: "R2", Amount: p.Amount, Request: []byte("new"), AskedAt: now, Numbers: 2}); !reflect.DeepEqual(p.Back, want) {
 		t.Errorf("after a dead number: %+v, want %+v", p.Back, want)
+	}
+}
+
+// TestRefundKeepsItsNumber: WeChat's number of a refund never changes.
+func TestRefundKeepsItsNumber(t *testing.T) {
+	t.Parallel()
+	p, answer := refunding(t), refundAnswer()
+	p.Back.RefundID = answer.RefundID
+	if got := p.Back.Judge(answer, p); got != FoundReturned {
+		t.Errorf("the same number again: %s", got)
+	}
+	answer.RefundID = "5001"
+	if got := p.Back.Judge(answer, p); got != FoundUnlikely || p.Back.RefundID != "5000" {
+		t.Errorf("another number: %s, %s", got, p.Back.RefundID)
 	}
 }
 
@@ -182,9 +208,37 @@ func TestSentAndUnsent(t *testing.T) {
 	if p.Unsent(); p.Asked != 1 || !p.Changed() {
 		t.Errorf("asked %d times, changed %v", p.Asked, p.Changed())
 	}
+	p.Stored(4)
+	if p.Sent(); !p.Changed() || !New(1, 1, "t1", 5000, nil, now).Changed() {
+		t.Error("a payment that is sent, or new, is not to be stored")
+	}
 	p.Stored(5)
 	if p.Touch(); !p.Changed() || p.Version != 5 {
 		t.Errorf("Touch: %+v", p)
+	}
+}
+
+// TestReserve: parts are promised back one after the other, never more than was paid.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name             string
+		reserved, amount money.Fen
+		ok               bool
+	}{
+		{"one fen", 0, 1, true},
+		{"the whole", 0, 5000, true},
+		{"one fen too much", 0, 5001, false},
+		{"the rest", 2000, 3000, true},
+		{"one fen more than the rest", 2000, 3001, false},
+		{"nothing", 0, 0, false},
+		{"less than nothing", 2000, -1, false},
+	} {
+		p := fresh()
+		p.RefundReserved = tt.reserved
+		if ok := p.Reserve(tt.amount); ok != tt.ok || p.Changed() != tt.ok || (ok && p.RefundReserved != tt.reserved+tt.amount) || (!ok && p.RefundReserved != tt.reserved) {
+			t.Errorf("%s: %v, reserved %s, changed %v", tt.name, ok, p.RefundReserved, p.Changed())
+		}
 	}
 }
 

@@ -38,6 +38,9 @@ func TestEveryStateAndEvent(t *testing.T) {
 			before := *p
 			err := p.Apply(on)
 			if !allowed {
+				if stays, _ := from.Next(on); stays != from {
+					t.Errorf("%s on %s: next is %q", from, on, stays)
+				}
 				if !errors.Is(err, ErrMove) || !reflect.DeepEqual(*p, before) {
 					t.Errorf("%s on %s: %v, and the payment is %+v", from, on, err, *p)
 				}

@@ -3,6 +3,7 @@ package refund
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ func TestChoose(t *testing.T) {
 		{"zero", []Want{{BillNo: "A", LineNo: "1"}}, 0, ErrQuantity},
 		{"too many", []Want{{BillNo: "A", LineNo: "1", Quantity: quantity("24.0001")}}, 0, ErrQuantity},
 		{"five decimals", []Want{{BillNo: "A", LineNo: "1", Quantity: quantity("0.00001")}}, 0, ErrQuantity},
+		{"one fen", []Want{{BillNo: "A", LineNo: "1", Quantity: quantity("0.0125")}}, 1, nil},
 		{"worth nothing", []Want{{BillNo: "A", LineNo: "1", Quantity: quantity("0.0001")}}, 0, ErrQuantity},
 		{"beyond reckoning", []Want{{BillNo: "A", LineNo: "1", Quantity: decimal.New(1, 9000)}}, 0, ErrQuantity},
 		{"a bill by quantity", []Want{{BillNo: "A", Quantity: quantity("1")}}, 0, ErrQuantity},
@@ -114,8 +116,60 @@ func TestParts(t *testing.T) {
 	})
 }
 
+// TestLeftOfALine: a line of which nothing is left, or nothing of worth, is not to be had again; the others of its bill are.
+func TestLeftOfALine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		gone Line
+		want string
+	}{
+		{"nothing gone", Line{BillNo: "B", LineNo: "9", Quantity: decimal.New(1, 0)}, "A 1 24 19.17; A 2 0.3 0.35; B 1 1 12.00"},
+		{"half a line", Line{BillNo: "A", LineNo: "1", Quantity: decimal.New(12, 0)}, "A 1 12 9.59; A 2 0.3 0.35; B 1 1 12.00"},
+		{"a line", Line{BillNo: "A", LineNo: "2", Quantity: decimal.New(3, -1)}, "A 1 24 19.17; B 1 1 12.00"},
+		{"a line but for what is worth nothing", Line{BillNo: "A", LineNo: "1", Quantity: decimal.RequireFromString("23.999")}, "A 2 0.3 0.35; B 1 1 12.00"},
+		{"a line but for one fen", Line{BillNo: "A", LineNo: "1", Quantity: decimal.RequireFromString("23.99")}, "A 1 0.01 0.01; A 2 0.3 0.35; B 1 1 12.00"},
+		{"a bill", Line{BillNo: "B", LineNo: "1", Quantity: decimal.New(1, 0)}, "A 1 24 19.17; A 2 0.3 0.35"},
+	} {
+		var got []string
+		for _, b := range Left(bills(), []*Refund{{State: Done, Lines: []Line{tt.gone}}}) {
+			for _, l := range b.Lines {
+				got = append(got, fmt.Sprintf("%s %s %s %s", b.No, l.No, l.Quantity, l.Total))
+			}
+		}
+		if text := strings.Join(got, "; "); text != tt.want {
+			t.Errorf("%s: left %s, want %s", tt.name, text, tt.want)
+		}
+	}
+	odd := bills() // the insurer's own total of a line counts, whatever quantity and price say
+	odd[0].Lines[0].Total = 1918
+	if left := Left(odd, nil); left[0].Lines[0].Total != 1918 {
+		t.Errorf("an untouched line is worth %s, want 19.18", left[0].Lines[0].Total)
+	}
+}
+
+// TestKeptIsWorthSomething: what is left of a line that is worth nothing is not billed anew.
+func TestKeptIsWorthSomething(t *testing.T) {
+	t.Parallel()
+	line := func(quantity string, amount money.Fen) Line {
+		return Line{BillNo: "A", LineNo: "1", Quantity: decimal.RequireFromString(quantity), Amount: amount}
+	}
+	for _, tt := range []struct {
+		given Line
+		kept  int
+	}{{line("2", 10), 0}, {line("1", 10), 0}, {line("2", 9), 0}, {line("1", 9), 1}} {
+		f := Refund{Lines: WithKept([]Line{line("2", 10)}, []Line{tt.given})}
+		if len(f.Kept()) != tt.kept || len(f.Lines) != 1+tt.kept {
+			t.Errorf("of 2 for 10 fen, %s for %s given: kept %v", tt.given.Quantity, tt.given.Amount, f.Kept())
+		}
+	}
+}
+
 func TestUnderWay(t *testing.T) {
 	t.Parallel()
+	if err := UnderWay([]Line{{BillNo: "A", LineNo: "2"}}, []*Refund{{State: Asked, Lines: []Line{{BillNo: "A", LineNo: "1"}}}}); err != nil {
+		t.Errorf("another item of the same bill: %v", err)
+	}
 	half, err := Choose(bills(), []Want{{BillNo: "A", LineNo: "1", Quantity: decimal.New(12, 0)}})
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +227,11 @@ func TestCounted(t *testing.T) {
 	f := Refund{Before: split.Split{PooledFund: 3, Cash: 5, Uninsured: 2}, Rest: split.Split{PooledFund: 1, Cash: 1}, Cash: payment.MoneyBack{ReturnedAt: at}}
 	if f.CashDue() != 6 || !f.Returned() {
 		t.Errorf("cash due %s, returned %v", f.CashDue(), f.Returned())
+	}
+	for _, since := range []time.Time{{}, at} {
+		if f := (Refund{AuthSince: since}); f.WantsAuth() != since.Equal(at) {
+			t.Errorf("since %v: wants an authorisation: %v", since, f.WantsAuth())
+		}
 	}
 	f.Stored(3)
 	if f.Changed() || f.Version != 3 {

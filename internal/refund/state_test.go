@@ -28,7 +28,10 @@ func TestEveryStateAndEvent(t *testing.T) {
 			delete(listed, string(from)+" "+string(on))
 			f := &Refund{State: from}
 			err := f.Apply(on)
+			next, _ := from.Next(on)
 			switch {
+			case next != f.State:
+				t.Errorf("%s on %s: next is %q, and the refund is %s", from, on, next, f.State)
 			case !allowed && (!errors.Is(err, ErrMove) || f.State != from || f.Changed()):
 				t.Errorf("%s on %s: %v, and the refund is %s", from, on, err, f.State)
 			case allowed && (err != nil || f.State != to || !f.Changed()):

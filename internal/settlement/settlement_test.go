@@ -61,6 +61,14 @@ func TestForesee(t *testing.T) {
 	}
 }
 
+func TestDecline(t *testing.T) {
+	t.Parallel()
+	s := fresh()
+	if err := s.Decline("不在待遇期"); err != nil || s.State != Declined || s.Refusal != "不在待遇期" {
+		t.Errorf("Decline: %v, %s, %q", err, s.State, s.Refusal)
+	}
+}
+
 func TestLearnAndMessageAreStored(t *testing.T) {
 	t.Parallel()
 	s := fresh()
@@ -190,7 +198,7 @@ func TestAnswerOfCancel(t *testing.T) {
 func TestRestoringEndsWithPeople(t *testing.T) {
 	t.Parallel()
 	s := at(Restoring)
-	for round := 1; round < maxRestores; round++ {
+	for round := 1; round < 5; round++ { // five rounds, then people
 		if err := s.RestoreRefused(); err != nil || s.State != Checking || s.Restores != round {
 			t.Fatalf("round %d: %v, %s", round, err, s.State)
 		}
@@ -248,6 +256,20 @@ func TestWordsOfAnErrorWithoutKind(t *testing.T) {
 func TestRest(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	anew := Settlement{State: Presettled, Total: 100}
+	if err := anew.Reforesee(Presettlement{Split: split.Split{Cash: 100}}); err != nil || !anew.Changed() || anew.Foreseen.Cash != 100 {
+		t.Errorf("foreseen again: %v, %+v", err, anew)
+	}
+	if err := anew.SendOnce("m1", at); err != nil || anew.Settles != maxSettles {
+		t.Errorf("sent once: %v, counted as %d", err, anew.Settles)
+	}
+	stands := Settlement{State: Settled, MsgID: "m0"}
+	if err := stands.AskRestore("m1", at); !errors.Is(err, ErrMove) || stands.MsgID != "m0" || stands.LostMsgID != "" || stands.Changed() {
+		t.Errorf("restoring what stands: %v, %+v", err, stands)
+	}
+	if s := (Settlement{}); func() bool { s.Restore("m1", at); return !s.Changed() }() {
+		t.Error("another 2601 is not to be stored")
+	}
 	rest := NewOfRest(2, 2, Visit{}, "B2", 100, true)
 	if rest.Stood() || rest.Open() {
 		t.Errorf("a presettlement of a rest: stood %v, open %v", rest.Stood(), rest.Open())

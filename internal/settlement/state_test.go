@@ -38,6 +38,9 @@ func TestEveryStateAndEvent(t *testing.T) {
 			before := *s
 			err := s.Apply(on)
 			if !allowed {
+				if stays, _ := from.Next(on); stays != from {
+					t.Errorf("%s on %s: next is %q", from, on, stays)
+				}
 				if !errors.Is(err, ErrMove) || *s != before {
 					t.Errorf("%s on %s: %v, and the settlement is %+v", from, on, err, *s)
 				}

@@ -47,13 +47,14 @@ func TestUploadIsForeseen(t *testing.T) {
 		stand Stand
 		ok    bool
 	}{
-		"as it should be":      {Stand{State: Foreseen, Told: true, Figures: figures, Split: ofFigures, MdtrtID: "M1"}, true},
-		"without amounts":      {Stand{State: Foreseen}, false},
-		"of another total":     {Stand{Told: true, Figures: Figures{Total: 99, Fund: 60, Account: 19, Cash: 20}, Split: ofFigures}, false},
-		"figures that differ":  {Stand{Told: true, Figures: Figures{Total: 100, Fund: 60, Account: 19, Cash: 20}, Split: ofFigures}, false},
-		"parts of other cash":  {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 80, Cash: 20, Uninsured: 0, Account: 0}}, true},
-		"parts that differ":    {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 81, Cash: 20}}, false},
-		"parts of wrong money": {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 70, Cash: 30}}, false},
+		"as it should be":                {Stand{State: Foreseen, Told: true, Figures: figures, Split: ofFigures, MdtrtID: "M1"}, true},
+		"without amounts":                {Stand{State: Foreseen}, false},
+		"of another total":               {Stand{Told: true, Figures: Figures{Total: 99, Fund: 60, Account: 19, Cash: 20}, Split: ofFigures}, false},
+		"figures that differ":            {Stand{Told: true, Figures: Figures{Total: 100, Fund: 60, Account: 19, Cash: 20}, Split: ofFigures}, false},
+		"parts of other cash":            {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 80, Cash: 20, Uninsured: 0, Account: 0}}, true},
+		"parts that differ":              {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 81, Cash: 20}}, false},
+		"no amounts, and they would fit": {Stand{Figures: figures, Split: ofFigures}, false},
+		"parts of wrong money":           {Stand{Told: true, Figures: figures, Split: split.Split{PooledFund: 70, Cash: 30}}, false},
 	} {
 		s := uploadedOne()
 		err := s.Foreknow(tt.stand)
@@ -62,6 +63,13 @@ func TestUploadIsForeseen(t *testing.T) {
 		}
 		if tt.ok && (s.Figures != figures || s.Foreseen != tt.stand.Split) {
 			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	for told, want := range map[string]string{"": "M0", "M1": "M1"} {
+		s := uploadedOne()
+		s.Visit.MdtrtID = "M0"
+		if err := s.Foreknow(Stand{Told: true, Figures: figures, Split: ofFigures, MdtrtID: told}); err != nil || s.Visit.MdtrtID != want {
+			t.Errorf("told visit %q: %v, visit %q, want %q", told, err, s.Visit.MdtrtID, want)
 		}
 	}
 	s := at(Settled)
@@ -104,7 +112,7 @@ func TestSawCountsContradictions(t *testing.T) {
 	} {
 		s, bad := handed(t), good
 		change(&bad)
-		for i := 1; i < maxDoubts; i++ {
+		for i := 1; i < 4; i++ { // the fourth in a row is too much
 			if s.Same(bad) || !s.Saw(bad) || s.Doubts != i || !s.Changed() {
 				t.Errorf("%s, time %d: doubts %d", name, i, s.Doubts)
 			}
@@ -115,6 +123,43 @@ func TestSawCountsContradictions(t *testing.T) {
 		if !s.Saw(good) || s.Doubts != 0 {
 			t.Errorf("%s, then right: doubts %d", name, s.Doubts)
 		}
+	}
+	for _, tt := range []struct {
+		name    string
+		doubts  int
+		before  OrdStas
+		changed bool
+	}{{"nothing new", 0, AllDone, false}, {"another code", 0, Foreseen, true}, {"no doubt any more", 1, AllDone, true}} {
+		s := handed(t)
+		s.Doubts, s.OrdStas = tt.doubts, tt.before
+		if !s.Saw(good) || s.Changed() != tt.changed || s.Doubts != 0 || s.OrdStas != AllDone {
+			t.Errorf("%s: changed %v, %d doubts, ordStas %d", tt.name, s.Changed(), s.Doubts, s.OrdStas)
+		}
+	}
+}
+
+// TestOtherMayBeLeftOut: 6301 has no member for othFeeAmt everywhere; then the rest must be exactly what is short.
+func TestOtherMayBeLeftOut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		f    Figures
+		want bool
+	}{
+		{"all of it", Figures{100, 60, 19, 1, 20}, true},
+		{"without other", Figures{100, 60, 19, 0, 20}, true},
+		{"without other, and one fen more of the fund", Figures{100, 61, 18, 0, 20}, false},
+		{"without other, and it adds up", Figures{100, 60, 20, 0, 20}, false},
+		{"another other", Figures{100, 60, 18, 2, 20}, false},
+		{"another other, and it does not add up", Figures{100, 60, 19, 2, 20}, false},
+		{"another total", Figures{99, 60, 19, 0, 20}, false},
+	} {
+		if got := tt.f.within(figures); got != tt.want {
+			t.Errorf("%s: within = %v", tt.name, got)
+		}
+	}
+	if err := (Figures{Total: 99, Fund: 80, Cash: 20}).Check(100); !errors.Is(err, split.ErrSplit) {
+		t.Errorf("parts of the bill's total, and another total beside them: %v", err)
 	}
 }
 
@@ -129,6 +174,11 @@ func TestProved(t *testing.T) {
 	s = handed(t)
 	if err := s.Proved(Stand{State: HospitalSettled}, now); err != nil || s.SetlID != "ORD1" || !s.SettledAt.Equal(now) {
 		t.Errorf("an answer without number and time: %v, %+v", err, s)
+	}
+	s = handed(t)
+	s.Visit.MdtrtID = "M0"
+	if err := s.Proved(Stand{State: AllDone}, now); err != nil || s.Visit.MdtrtID != "M0" {
+		t.Errorf("an answer without the visit: %v, %q", err, s.Visit.MdtrtID)
 	}
 	s = uploadedOne() // a centre that settles by 6202 alone
 	if err := s.Proved(Stand{State: AllDone, Told: true, Figures: figures}, now); err != nil || s.State != Settled || s.Actual.Total() != 100 || s.Figures != figures {
@@ -148,7 +198,7 @@ func TestProved(t *testing.T) {
 func TestGiveBackKeepsItsNumber(t *testing.T) {
 	t.Parallel()
 	s := at(Settled)
-	if err := s.AskGiveBack("F1", now, now.Add(time.Minute)); err != nil || s.State != Cancelling || s.RefundNo != "F1" {
+	if err := s.AskGiveBack("F1", now, now.Add(time.Minute)); err != nil || s.State != Cancelling || s.RefundNo != "F1" || !s.AskedUntil.Equal(now.Add(time.Minute)) {
 		t.Fatalf("AskGiveBack: %v, %+v", err, s)
 	}
 	if err := s.GaveBack(fault.New(fault.Unavailable, "U", "")); err != nil || s.State != Settled {
@@ -180,7 +230,14 @@ func TestUploadsAreCounted(t *testing.T) {
 	s.Asked()
 	s.Asked()
 	s.Unasked()
-	if s.Settles != 1 || !s.Changed() || s.ID.No() != "1" {
+	if s.Settles != 1 || !s.Changed() || ID(1234).No() != "1234" {
 		t.Errorf("asked %d times", s.Settles)
+	}
+	for name, act := range map[string]func(s *Settlement){"Asked": (*Settlement).Asked, "Unasked": (*Settlement).Unasked,
+		"AskForesee": func(s *Settlement) { s.AskForesee("S1") }, "Uploaded": func(s *Settlement) { s.Uploaded(Uploaded{}, now) }} {
+		s := fresh()
+		if act(s); !s.Changed() || (name == "AskForesee") != (s.Serial == "S1") {
+			t.Errorf("%s is not to be stored: %+v", name, s)
+		}
 	}
 }
