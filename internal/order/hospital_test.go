@@ -8,6 +8,7 @@ import (
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/split"
 )
 
 // hospital is the HIS: bills, locks, postings, and a window where people pay, too.
@@ -26,7 +27,9 @@ type hospital struct {
 
 	held   map[string]bool      // by refund number
 	booked map[string]money.Fen // likewise
-	out    bool                 // the drugs are handed out
+	rests  map[string]split.Split
+	onBook func(*RefundStanding) // what RefundOf makes of a booking
+	out    bool                  // the drugs are handed out
 	rebill int
 }
 
@@ -37,7 +40,7 @@ type hisLock struct {
 
 func newHospital(w *world) *hospital {
 	return &hospital{w: w, bills: map[string]*bill.Bill{}, locks: map[string]*hisLock{}, postings: map[string]Posting{}, paidBy: map[string]string{},
-		held: map[string]bool{}, booked: map[string]money.Fen{}, lockFor: 40 * time.Minute, guide: []string{"一楼西药房"}}
+		held: map[string]bool{}, booked: map[string]money.Fen{}, rests: map[string]split.Split{}, lockFor: 40 * time.Minute, guide: []string{"一楼西药房"}}
 }
 
 func (h *hospital) Pending(context.Context, string) ([]bill.Summary, error) { return nil, nil }
@@ -236,10 +239,12 @@ func (h *hospital) BookRefund(_ context.Context, b RefundBooking) (BookedRefund,
 					}
 				}
 			}
-			h.booked[b.RefundNo] = b.Total
+			h.booked[b.RefundNo], h.rests[b.RefundNo] = b.Total, b.Rest
 			if len(b.Rebill) > 0 {
 				h.rebill++
 			}
+		} else if m == refuse {
+			return BookedRefund{}, fault.New(fault.Conflict, "HIS_BOOKED", "已退费")
 		}
 		out := BookedRefund{BookingNo: "T" + b.RefundNo, BookedAt: h.w.clock.Now()}
 		if len(b.Rebill) > 0 {
@@ -254,6 +259,10 @@ func (h *hospital) RefundOf(_ context.Context, _, refundNo string) (RefundStandi
 		s := RefundStanding{State: RefundNone}
 		if h.held[refundNo] {
 			s.State = RefundHeld
+		}
+		if total, done := h.booked[refundNo]; done && h.onBook != nil {
+			s = RefundStanding{State: RefundBooked, Booked: BookedRefund{BookingNo: "T" + refundNo}, Total: total, Rest: h.rests[refundNo]}
+			h.onBook(&s)
 		}
 		return s, nil
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
@@ -97,6 +98,9 @@ func TestBillsAtConfirm(t *testing.T) {
 		{"unknown to the HIS", at(func(w *world) { w.his.refusal = bill.ErrNotFound }), Closed, BillVoid},
 		{"unreadable for good", at(func(w *world) { w.his.bills[testBill].Lines[0].Total-- }), Closed, BillUnreadable},
 		{"an unknown state", at(func(w *world) { w.his.bills[testBill].State = "frozen" }), Closed, BillUnreadable},
+		{"any other no of the hospital", at(func(w *world) { w.his.refusal = fault.New(fault.Conflict, "HIS_NO", "不在缴费时段") }), Closed, BillBusy},
+		{"a no that passes", at(func(w *world) { w.his.refusal = bill.ErrUnreadable }), Closed, NotPaid},
+		{"changed, says the hospital, and nothing is", at(func(w *world) { w.his.refusal = bill.ErrChanged }), Closed, NotPaid},
 		{"no answer for good", at(func(w *world) { w.mishaps = always("lock", loseBefore) }), Closed, HISSilent},
 		{"the lock's answer is lost once", with("lock", paid, loseAfter), Completed, ""},
 		{"the lock was never sent", with("lock", paid, unsent), Completed, ""},

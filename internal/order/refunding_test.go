@@ -99,6 +99,7 @@ func (s refundStory) run(t *testing.T) {
 			t.Errorf("refund is %s (%s), stands %+v; want %s (%s), %+v\n%s", f.State, f.Cause, o.Standing(), s.state, s.cause, s.rest, strings.Join(w.log, "\n"))
 		}
 		w.auditEnd()
+		w.tell(t, id)
 	})
 }
 
@@ -186,6 +187,109 @@ func TestRefunds(t *testing.T) {
 		{"an empty merchant account", false, func(w *world, id ID) { w.wechat.empty = 3; w.mustGive(id) }, refund.Done, "", nothing},
 		{"the booking lost", false, lost("book", loseAfter), refund.Done, "", nothing},
 		{"the booking refused for ever", false, func(w *world, id ID) { w.mishaps = always("book", refuse); w.mustGive(id) }, refund.InReview, DeskMismatch, bigSplit},
+		{"booked, and then refused: the query tells", false, func(w *world, id ID) {
+			w.his.onBook = func(*RefundStanding) {}
+			w.once("book", w.calls["book"]+1, loseAfter, refuse)
+			w.mustGive(id)
+		}, refund.Done, "", nothing},
+		{"booked with another total", false, func(w *world, id ID) {
+			w.his.onBook = func(s *RefundStanding) { s.Total-- }
+			w.once("book", w.calls["book"]+1, loseAfter, refuse)
+			w.mustGive(id)
+		}, refund.InReview, DeskMismatch, bigSplit},
+		{"booked with another rest", false, func(w *world, id ID) {
+			w.his.onBook = func(s *RefundStanding) { s.Rest.Cash++ }
+			w.once("book", w.calls["book"]+1, loseAfter, refuse)
+			w.mustGive(id)
+		}, refund.InReview, DeskMismatch, bigSplit},
+		{"the booking refused, and the query lost", false, func(w *world, id ID) {
+			w.once("book", w.calls["book"]+1, refuse)
+			w.once("refund of", w.calls["refund of"]+1, loseBefore)
+			w.mustGive(id)
+		}, refund.Done, "", nothing},
+		{"the hold's answer is lost for good, and the drop as well", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "hold" || op == "drop" {
+					return loseBefore
+				}
+				return fine
+			}
+			w.mustGive(id)
+		}, refund.Refused, HISSilent, bigSplit},
+		{"a year over while the HIS is asked", false, func(w *world, id ID) {
+			w.advance(w.order(id).Payment().PaidAt.Add(refundYear).Sub(w.clock.Now()) - time.Minute)
+			w.mishaps = func(op, _ string) mishap {
+				if op == "hold" && w.calls[op] < 8 {
+					return loseBefore
+				}
+				return fine
+			}
+			w.mustGive(id, item(diapers))
+		}, refund.InReview, PaymentTooOld, bigSplit},
+		{"the fiftieth number is the last", false, func(w *world, id ID) {
+			w.mustGive(id, item(diapers))
+			w.settle(time.Hour)
+			o := w.order(id)
+			o.Refunds[0].Cash.Numbers = 49
+			w.store.legs[id] = legs{settlements: o.Settlements, payments: o.Payments, refunds: o.Refunds}
+			w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+			w.mustGive(id)
+		}, refund.InReview, TooManyRefunds, split.Split{PooledFund: 5000, Account: 1000, Cash: 4000}},
+		{"settled anew with other amounts: the patient would owe", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "settle" {
+					w.insurer.ratio, w.insurer.balance = 0, 0
+				}
+				return fine
+			}
+			w.mustGive(id, pieces(drug, "1"))
+		}, refund.InReview, WouldOwe, bigSplit},
+		{"the window has handed back a part of what was insured", false, func(w *world, id ID) {
+			_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Wants: []refund.Want{item(exam)},
+				Note: true, HISNo: "T9"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.outside = true
+		}, refund.InReview, NoteOfInsured, bigSplit},
+		{"the window has handed back what the insurer never saw", false, func(w *world, id ID) {
+			_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Wants: []refund.Want{item(diapers)},
+				Note: true, HISNo: "T9"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.outside = true
+		}, refund.Done, "", split.Split{PooledFund: 5000, Account: 1000, Cash: 4000}},
+		{"a part: an authorisation of just a minute serves", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now().Add(leastTime)
+			if f := w.mustGive(id, item(exam)); f.WantsAuth() {
+				w.t.Error("a minute is not enough")
+			}
+		}, refund.Done, "", withoutExam},
+		{"a part: an authorisation of less than a minute does not", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now().Add(leastTime - 1)
+			if f := w.mustGive(id, item(exam)); !f.WantsAuth() {
+				w.t.Error("less than a minute is enough")
+			}
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+		}, refund.Done, "", withoutExam},
+		{"a part: no authorisation is needed here", false, func(w *world, id ID) {
+			w.party.NeedsAuth, w.people.auth.UsableUntil = false, w.clock.Now()
+			w.boot()
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", withoutExam},
+		{"a part: the putting back is refused", false, func(w *world, id ID) {
+			w.once("settle", w.calls["settle"]+1, refuse)
+			w.once("reverse 2208", w.calls["reverse 2208"]+1, refuse)
+			w.mustGive(id, item(exam))
+		}, refund.InReview, RestUnsettled, bigSplit},
+		{"a part: the putting back never answered", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				return map[string]mishap{"settle": refuse, "reverse 2208": loseBefore}[op]
+			}
+			w.mustGive(id, item(exam))
+		}, refund.InReview, RestUnsettled, bigSplit},
+
 		{"WeChat does not take the notice", true, func(w *world, id ID) { w.mishaps = always("notice", refuse); w.mustGive(id) }, refund.Done, "", nothing},
 
 		{"a part: 2206 of the rest refused, nothing moves", false, partLost("presettle", refuse), refund.Refused, RestRefused, bigSplit},
@@ -328,6 +432,54 @@ func TestRefundAsked(t *testing.T) {
 	}
 	if _, err := w.give(id); !errors.Is(err, refund.ErrNothing) {
 		t.Errorf("everything once more: %v, want ErrNothing", err)
+	}
+	ask := func(id ID, change func(a *RefundAsk)) error {
+		a := RefundAsk{By: refund.ByStaff, Actor: "staff:3", Order: id, Key: "staff", Wants: []refund.Want{item(diapers)}}
+		change(&a)
+		_, _, err := w.service.AskRefund(t.Context(), a)
+		return err
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(a *RefundAsk)
+		want   error
+	}{
+		{"no such order", func(a *RefundAsk) { a.Order = 4711 }, ErrNotFound},
+		{"nothing named", func(a *RefundAsk) { a.Wants = nil }, refund.ErrLine},
+		{"one fen more than it is worth", func(a *RefundAsk) { a.Total = 2001 }, refund.ErrAmount},
+		{"one fen less than it is worth", func(a *RefundAsk) { a.Total = 1999 }, refund.ErrAmount},
+		{"what it is worth", func(a *RefundAsk) { a.Total = 2000 }, nil},
+	} {
+		w = newWorld(t, 1)
+		if err := ask(booked(w), tt.change); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	w = newWorld(t, 1)
+	id = confirmed(w)
+	if err := ask(id, func(*RefundAsk) {}); !errors.Is(err, ErrState) || w.order(id).Refundable() {
+		t.Errorf("an order that is being paid: %v, want ErrState", err)
+	}
+	w = newWorld(t, 1)
+	togetherHere(w)
+	id = booked(w)
+	if !w.order(id).Refundable() || !w.service.WholeOnly(w.order(id)) {
+		t.Error("an order of one password is not to be given back as a whole")
+	}
+	w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+	w.mustGive(id, item(diapers))
+	if err := ask(id, func(a *RefundAsk) { a.Wants, a.KeptAgain = []refund.Want{item(diapers)}, true }); !errors.Is(err, refund.ErrLine) {
+		t.Errorf("what goes back already: %v, want ErrLine", err)
+	}
+	w = newWorld(t, 1)
+	id = booked(w)
+	if !w.order(id).Refundable() || w.service.WholeOnly(w.order(id)) {
+		t.Error("an order of the core route goes back as a whole only")
+	}
+	w.mustGive(id)
+	w.settle(tenDays)
+	if w.order(id).Refundable() {
+		t.Error("what is given back can be given back")
 	}
 	w.party.Desk = nil
 	w.boot()

@@ -117,6 +117,7 @@ func TestReviewEnds(t *testing.T) {
 			if tt.state == Unwound || tt.state == Completed {
 				w.auditBooks(w.order(id), func(format string, args ...any) { t.Errorf(format, args...) })
 			}
+			w.tell(t, id)
 		})
 	}
 }
@@ -169,6 +170,7 @@ func TestRefundReviewEnds(t *testing.T) {
 				t.Errorf("refund is %s (%s), stands %+v\n%s", f.State, f.Cause, o.Standing(), strings.Join(w.log, "\n"))
 			}
 			w.auditEnd()
+			w.tell(t, id)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
 )
 
 // city is a fourth route, known to this file alone: the insurance is settled before the patient pays.
@@ -129,6 +130,54 @@ func TestUnknownRoute(t *testing.T) {
 	}
 	if o := w.order(id); o.State == Completed || o.State.Final() {
 		t.Errorf("order is %s", o.State)
+	}
+}
+
+// TestPayable: the cashier opens only for what can be paid at that moment.
+func TestPayable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		joint  bool
+		change func(o *Order)
+		want   Way
+	}{
+		{"cash", false, func(*Order) {}, ByCash},
+		{"both", true, func(*Order) {}, ByBoth},
+		{"insurance alone", true, func(o *Order) { o.Payments, o.Mixed[0].Amounts.Wechat = nil, 0 }, ByInsurance},
+		{"insurance alone, too late", true, func(o *Order) {
+			o.Payments, o.Mixed[0].Amounts.Wechat, o.Mixed[0].ExpiresAt = nil, 0, start
+		}, NoWay},
+		{"insurance alone, at any time", true, func(o *Order) {
+			o.Payments, o.Mixed[0].Amounts.Wechat, o.Mixed[0].ExpiresAt = nil, 0, time.Time{}
+		}, ByInsurance},
+		{"insurance alone, not open", true, func(o *Order) {
+			o.Payments, o.Mixed[0].Amounts.Wechat, o.Mixed[0].State = nil, 0, payment.MixedPreparing
+		}, NoWay},
+		{"being quoted", false, func(o *Order) { o.State = Quoted }, NoWay},
+		{"settling", false, func(o *Order) { o.State = Settling }, NoWay},
+		{"given up", false, func(o *Order) { o.CancelAsked = true }, NoWay},
+		{"no cash order", false, func(o *Order) { o.Payments = nil }, NoWay},
+		{"paid", false, func(o *Order) { o.Payments[0].State = payment.Paid }, NoWay},
+		{"too late", false, func(o *Order) { o.Payments[0].ExpiresAt = start }, NoWay},
+		{"the last moment", false, func(o *Order) { o.Payments[0].ExpiresAt = start.Add(1) }, ByCash},
+		{"at any time", false, func(o *Order) { o.Payments[0].ExpiresAt = time.Time{} }, ByCash},
+		{"no mixed order yet", true, func(o *Order) { o.Mixed = nil }, NoWay},
+		{"the mixed order is not open", true, func(o *Order) { o.Mixed[0].State = payment.MixedPreparing }, NoWay},
+		{"a mixed order of another cash order", true, func(o *Order) { o.Mixed[0].OutTradeNo = "T9" }, NoWay},
+		{"a mixed order of another upload", true, func(o *Order) { o.Mixed[0].SerialNo = "9" }, NoWay},
+		{"the insurer has refused", true, func(o *Order) { o.Refusal = "不在待遇期" }, ByCash},
+		{"nothing is insured", true, func(o *Order) { o.Split = split.AllCash(o.Total) }, ByCash},
+	} {
+		w := newWorld(t, 1)
+		if tt.joint {
+			togetherHere(w)
+		}
+		o := w.order(confirmed(w))
+		tt.change(o)
+		if got := o.Payable(start); got != tt.want {
+			t.Errorf("%s: payable %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ func (s story) run(t *testing.T) {
 		w.settle(tenDays)
 		w.wantState(id, s.state, s.cause)
 		w.auditEnd()
+		w.tell(t, id)
 	})
 }
 

@@ -203,6 +203,48 @@ func TestTogetherStories(t *testing.T) {
 			w.once("foresee", 1, loseAfter)
 			return w.mustQuote(true, testBill)
 		}), Unwound, SettleUnproved},
+		{"consent is withdrawn before 6201 goes out again", jointly(func(w *world) ID {
+			w.once("upload", 1, unsent)
+			id := w.mustQuote(true, testBill)
+			w.people.consents = nil
+			return id
+		}), Closed, ByPatient},
+		{"the patient cannot be read while 6201 is due", jointly(func(w *world) ID {
+			w.once("upload", 1, unsent)
+			id := w.mustQuote(true, testBill)
+			w.people.down = errOdd
+			return id
+		}), Closed, InsurerSilent},
+		{"the authorisation cannot be read at 6301", jointly(func(w *world) ID {
+			id := confirmed(w)
+			w.mustPay(id)
+			auth := w.people.auth
+			w.people.auth = nil
+			w.later(w.clock.Now().Add(5*time.Minute), func() { w.people.auth = auth })
+			return id
+		}), Completed, ""},
+		{"14 at the centre, cash taken", jointly(func(w *world) ID {
+			w.centre.says = func(settlement.OrdStas) settlement.OrdStas { return settlement.Exceptional }
+			return paid(w)
+		}), InReview, SidesDiffer},
+		{"14 at the centre, given up at the cashier", jointly(func(w *world) ID {
+			id := confirmed(w)
+			w.centre.says = func(settlement.OrdStas) settlement.OrdStas { return settlement.Exceptional }
+			mustCancel(w, id, InReview)
+			return id
+		}), InReview, ""},
+		{"a code that nobody knows, given up at the cashier", jointly(func(w *world) ID {
+			id := confirmed(w)
+			asked := 0
+			w.centre.says = func(s settlement.OrdStas) settlement.OrdStas {
+				if asked++; asked < 4 {
+					return 99
+				}
+				return s
+			}
+			mustCancel(w, id, Closing)
+			return id
+		}), Closed, ByPatient},
 		{"create lost, arrived", jointly(with("mixed", func(w *world) ID {
 			id := confirmed(w)
 			w.settle(time.Minute)

@@ -92,6 +92,16 @@ func TestLostCancellationRests(t *testing.T) {
 	}
 }
 
+// saysAfterPaid lets WeChat contradict itself: some queries after the money was here say that it is not.
+func (w *world) saysAfterPaid(state payment.TradeState, times int) func(*payment.Transaction) {
+	return func(t *payment.Transaction) {
+		if w.calls["settle"] > 0 && times > 0 {
+			times--
+			t.State, t.TransactionID, t.PaidAt = state, "", time.Time{}
+		}
+	}
+}
+
 func TestRefundMishaps(t *testing.T) {
 	t.Parallel()
 	var lost []mishap
@@ -125,6 +135,16 @@ func TestRefundMishaps(t *testing.T) {
 		{"abnormal", func(w *world) { w.wechat.cards = []payment.RefundState{payment.RefundAbnormal} }, InReview, RefundStuck},
 		{"an unknown state, again and again", func(w *world) { w.wechat.cards = []payment.RefundState{"FROZEN"} }, InReview, RefundStuck},
 		{"other amounts once", func(w *world) { w.once("refund", 1, amounts) }, Unwound, SettleRefused},
+		{"not paid, says WeChat for a while", func(w *world) { w.wechat.lies = w.saysAfterPaid(payment.NotPay, 3) }, Unwound, SettleRefused},
+		{"closed, says WeChat for a while", func(w *world) { w.wechat.lies = w.saysAfterPaid(payment.TradeClosed, 3) }, Unwound, SettleRefused},
+		{"nobody answers whether the money is still here", func(w *world) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "query" && w.calls["settle"] > 0 && w.calls[op] < 8 {
+					return loseBefore
+				}
+				return fine
+			}
+		}, Unwound, SettleRefused},
 		{"cannot be built", func(w *world) {
 			w.party.Gateway = unbuildable{w.wechat, false, true}
 			w.boot()
