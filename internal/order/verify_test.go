@@ -1,12 +1,18 @@
 package order
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
 )
 
 // TestVerifyFinds: whatever is changed of a sound order's ledger, events or legs, by one fen, is found.
@@ -77,5 +83,118 @@ func TestVerifyFinds(t *testing.T) {
 		if len(Verify(o, sound)) == 0 {
 			t.Errorf("%s: nothing found", name)
 		}
+	}
+}
+
+// TestVerifyRules: each rule by itself, on the smallest order that breaks it.
+func TestVerifyRules(t *testing.T) {
+	t.Parallel()
+	event := func(what string, amounts split.Split, lines ...ledger.Line) Event {
+		subject, verb, _ := strings.Cut(what, " ")
+		return Event{Seq: 1, Subject: subject, Verb: verb, Split: amounts, Posting: lines}
+	}
+	line := func(a ledger.Account, amount money.Fen) ledger.Line { return ledger.Line{Account: a, Amount: amount} }
+	pay := event("payment pay", split.Split{Cash: 50}, line(ledger.WechatCash, 50), line(ledger.Suspense, -50))
+	back := event("payment return", split.Split{Cash: 50}, line(ledger.WechatCash, -50), line(ledger.Suspense, 50))
+	insured := split.Split{PooledFund: 30, OtherFund: 4, Account: 3, FamilyAccount: 2, HospitalBorne: 1, Cash: 10, Uninsured: 7}
+	owes := []ledger.Line{line(ledger.PooledFund, 30), line(ledger.OtherFund, 4), line(ledger.PersonAccount, 3), line(ledger.FamilyAccount, 2),
+		line(ledger.HospitalBorne, 1), line(ledger.Suspense, -40)}
+	settled := event("settlement settled", insured, owes...)
+	cancelled := event("settlement cancelled", insured, ledger.Posting(owes).Undo()...)
+	booked := event("his posted", split.Split{}, line(ledger.Suspense, 50), line(ledger.Revenue, -50))
+	paidBy := func(s payment.State) []*payment.Payment { return []*payment.Payment{{State: s, Amount: 50}} }
+	of := func(s settlement.State) []*settlement.Settlement {
+		return []*settlement.Settlement{{State: s, Actual: insured}}
+	}
+	cash := split.Split{Uninsured: 50}
+	completed := func(refunds ...*refund.Refund) *Order {
+		return &Order{State: Completed, Post: PostDone, Total: 50, Split: cash, Payments: paidBy(payment.Paid), Refunds: refunds}
+	}
+	item := []refund.Line{{Amount: 20, Uninsured: true}}
+	hold := event("refund hold", split.Split{}, line(ledger.Revenue, 20), line(ledger.RefundsDue, -20))
+	returned := event("refund cash returned", split.Split{Cash: 20}, line(ledger.RefundsDue, 20), line(ledger.WechatCash, -20))
+	noted := event("refund finish", split.Split{}, line(ledger.RefundsDue, 20), line(ledger.Suspense, -20))
+	given := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Rest: split.Split{Uninsured: 30}, Cash: payment.MoneyBack{Amount: 20, ReturnedAt: start}}
+	atWindow := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Note: true, Rest: split.Split{Uninsured: 30}}
+	for _, tt := range []struct {
+		name   string
+		order  *Order
+		events []Event
+		want   string // how the findings begin; empty: none
+	}{
+		{"nothing happened", &Order{State: Quoting}, nil, ""},
+		{"paid", &Order{State: Paying, Payments: paidBy(payment.Paid)}, []Event{pay}, ""},
+		{"paid, and the books say nothing", &Order{State: Paying, Payments: paidBy(payment.Paid)}, nil, "the ledger holds 0.00 at WeChat, the payments 0.50"},
+		{"on its way back", &Order{State: Unwinding, Payments: paidBy(payment.Refunding)}, []Event{pay}, ""},
+		{"given back", &Order{State: Unwound, Payments: paidBy(payment.Returned)}, []Event{pay, back}, ""},
+		{"in review, with the money", &Order{State: InReview, Payments: paidBy(payment.InReview)}, []Event{pay}, ""},
+		{"in review, without it", &Order{State: InReview, Payments: paidBy(payment.InReview)}, nil, ""},
+		{"in review, with a part of it", &Order{State: InReview, Payments: paidBy(payment.InReview)}, []Event{event("payment ruled paid", split.Split{},
+			line(ledger.WechatCash, 20), line(ledger.Suspense, -20))}, "the ledger holds 0.20 at WeChat, the payments 0.50"},
+		{"in review, with more than it", &Order{State: InReview, Payments: paidBy(payment.InReview)}, []Event{event("payment ruled paid", split.Split{},
+			line(ledger.WechatCash, 51), line(ledger.Suspense, -51))}, "the ledger holds 0.51 at WeChat, the payments 0.50"},
+		{"in review, and less than nothing", &Order{State: InReview, Payments: paidBy(payment.InReview)}, []Event{event("payment ruled returned", split.Split{},
+			line(ledger.WechatCash, -1), line(ledger.Suspense, 1))}, "the ledger holds -0.01 at WeChat, the payments 0.50"},
+		{"a posting of one side", &Order{State: Paying}, []Event{event("settlement ruled settled", split.Split{}, line(ledger.Suspense, 1))}, "event 1 settlement ruled settled"},
+		{"another amount than it says", &Order{State: Paying, Payments: paidBy(payment.Paid)}, []Event{event("payment pay", split.Split{Cash: 49}, line(ledger.WechatCash, 50),
+			line(ledger.Suspense, -50))}, "event 1 payment pay moves 0.50 at WeChat and 0.00 at the insurer, it says 0.49 and 0.00"},
+		{"an event that moves nothing, and posts", &Order{State: Paying, Payments: paidBy(payment.Paid)}, []Event{event("payment close", split.Split{}, line(ledger.WechatCash, 50),
+			line(ledger.Suspense, -50))}, "event 1 payment close moves 0.50 at WeChat"},
+		{"settled", &Order{State: Settling, Settlements: of(settlement.Settled)}, []Event{settled}, ""},
+		{"being cancelled", &Order{State: Unwinding, Settlements: of(settlement.Cancelling)}, []Event{settled}, ""},
+		{"perhaps cancelled", &Order{State: Unwinding, Settlements: of(settlement.Checking)}, []Event{settled}, ""},
+		{"being put back, out of the books", &Order{State: Unwinding, Settlements: of(settlement.Restoring)}, []Event{settled, cancelled}, ""},
+		{"being put back, in the books", &Order{State: Unwinding, Settlements: of(settlement.Restoring)}, []Event{settled}, ""},
+		{"in review, in the books", &Order{State: InReview, Settlements: of(settlement.InReview)}, []Event{settled}, ""},
+		{"cancelled", &Order{State: Unwinding, Settlements: of(settlement.Cancelled)}, []Event{settled, cancelled}, ""},
+		{"cancelled, and in the books", &Order{State: Unwinding, Settlements: of(settlement.Cancelled)}, []Event{settled}, "the insurer owes 0.40 by the ledger, 0.00 by the settlements"},
+		{"settled, and not in the books", &Order{State: Settling, Settlements: of(settlement.Settled)}, nil, "the insurer owes 0.00 by the ledger, 0.40 by the settlements"},
+		{"one that stands, one in question, both in the books", &Order{State: InReview, Settlements: append(of(settlement.Settled), of(settlement.InReview)...)},
+			[]Event{settled, settled}, ""},
+		{"one that stands, one in question, one in the books", &Order{State: InReview, Settlements: append(of(settlement.Settled), of(settlement.InReview)...)},
+			[]Event{settled}, ""},
+		{"one that stands, one in question, none in the books", &Order{State: InReview, Settlements: append(of(settlement.Settled), of(settlement.InReview)...)},
+			nil, "the insurer owes 0.00 by the ledger, 0.80 by the settlements"},
+		{"completed", completed(), []Event{pay, booked}, ""},
+		{"completed, and not booked", completed(), []Event{pay}, "revenue is 0.00 by the ledger, -0.50 by bookings and refunds; -0.50 are in suspense of an order that the HIS has booked"},
+		{"completed, and another split stands", func() *Order { o := completed(); o.Split = split.Split{PooledFund: 1, Uninsured: 49}; return o }(), []Event{pay, booked},
+			"pooled_fund is 0.00 by the ledger, 0.01 of the order stand; wechat_cash is 0.50 by the ledger, 0.49 of the order stand"},
+		{"held", completed(&refund.Refund{State: refund.Held, Lines: item, HeldAt: start}), []Event{pay, booked, hold}, ""},
+		{"asked, and held in the books", completed(&refund.Refund{State: refund.Asked, Lines: item}), []Event{pay, booked, hold}, "revenue is -0.30 by the ledger, -0.50 by bookings and refunds"},
+		{"refused, and held in the books", completed(&refund.Refund{State: refund.Refused, Lines: item, HeldAt: start}), []Event{pay, booked, hold},
+			"revenue is -0.30 by the ledger, -0.50 by bookings and refunds; -0.20 are still to go back"},
+		{"given back in part", completed(given), []Event{pay, booked, hold, returned}, ""},
+		{"given back in part, and the cash not", completed(given), []Event{pay, booked, hold},
+			"the ledger holds 0.50 at WeChat, the payments 0.30; -0.20 are still to go back, and no refund is under way; wechat_cash is 0.50 by the ledger, 0.30 of the order stand"},
+		{"given back by the window", completed(atWindow), []Event{pay, booked, hold, noted}, ""},
+		{"given back by the window, and not noted", completed(atWindow), []Event{pay, booked, hold}, "-0.20 are still to go back, and no refund is under way; 0.00 are in suspense"},
+		{"undone, and money is here", &Order{State: Unwound}, []Event{pay}, "the ledger holds 0.50 at WeChat, the payments 0.00; an order that was undone holds [suspense -0.50 wechat_cash 0.50]"},
+		{"undone, and the insurer owes", &Order{State: Unwound}, []Event{event("settlement settled", split.Split{PooledFund: 5}, line(ledger.PooledFund, 5), line(ledger.Revenue, -5))},
+			"the insurer owes 0.05 by the ledger, 0.00 by the settlements; revenue is -0.05 by the ledger, 0.00 by bookings and refunds; an order that was undone holds [pooled_fund 0.05 revenue -0.05]"},
+		{"undone, and something hangs", &Order{State: Unwound}, []Event{event("payment ruled paid", split.Split{}, line(ledger.WechatFee, 5), line(ledger.Suspense, -5))},
+			"an order that was undone holds [suspense -0.05 wechat_fee 0.05]"},
+		{"undone, with cash beside suspense", &Order{State: Unwound}, []Event{event("payment pay", split.Split{Cash: 5}, line(ledger.WechatCash, 5), line(ledger.WechatFee, -5))},
+			"the ledger holds 0.05 at WeChat, the payments 0.00; an order that was undone holds [wechat_cash 0.05 wechat_fee -0.05]"},
+		{"closed, and something hangs", &Order{State: Closed}, []Event{event("payment ruled paid", split.Split{}, line(ledger.WechatFee, 5), line(ledger.Suspense, -5))},
+			"a closed order holds [suspense -0.05 wechat_fee 0.05]"},
+		{"closed", &Order{State: Closed}, []Event{pay, back}, ""},
+	} {
+		found := Verify(tt.order, tt.events)
+		want := strings.Split(tt.want, "; ")
+		if tt.want == "" {
+			want = nil
+		}
+		slices.Sort(found)
+		slices.Sort(want)
+		equal := len(found) == len(want)
+		for i := range min(len(found), len(want)) {
+			equal = equal && strings.HasPrefix(found[i], want[i])
+		}
+		if !equal {
+			t.Errorf("%s: found %q, want %q", tt.name, found, want)
+		}
+	}
+	if got, want := Balances([]Event{pay, back, pay}), (map[ledger.Account]money.Fen{ledger.WechatCash: 50, ledger.Suspense: -50}); !maps.Equal(got, want) {
+		t.Errorf("Balances = %v, want %v", got, want)
 	}
 }

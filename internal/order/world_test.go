@@ -57,6 +57,10 @@ type world struct {
 	killAt  int                // which of them is the process's last moment; 0: none
 	kills   int
 	process int // how often our process was started
+
+	failures []string // every call of the database
+	failAt   int      // which of them fails; 0: none
+	failed   string   // the one that failed, until somebody has heard of it
 }
 
 type lateOne struct {
@@ -107,7 +111,8 @@ func (w *world) boot() {
 	w.process++
 	config := w.config
 	config.Owner = fmt.Sprintf("node1/%d", w.process)
-	w.service = New(w.store, w.store, w.store, w.people, []*Party{w.party}, w.clock, w.source, config)
+	db := flaky{w.store}
+	w.service = New(db, db, db, flakyPeople{w.people, w}, []*Party{w.party}, w.clock, w.source, config)
 }
 
 // otherWorker is a second process that does what is due, while the first one hangs in a call.
@@ -258,7 +263,8 @@ func (w *world) step() bool {
 			worked, err = work(context.Background())
 			return err
 		})
-		if err != nil && !errors.Is(err, job.ErrLost) && !errors.Is(err, errKilled) && !errors.Is(err, job.ErrBusy) {
+		w.heard("step", err)
+		if err != nil && !errors.Is(err, job.ErrLost) && !errors.Is(err, errKilled) && !errors.Is(err, job.ErrBusy) && !errors.Is(err, errDown) {
 			w.t.Errorf("step: %v", err)
 			return false
 		}
