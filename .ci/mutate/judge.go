@@ -28,8 +28,8 @@ const (
 	broken   verdict = "does not build"
 )
 
-// waits is how long a test program may stand still. Nothing here waits by the wall's clock.
-const waits = 2 * time.Minute
+// waits is how long a test program may take by the wall's clock. Nothing here waits by it; so long only because the machine may be busy.
+const waits = 5 * time.Minute
 
 // judge runs tests.
 type judge struct {
@@ -42,8 +42,13 @@ type judge struct {
 type suite struct {
 	bin   string
 	flags []string
-	parts [][]string // the quick tests, then the slow ones
-	cpu   time.Duration
+	parts []part // the quick tests, then the slow ones
+}
+
+// part is some of a package's tests, and the processor time that they take unchanged.
+type part struct {
+	choose []string
+	cpu    time.Duration
 }
 
 var timed = regexp.MustCompile(`(?m)--- PASS: (\w+)\S* \(([0-9.]+)s\)`)
@@ -67,16 +72,30 @@ func newJudge(ctx context.Context, dir string, seed uint64, rooms []*room, sampl
 		if err := build(ctx, p, s.bin, overlay); err != nil {
 			return nil, err
 		}
-		cmd := j.command(ctx, p, s.bin, slices.Concat(s.flags, []string{"-test.v"}), waits)
-		out, err := cmd.CombinedOutput()
+		out, _, err := j.unchanged(ctx, p, s, "-test.v")
 		if err != nil {
-			return nil, fmt.Errorf("%s fails without any mutant: %w\n%s", p, err, out)
+			return nil, err
 		}
-		s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		s.parts = parts(string(out))
+		for _, choose := range parts(out) {
+			_, cpu, err := j.unchanged(ctx, p, s, choose...)
+			if err != nil {
+				return nil, err
+			}
+			s.parts = append(s.parts, part{choose, cpu})
+		}
 		j.suites[p] = s
 	}
 	return j, nil
+}
+
+// unchanged runs tests without any mutant, and measures them.
+func (j *judge) unchanged(ctx context.Context, p string, s suite, more ...string) (string, time.Duration, error) {
+	cmd := j.command(ctx, p, s.bin, slices.Concat(s.flags, more), waits)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", 0, fmt.Errorf("%s fails without any mutant: %w\n%s", p, err, out)
+	}
+	return string(out), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // flags make chance repeatable where a package's tests draw cases, and keep them from looking for the smallest: one is enough.
@@ -132,8 +151,8 @@ func (j *judge) judge(ctx context.Context, lane int, m *mutant) (verdict, error)
 			}
 			s.bin = bin
 		}
-		for _, part := range s.parts { // most mutants do not live to see the slow tests
-			v := j.run(ctx, p, s, part, m)
+		for _, some := range s.parts { // most mutants do not live to see the slow tests
+			v := j.run(ctx, p, s, some, m)
 			if ctx.Err() != nil {
 				return broken, ctx.Err()
 			}
@@ -176,9 +195,9 @@ func build(ctx context.Context, p, bin, overlay string) error {
 
 // run counts as not ending what takes three times the time of the unchanged tests, in the processor's time, so that a busy machine kills nobody. A
 // mutant that waits for ever uses none: there the wall's clock helps, late.
-func (j *judge) run(ctx context.Context, p string, s suite, part []string, m *mutant) verdict {
+func (j *judge) run(ctx context.Context, p string, s suite, some part, m *mutant) verdict {
 	began := clock.Real{}.Now()
-	cmd := j.command(ctx, p, s.bin, slices.Concat(s.flags, part), 3*s.cpu+time.Second)
+	cmd := j.command(ctx, p, s.bin, slices.Concat(s.flags, some.choose), 3*some.cpu+time.Second)
 	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(m.number))
 	err := cmd.Run()
 	var exit *exec.ExitError

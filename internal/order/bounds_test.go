@@ -51,6 +51,7 @@ func TestWaitingPage(t *testing.T) {
 	w.settle(2 * time.Minute) // without a notice: by the schedule
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestLostCancellationsEnd: an insurer that loses every 2208 is asked for days, at longer and longer pauses, and then a person must look.
@@ -71,6 +72,7 @@ func TestLostCancellationsEnd(t *testing.T) {
 			w.settle(tenDays)
 			w.wantState(id, InReview, CancelUnproved)
 			w.auditEnd()
+			w.tell(t, id)
 			if n := w.calls["cancel"]; n < 10 || n > 200 {
 				t.Errorf("2208 was sent %d times", n)
 			}
@@ -93,6 +95,7 @@ func TestClosedRefundsEnd(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, InReview, TooLong)
 	w.auditEnd()
+	w.tell(t, id)
 	if n := w.calls["refund"]; n < 10 || n > 200 {
 		t.Errorf("%d refunds were asked for", n)
 	}
@@ -115,6 +118,7 @@ func TestStoppedBeforeTheCall(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 	if !stopped || w.calls["settle"] != 1 || w.calls["reverse 2207"] != 1 {
 		t.Errorf("stopped: %v; %d calls to settle, %d reversals, want the other worker's alone", stopped, w.calls["settle"], w.calls["reverse 2207"])
 	}
@@ -147,6 +151,7 @@ func TestOwnClaimIsNotTakenOver(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 	if !jumped || w.calls["settle"] != 1 || w.calls["reverse 2207"] != 0 {
 		t.Errorf("jumped: %v; %d calls to settle, %d reversals, want 1, 0", jumped, w.calls["settle"], w.calls["reverse 2207"])
 	}
@@ -189,6 +194,7 @@ func TestNoticeWhileClosing(t *testing.T) {
 	}
 	w.wantState(id, Closed, ByPatient)
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestAccountIsLeftAlone: the personal account pays only when the patient says so.

@@ -77,6 +77,7 @@ func TestCancelTwiceAndLate(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Closed, ByPatient)
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestCancelRacesThePayment(t *testing.T) {
@@ -241,6 +242,7 @@ func TestClosedOnlyWhenNotPaid(t *testing.T) {
 	w.settle(time.Hour)
 	w.wantState(id, Closed, ByPatient)
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // unbuildable is WeChat where a request cannot be made.

@@ -209,6 +209,7 @@ func TestCashReturnedByWechat(t *testing.T) {
 			if w.calls["refund"] > 0 {
 				t.Errorf("%d refunds asked for", w.calls["refund"])
 			}
+			w.tell(t, id)
 		})
 	}
 }
@@ -227,6 +228,7 @@ func TestPasswordTypedForEver(t *testing.T) {
 	if w.calls["close"] > 100 {
 		t.Errorf("%d closes", w.calls["close"])
 	}
+	w.tell(t, id)
 }
 
 // TestNothingCameOfThePassword: a patient who gave up does not have to wait until the order expires.
@@ -242,6 +244,7 @@ func TestNothingCameOfThePassword(t *testing.T) {
 	w.wechat.mixed.typed = false
 	w.settle(15 * time.Minute)
 	w.wantState(id, Closed, ByPatient)
+	w.tell(t, id)
 }
 
 // TestLatePaymentOfBoth: both parts of a closed order turn out paid. Whatever question stays without an answer at first, everything goes back or a
@@ -272,6 +275,7 @@ func TestLatePaymentOfBoth(t *testing.T) {
 			if n, fen := w.insuredAt(o); n != 0 || c.refunded != c.total {
 				t.Errorf("the centre holds %s, cash refunded %s of %s", fen, c.refunded, c.total)
 			}
+			w.tell(t, id)
 		})
 	}
 }
@@ -320,6 +324,7 @@ func TestLateSuccessWhileTheCentreMoves(t *testing.T) {
 		w.notify("late", o.MixedOrder().OutTradeNo)
 		w.settleLate(id)
 		w.wantState(id, tt.state, tt.cause)
+		w.tell(t, id, string(tt.ends.Standing()))
 	}
 }
 

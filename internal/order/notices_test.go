@@ -39,6 +39,7 @@ func TestLatePayment(t *testing.T) {
 		t.Errorf("the bill belongs to order %d, want %d", holder, next)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestLateNoticeNobodyCanExplain(t *testing.T) {
@@ -121,6 +122,7 @@ func TestNotices(t *testing.T) {
 		t.Errorf("%d notices are unread", len(unread))
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestNoticeNeverLeavesReview(t *testing.T) {
@@ -137,6 +139,7 @@ func TestNoticeNeverLeavesReview(t *testing.T) {
 		t.Errorf("a notice changed an order in review: version %d, was %d", after.Version, before.Version)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestFaultyNoticeKeepsNobodyWaiting: a notice that cannot be handled stays, the others are handled.
@@ -194,6 +197,7 @@ func TestLateAnswerIsKept(t *testing.T) {
 				t.Error("the late answer is not in the history")
 			}
 			w.auditEnd()
+			w.tell(t, id)
 		})
 	}
 }

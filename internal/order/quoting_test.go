@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func TestRefusedByTheInsurer(t *testing.T) {
 		t.Errorf("the HIS was told of settlement %s", p.SetlID)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestRefusalWithoutWords(t *testing.T) {
@@ -75,6 +77,32 @@ func TestQuoteLosesAnswers(t *testing.T) {
 		}, Closed, InsurerSilent},
 	} {
 		s.run(t)
+	}
+}
+
+// halfway is an insurer that registers the visit, and then loses its answer to the upload.
+type halfway struct{ *insurer }
+
+func (h halfway) Presettle(ctx context.Context, c settlement.Claim) (settlement.Presettlement, error) {
+	if h.w.calls["presettle"] > 0 {
+		return h.insurer.Presettle(ctx, c)
+	}
+	h.w.calls["presettle"]++
+	c.Visit.MdtrtID = "M7"
+	return settlement.Presettlement{Visit: c.Visit}, errLost
+}
+
+// TestVisitIsLearnt: how far a lost presettlement came is kept, and the next attempt goes on in the same visit, whose rows it withdraws first.
+func TestVisitIsLearnt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.party.Insurer = halfway{w.insurer}
+	w.boot()
+	id := w.mustQuote(true, testBill)
+	w.settle(time.Minute)
+	o := w.wantState(id, Quoted, "")
+	if n := len(o.Settlements); n != 2 || o.Settlements[0].Visit.MdtrtID != "M7" || o.Settlements[1].Visit.MdtrtID != "M7" {
+		t.Errorf("%d attempts, the last in visit %q, want two in M7", n, o.Settlement().Visit.MdtrtID)
 	}
 }
 
@@ -137,6 +165,7 @@ func TestBillChangedAtConfirm(t *testing.T) {
 	w.settle(time.Minute)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestHospitalComparesTotals: a hospital that finds the change itself refuses the lock; the patient is asked anew.
@@ -154,6 +183,7 @@ func TestHospitalComparesTotals(t *testing.T) {
 	w.settle(time.Minute)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestConfirmOfAnotherVersion charges nothing that the patient has not seen.
@@ -183,6 +213,7 @@ func TestBillChangedThenCancelledWhileQuoting(t *testing.T) {
 		t.Error("the lock was not given back")
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestConsentWithdrawnWhileQuoting: the insurer is not asked again.
@@ -236,6 +267,7 @@ func TestConfirmedQuoteGrewOld(t *testing.T) {
 	w.settle(time.Minute)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestConfirmRefuses(t *testing.T) {
@@ -294,4 +326,5 @@ func TestAuthorisationTooOldAtTheCashier(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Closed, AuthTooOld)
 	w.auditEnd()
+	w.tell(t, id)
 }

@@ -389,6 +389,7 @@ func TestRefundOfAnUninsuredOrder(t *testing.T) {
 		t.Errorf("stands %+v, refund %s of %s", o.Standing(), o.Refunds[0].State, o.Refunds[0].CashDue())
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestRefundAsked: what cannot go back is refused before any call, and loses nothing.
@@ -507,6 +508,7 @@ func TestRefundAskedBesideAWorker(t *testing.T) {
 		t.Errorf("refund is %s, a worker looked %d times", o.Refunds[0].State, looked)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestRefundAskedInARush: where others finish the job again and again before we have it, nothing is decided: the request may come again.
@@ -564,6 +566,7 @@ func TestRefundWhilePosting(t *testing.T) {
 				t.Errorf("refund is %s, want %s", got, want)
 			}
 			w.auditEnd()
+			w.tell(t, id)
 		})
 	}
 }
@@ -694,4 +697,5 @@ func TestWindowAsks(t *testing.T) {
 	}
 	w.settle(time.Hour)
 	w.auditEnd()
+	w.tell(t, id)
 }

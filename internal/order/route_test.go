@@ -39,6 +39,7 @@ func TestFourthRoute(t *testing.T) {
 		t.Error("the cash came first")
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestFourthRouteGoesBack(t *testing.T) {

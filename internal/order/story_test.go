@@ -87,6 +87,7 @@ func TestEverythingIsPaid(t *testing.T) {
 		t.Errorf("another order of a paid bill: %v, want ErrPaid", err)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 	events, err := w.service.History(t.Context(), testAccount, id)
 	if err != nil {
 		t.Fatal(err)

@@ -69,12 +69,16 @@ func (h *timelines) write() error {
 	return os.WriteFile(goldenTimelines, []byte(b.String()), 0o600)
 }
 
-// tell compares an order's history with the story's golden timeline.
-func (w *world) tell(t *testing.T, id ID) {
+// tell compares an order's history with the golden timeline of the test, or of one case in it.
+func (w *world) tell(t *testing.T, id ID, cases ...string) {
 	t.Helper()
+	name := strings.Join(append([]string{t.Name()}, cases...), "/")
 	got := w.timeline(id)
 	histories.mu.Lock()
-	histories.told[t.Name()] = got
+	if _, twice := histories.told[name]; twice && flag.Lookup("test.count").Value.String() == "1" {
+		t.Errorf("two stories are called %s", name)
+	}
+	histories.told[name] = got
 	histories.mu.Unlock()
 	if *update {
 		return
@@ -83,7 +87,7 @@ func (w *world) tell(t *testing.T, id ID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want[t.Name()], got); diff != "" {
+	if diff := cmp.Diff(want[name], got); diff != "" {
 		t.Errorf("timeline (-want +got), renew with -update:\n%s", diff)
 	}
 }

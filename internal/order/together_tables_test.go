@@ -141,6 +141,7 @@ func TestRefusedByWeChat(t *testing.T) {
 				t.Errorf("%v: the number behind the refusal is not kept", tt.err)
 			}
 			w.auditEnd()
+			w.tell(t, id, fmt.Sprintf("%v, %d times, cash %v", tt.err, tt.times, cash))
 		}
 	}
 }
@@ -161,4 +162,5 @@ func TestAnotherNumber(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Completed, "")
 	w.auditEnd()
+	w.tell(t, id)
 }

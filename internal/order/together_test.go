@@ -67,6 +67,7 @@ func TestOnePassword(t *testing.T) {
 		t.Errorf("the HIS was told %+v", p)
 	}
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestCashierStaysShut: cash parameters never leave before WeChat has the mixed order.
@@ -371,6 +372,7 @@ func TestPasswordTyped(t *testing.T) {
 			w.settle(tenDays)
 			w.wantState(id, tt.state, tt.cause)
 			w.auditEnd()
+			w.tell(t, id)
 		})
 	}
 }
@@ -453,6 +455,7 @@ func TestAuthorisationRenewed(t *testing.T) {
 				numbers[s.Upload.OrderNo], numbers[s.BatchNo] = true, true
 			}
 			w.auditEnd()
+			w.tell(t, id)
 		})
 	}
 	t.Run("nobody authorises anew", func(t *testing.T) {
@@ -464,6 +467,7 @@ func TestAuthorisationRenewed(t *testing.T) {
 		w.settle(tenDays)
 		w.wantState(id, Closed, AuthTooOld)
 		w.auditEnd()
+		w.tell(t, id)
 	})
 	t.Run("the patient gives up instead", func(t *testing.T) {
 		t.Parallel()
@@ -478,6 +482,7 @@ func TestAuthorisationRenewed(t *testing.T) {
 		w.settle(tenDays)
 		w.wantState(id, Closed, "")
 		w.auditEnd()
+		w.tell(t, id)
 	})
 }
 
@@ -497,6 +502,7 @@ func TestLateSuccess(t *testing.T) {
 	w.settle(tenDays)
 	w.wantState(id, Unwound, LatePayment)
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 // TestNoCallbackAtAll: polling alone ends every order.

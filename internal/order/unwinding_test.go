@@ -178,6 +178,7 @@ func TestAcceptedRefundOutlivesLostPolls(t *testing.T) {
 	w.settle(2 * 24 * time.Hour)
 	w.wantState(id, Unwound, SettleRefused)
 	w.auditEnd()
+	w.tell(t, id)
 }
 
 func TestTidyingMishaps(t *testing.T) {
