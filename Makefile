@@ -5,7 +5,7 @@ TOOL := go tool -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 SEEDS ?= 3
 SIMULATED ?= 20000
-MUTANTS ?= 700
+MUTANTS ?= 400
 MUTATE_SEED ?= 1
 
 .PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate

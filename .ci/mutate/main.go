@@ -38,7 +38,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.mutants, "mutants", 700, "how many to try, over all packages; 0: all there are")
+	flag.IntVar(&o.mutants, "mutants", 400, "how many to try, over all packages; 0: all there are")
 	flag.Uint64Var(&o.seed, "seed", 1, "which sample")
 	flag.StringVar(&o.match, "match", "", "try only those whose line matches this expression, and all of them")
 	flag.Parse()

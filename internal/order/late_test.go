@@ -126,6 +126,61 @@ func TestNoInsurerAnyMore(t *testing.T) {
 	w.wantState(id, Paying, "")
 }
 
+// TestConfiguredAway: an order whose insurer or institution is not configured any more is left as it is, and whoever asks is told.
+func TestConfiguredAway(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		joint bool
+		play  func(w *world) ID
+		away  func(w *world)
+		ask   func(w *world, id ID) error
+	}{
+		{"cancel", false, confirmed, func(w *world) { w.party.Insurer = nil },
+			func(w *world, id ID) error { _, err := w.service.Cancel(w.t.Context(), testAccount, id); return err }},
+		{"cancel at the centre", true, confirmed, func(w *world) { w.party.Centre = nil },
+			func(w *world, id ID) error { _, err := w.service.Cancel(w.t.Context(), testAccount, id); return err }},
+		{"a notice", false, confirmed, func(w *world) { w.party.Insurer = nil }, func(w *world, id ID) error {
+			w.notify("e1", w.order(id).Payment().OutTradeNo)
+			_, err := w.service.StepInbox(w.t.Context())
+			return err
+		}},
+		{"renew", true, func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+			return id
+		}, func(w *world) { w.party.Centre = nil },
+			func(w *world, id ID) error { _, err := w.service.Renew(w.t.Context(), testAccount, id); return err }},
+		{"vote, the institution gone", false, func(w *world) ID {
+			w.his.wrong = 1
+			w.mishaps = always("post", loseAfter)
+			id := paid(w)
+			w.settle(tenDays)
+			return id
+		}, func(w *world) { w.party.Institution = "h9" }, func(w *world, id ID) error {
+			_, _, err := w.service.Vote(w.t.Context(), "staff:1", id, Verdict{Outcome: ToUnwind}, "")
+			return err
+		}},
+		{"refund, the institution gone", false, booked, func(w *world) { w.party.Institution = "h9" },
+			func(w *world, id ID) error { _, err := w.give(id); return err }},
+	} {
+		w := newWorld(t, 1)
+		if tt.joint {
+			togetherHere(w)
+		}
+		id := tt.play(w)
+		before := w.order(id)
+		tt.away(w)
+		w.boot()
+		if err := tt.ask(w, id); err == nil {
+			t.Errorf("%s: nobody is told", tt.name)
+		}
+		if o := w.order(id); o.State != before.State || o.Version != before.Version {
+			t.Errorf("%s: the order is %s in version %d, was %s in %d", tt.name, o.State, o.Version, before.State, before.Version)
+		}
+	}
+}
+
 // TestRevokedOnlyWhenOpen: nobody revokes what is being settled.
 func TestRevokedOnlyWhenOpen(t *testing.T) {
 	t.Parallel()

@@ -273,6 +273,31 @@ func TestRefunds(t *testing.T) {
 			}
 			w.people.authorise(w.clock.Now().Add(time.Hour))
 		}, refund.Done, "", withoutExam},
+		{"a part: the patient cannot be read for a while", false, func(w *world, id ID) {
+			w.people.down = errOdd
+			w.later(w.clock.Now().Add(3*time.Minute), func() { w.people.down = nil })
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", withoutExam},
+		{"a part: the patient cannot be read after 2208", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "cancel" {
+					w.people.down = errOdd
+					w.later(w.clock.Now().Add(3*time.Minute), func() { w.people.down = nil })
+				}
+				return fine
+			}
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", withoutExam},
+		{"a part: the patient cannot be read when 2207 is due", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "probe" {
+					w.people.down = errOdd
+					w.later(w.clock.Now().Add(3*time.Minute), func() { w.people.down = nil })
+				}
+				return fine
+			}
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", withoutExam},
 		{"a part: no authorisation is needed here", false, func(w *world, id ID) {
 			w.party.NeedsAuth, w.people.auth.UsableUntil = false, w.clock.Now()
 			w.boot()
@@ -323,6 +348,19 @@ func TestRefunds(t *testing.T) {
 			}
 			w.mustGive(id, item(exam))
 		}, refund.Done, "", withoutExam},
+		{"a part: the patient would owe more, and only 2206 after 2208 says so: nothing is settled", false, func(w *world, id ID) {
+			settled := w.calls["settle"]
+			w.mishaps = func(op, _ string) mishap {
+				if op == "cancel" {
+					w.insurer.ratio, w.insurer.balance = 0, 0
+				}
+				if op == "settle" && w.calls[op] > settled {
+					w.t.Error("2207 went out")
+				}
+				return fine
+			}
+			w.mustGive(id, pieces(drug, "1"))
+		}, refund.InReview, WouldOwe, bigSplit},
 		{"a part: no authorisation in a day", false, func(w *world, id ID) {
 			w.people.auth.UsableUntil = w.clock.Now()
 			w.mustGive(id, item(exam))
@@ -694,6 +732,15 @@ func TestWindowAsks(t *testing.T) {
 	}
 	if handled, err := w.service.StepInbox(t.Context()); !handled || err == nil {
 		t.Errorf("an unreadable notice: %v, %v", handled, err)
+	}
+	other := newWorld(t, 1) // one password: what the window keeps is billed anew, it knows that
+	togetherHere(other)
+	joint := booked(other)
+	other.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: joint.No(), Total: 6000,
+		Lines: []refund.Line{{BillNo: testBill, LineNo: exam, Quantity: decimal.New(1, 0), Amount: 6000}}})
+	other.settle(tenDays)
+	if o := other.order(joint); len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done || !o.Refunds[0].Whole || len(o.Refunds[0].Kept()) != 2 {
+		t.Errorf("refunds %+v", o.Refunds)
 	}
 	w.settle(time.Hour)
 	w.auditEnd()

@@ -68,6 +68,9 @@ func TestOnePassword(t *testing.T) {
 	}
 	w.auditEnd()
 	w.tell(t, id)
+	if e := w.store.history[id][1]; e.Verb != "presettle" || e.Number != o.Settlement().Upload.OrderNo {
+		t.Errorf("the second event is %s %s, want the upload's number", e.Verb, e.Number)
+	}
 }
 
 // TestCashierStaysShut: cash parameters never leave before WeChat has the mixed order.
@@ -244,6 +247,14 @@ func TestTogetherStories(t *testing.T) {
 				return s
 			}
 			mustCancel(w, id, Closing)
+			return id
+		}), Closed, ByPatient},
+		{"WeChat calls it failed after it was closed", jointly(func(w *world) ID {
+			id := confirmed(w)
+			mustCancel(w, id, Closed)
+			m := w.wechat.mixed.orders[w.order(id).MixedOrder().OutTradeNo]
+			m.mix, m.ins = payment.MixFail, payment.InsFail
+			w.notify("late", w.order(id).MixedOrder().OutTradeNo)
 			return id
 		}), Closed, ByPatient},
 		{"create lost, arrived", jointly(with("mixed", func(w *world) ID {
