@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -62,6 +63,33 @@ func TestSettlementMishaps(t *testing.T) {
 	} {
 		s.run(t)
 	}
+}
+
+// nameless is an insurer whose first 2207 is answered without a setl_id.
+type nameless struct{ *insurer }
+
+func (n nameless) Settle(ctx context.Context, msgID string, c settlement.Claim) (settlement.Outcome, error) {
+	out, err := n.insurer.Settle(ctx, msgID, c)
+	if n.w.calls["settle"] == 1 {
+		out.SetlID = ""
+	}
+	return out, err
+}
+
+// TestSettledWithoutANumber: an answer that cannot be one is none; what it may have settled is reversed before the next.
+func TestSettledWithoutANumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.party.Insurer = nameless{w.insurer}
+	w.boot()
+	id := paid(w)
+	w.settle(tenDays)
+	o := w.wantState(id, Completed, "")
+	if w.calls["settle"] != 2 || w.calls["reverse 2207"] != 1 || o.Settlement().SetlID == "" {
+		t.Errorf("%d settlements asked for, %d reversed, setl_id %q", w.calls["settle"], w.calls["reverse 2207"], o.Settlement().SetlID)
+	}
+	w.auditEnd()
+	w.tell(t, id)
 }
 
 // always plans the same mishap for every call of an operation.

@@ -497,6 +497,42 @@ func TestAuthorisationRenewed(t *testing.T) {
 	})
 }
 
+// TestRenewRefuses: an order that is neither quoted nor waits keeps its authorisation.
+func TestRenewRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(o *Order)
+		want   error
+	}{
+		{"quoted", func(*Order) {}, nil},
+		{"confirmed, and not locked yet", func(o *Order) { o.ConfirmedAt = start }, ErrState},
+		{"paying", func(o *Order) { o.State = Paying }, ErrState},
+		{"quoting, and nobody wants a new one", func(o *Order) { o.State = Quoting }, ErrState},
+		{"given up", func(o *Order) { o.CancelAsked = true }, ErrState},
+		{"not insured", func(o *Order) { o.Insured = false }, ErrState},
+		{"never authorised", func(o *Order) { o.PayAuth = 0 }, ErrState},
+	} {
+		w := newWorld(t, 1)
+		togetherHere(w)
+		id := w.mustQuote(true, testBill)
+		tt.change(w.store.orders[id])
+		had := w.order(id).PayAuth
+		w.people.authorise(w.clock.Now().Add(time.Hour))
+		if _, err := w.service.Renew(t.Context(), testAccount, id); !errors.Is(err, tt.want) || (w.order(id).PayAuth == had) != (tt.want != nil) {
+			t.Errorf("%s: %v, authorisation %d, was %d, want %v", tt.name, err, w.order(id).PayAuth, had, tt.want)
+		}
+	}
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := w.mustQuote(true, testBill)
+	w.people.authorise(w.clock.Now().Add(leastTime))
+	had := w.order(id).PayAuth
+	if _, err := w.service.Renew(t.Context(), testAccount, id); !errors.Is(err, patient.ErrAuthExpired) || w.order(id).PayAuth != had {
+		t.Errorf("one that ends too soon: %v, authorisation %d, was %d", err, w.order(id).PayAuth, had)
+	}
+}
+
 // TestLateSuccess: a success that WeChat tells after the order was closed is never dropped.
 func TestLateSuccess(t *testing.T) {
 	t.Parallel()
