@@ -149,6 +149,8 @@ func (w *world) auditRefunds(o *Order, f facts, fail func(string, ...any)) {
 			fail("the HIS has booked %s of refund %s", w.his.booked[x.ID.No()], x.Total())
 		case x.State == refund.Refused && held && len(w.met) == 0:
 			fail("a refund is refused, and the HIS holds it")
+		case x.State.Final() && (x.Dropping || x.WantsAuth()):
+			fail("a refund is %s, and still to be dropped or authorised", x.State)
 		}
 	}
 	switch {
