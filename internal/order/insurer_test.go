@@ -75,6 +75,13 @@ func (i *insurer) Presettle(_ context.Context, c settlement.Claim) (settlement.P
 	if c.Person.Name.IsZero() || c.Person.IDNumber.IsZero() {
 		i.w.t.Error("2201 without a person")
 	}
+	var lines money.Fen
+	for _, b := range c.Bills {
+		lines += b.Insured()
+	}
+	if lines != c.Total {
+		i.w.t.Errorf("2204 uploads lines of %s, 2206 asks about %s", lines, c.Total)
+	}
 	p, err := call(i.w, "presettle", c.Visit.VisitNo, func(m mishap) (settlement.Presettlement, error) {
 		if m == refuse {
 			return settlement.Presettlement{Visit: c.Visit}, errRefused

@@ -361,6 +361,12 @@ func TestRefunds(t *testing.T) {
 			}
 			w.mustGive(id, pieces(drug, "1"))
 		}, refund.InReview, WouldOwe, bigSplit},
+		{"two parts at once: the first leaves what the second gives back later", false, func(w *world, id ID) {
+			w.people.auth.UsableUntil = w.clock.Now()
+			w.mustGive(id, item(exam))
+			w.mustGive(id, pieces(drug, "1"))
+			w.people.authorise(w.clock.Now().Add(time.Hour))
+		}, refund.Done, "", split.Split{PooledFund: 1000, Account: 1000, Uninsured: 2000}},
 		{"a part: no authorisation in a day", false, func(w *world, id ID) {
 			w.people.auth.UsableUntil = w.clock.Now()
 			w.mustGive(id, item(exam))
@@ -564,6 +570,36 @@ func TestRefundAskedInARush(t *testing.T) {
 	if o := w.wantState(id, Completed, ""); len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done {
 		t.Errorf("refunds %+v", o.Refunds)
 	}
+	w.auditEnd()
+}
+
+// TestRefundAskedTwiceAtOnce: the same request, made and finished while the first is about to take the order, is one refund; and the order is let
+// go of at once.
+func TestRefundAskedTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	ask := func() *refund.Refund {
+		_, f, err := w.service.AskRefund(t.Context(), RefundAsk{By: refund.ByPatient, Actor: "account:7", Account: testAccount, Order: id, Key: "k",
+			Wants: []refund.Want{item(diapers)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	var other *refund.Refund
+	w.store.revived = func() {
+		w.store.revived = nil
+		other = ask()
+	}
+	f := ask()
+	if o := w.order(id); other == nil || f.ID != other.ID || len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done {
+		t.Errorf("%+v and %+v, %d refunds", f, other, len(o.Refunds))
+	}
+	if row := w.store.jobs[id.No()]; row == nil || row.owner != "" {
+		t.Errorf("the order is still held: %+v", row)
+	}
+	w.settle(time.Hour)
 	w.auditEnd()
 }
 
