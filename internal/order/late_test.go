@@ -335,6 +335,43 @@ func TestLatePaymentOfBoth(t *testing.T) {
 	}
 }
 
+// TestLateCashAndNoVerdict: cash that came late stays while the centre has settled and WeChat calls the whole failed: a person must look.
+func TestLateCashAndNoVerdict(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		mix   string
+		stas  settlement.OrdStas
+		state State
+		cause Cause
+	}{
+		{"WeChat says failed, the centre has settled", payment.MixFail, settlement.AllDone, InReview, SidesDiffer},
+		{"WeChat says failed, the centre has not settled", payment.MixFail, settlement.SettleFailed, Unwound, LatePayment},
+		{"WeChat says failed, the centre is peculiar", payment.MixFail, settlement.Exceptional, InReview, CentrePeculiar},
+		{"WeChat has no verdict", payment.MixCreated, settlement.SettleFailed, InReview, TooLong},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			togetherHere(w)
+			id := confirmed(w)
+			w.settle(tenDays)
+			o := w.wantState(id, Closed, NotPaid)
+			w.outside = true
+			no := o.MixedOrder().OutTradeNo
+			m, c := w.wechat.mixed.orders[no], w.wechat.orders[no]
+			u := w.centre.uploads[m.in.PayOrderID]
+			m.mix, m.self, m.ins = tt.mix, payment.SelfSuccess, payment.InsFail
+			c.state, c.paidAt, c.number = payment.Success, w.clock.Now(), "42000"
+			u.stas, u.at = tt.stas, w.clock.Now()
+			w.notify("late", no)
+			w.settleLate(id)
+			w.wantState(id, tt.state, tt.cause)
+			w.tell(t, id)
+		})
+	}
+}
+
 // settleLate works on an order that looks closed although its job still runs.
 func (w *world) settleLate(id ID) {
 	w.t.Helper()

@@ -744,6 +744,9 @@ func TestWindowAsks(t *testing.T) {
 	if len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done || o.Refunds[0].By != refund.ByHIS || o.Refunds[0].HISNo != "T1" || o.Refunds[0].Actor != "his:h1" {
 		t.Fatalf("refunds %+v", o.Refunds)
 	}
+	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 0 || err != nil {
+		t.Errorf("%d notices are unread, %v", len(unread), err)
+	}
 	for name, spoil := range map[string]func(a *refund.AskedByHIS){
 		"another amount": func(a *refund.AskedByHIS) { a.Total++ },
 		"another item": func(a *refund.AskedByHIS) {

@@ -65,6 +65,16 @@ func TestQuoteRefuses(t *testing.T) {
 	}
 }
 
+// TestAuthorisationJustLongEnough: a minute to pay, beside the margin, is enough.
+func TestAuthorisationJustLongEnough(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.people.auth.UsableUntil = start.Add(180 * time.Second)
+	if o, err := w.quote(true, testBill); err != nil || o.State != Quoted {
+		t.Errorf("Quote = %+v, %v", o, err)
+	}
+}
+
 func TestQuoteSurvivesUnreadablePeople(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

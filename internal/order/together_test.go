@@ -257,6 +257,7 @@ func TestTogetherStories(t *testing.T) {
 			w.notify("late", w.order(id).MixedOrder().OutTradeNo)
 			return id
 		}), Closed, ByPatient},
+		{"the cash order lost, and refused when it is sent again", jointly(with("prepay", confirmed, loseAfter, refuse)), Closed, CashRefused},
 		{"create lost, arrived", jointly(with("mixed", func(w *world) ID {
 			id := confirmed(w)
 			w.settle(time.Minute)

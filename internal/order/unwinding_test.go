@@ -119,6 +119,14 @@ func TestRefundMishaps(t *testing.T) {
 			w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
 			w.once("query refund", 1, loseBefore, unsent, oddAfter, slow)
 		}, Unwound, SettleRefused},
+		{"accepted, and then other amounts again and again", func(w *world) {
+			w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+			w.once("query refund", 1, amounts, amounts, amounts, amounts)
+		}, InReview, RefundStuck},
+		{"accepted, and then other amounts three times", func(w *world) {
+			w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+			w.once("query refund", 1, amounts, amounts, amounts)
+		}, Unwound, SettleRefused},
 		{"lost on the way", func(w *world) { w.once("refund", 1, loseBefore) }, Unwound, SettleRefused},
 		{"lost on the way back", func(w *world) { w.once("refund", 1, loseAfter) }, Unwound, SettleRefused},
 		{"never left", func(w *world) { w.once("refund", 1, unsent) }, Unwound, SettleRefused},

@@ -125,6 +125,8 @@ func TestVerifyRules(t *testing.T) {
 		{"nothing happened", &Order{State: Quoting}, nil, ""},
 		{"paid", &Order{State: Paying, Payments: paidBy(payment.Paid)}, []Event{pay}, ""},
 		{"paid, and the books say nothing", &Order{State: Paying, Payments: paidBy(payment.Paid)}, nil, "the ledger holds 0.00 at WeChat, the payments 0.50"},
+		{"paid, and the books say the opposite", &Order{State: Paying, Payments: paidBy(payment.Paid)}, []Event{event("payment ruled returned", split.Split{},
+			line(ledger.WechatCash, -50), line(ledger.Suspense, 50))}, "the ledger holds -0.50 at WeChat, the payments 0.50"},
 		{"on its way back", &Order{State: Unwinding, Payments: paidBy(payment.Refunding)}, []Event{pay}, ""},
 		{"given back", &Order{State: Unwound, Payments: paidBy(payment.Returned)}, []Event{pay, back}, ""},
 		{"in review, with the money", &Order{State: InReview, Payments: paidBy(payment.InReview)}, []Event{pay}, ""},
@@ -178,6 +180,8 @@ func TestVerifyRules(t *testing.T) {
 		{"closed, and something hangs", &Order{State: Closed}, []Event{event("payment ruled paid", split.Split{}, line(ledger.WechatFee, 5), line(ledger.Suspense, -5))},
 			"a closed order holds [suspense -0.05 wechat_fee 0.05]"},
 		{"closed", &Order{State: Closed}, []Event{pay, back}, ""},
+		{"closed, cash given back, and something hangs", &Order{State: Closed}, []Event{pay, back, event("payment ruled paid", split.Split{},
+			line(ledger.WechatFee, 5), line(ledger.Suspense, -5))}, "a closed order holds [suspense -0.05 wechat_fee 0.05]"},
 	} {
 		found := Verify(tt.order, tt.events)
 		want := strings.Split(tt.want, "; ")
