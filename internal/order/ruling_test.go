@@ -120,7 +120,11 @@ func TestRuleCash(t *testing.T) {
 		{"not in review", payment.Paid, here, "paid", ""},
 	} {
 		r, o := ruling(t, nil, &payment.Payment{State: tt.state, OutTradeNo: "T1", Amount: 5000}, nil)
-		err := r.ruleCash(Verdict{Cash: tt.cash}, tt.books)
+		v := Verdict{Cash: tt.cash}
+		if tt.cash == "paid" {
+			v.TransactionID = "4200"
+		}
+		err := r.ruleCash(v, tt.books)
 		if got := told(o); errors.Is(err, ErrVerdict) != (tt.want == "") || got != strings.Trim(tt.want, "-") {
 			t.Errorf("%s: %v, %q, want %q", tt.name, err, got, tt.want)
 		}

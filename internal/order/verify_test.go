@@ -183,7 +183,7 @@ func TestVerifyRules(t *testing.T) {
 		{"closed, cash given back, and something hangs", &Order{State: Closed}, []Event{pay, back, event("payment ruled paid", split.Split{},
 			line(ledger.WechatFee, 5), line(ledger.Suspense, -5))}, "a closed order holds [suspense -0.05 wechat_fee 0.05]"},
 	} {
-		found := Verify(tt.order, tt.events)
+		found := Verify(tt.order, begun(tt.order, tt.events))
 		want := strings.Split(tt.want, "; ")
 		if tt.want == "" {
 			want = nil
@@ -201,4 +201,22 @@ func TestVerifyRules(t *testing.T) {
 	if got, want := Balances([]Event{pay, back, pay}), (map[ledger.Account]money.Fen{ledger.WechatCash: 50, ledger.Suspense: -50}); !maps.Equal(got, want) {
 		t.Errorf("Balances = %v, want %v", got, want)
 	}
+}
+
+// begun adds the events that say how the order's attempts began, and numbers all.
+func begun(o *Order, events []Event) []Event {
+	all := slices.Clone(events)
+	for range o.Settlements {
+		all = append(all, Event{Subject: "settlement", Verb: "presettle", To: "presettling"})
+	}
+	for range o.Payments {
+		all = append(all, Event{Subject: "payment", Verb: "prepare", To: "preparing"})
+	}
+	for _, f := range o.Refunds {
+		all = append(all, Event{Subject: "refund", Verb: "ask", To: string(f.State), Number: f.ID.No()})
+	}
+	for i := range all {
+		all[i].Seq = i + 1
+	}
+	return all
 }
