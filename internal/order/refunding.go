@@ -60,6 +60,10 @@ func (r *run) refundSteps() []refundStep {
 
 // askDesk has the HIS agree. What the window has handed back already it has agreed to by itself.
 func (r *run) askDesk(ctx context.Context, f *refund.Refund) (turn, error) {
+	if whole := f.Total() == r.order.Standing().Total(); whole != f.Whole { // an earlier refund was not made after all
+		f.Whole = whole
+		f.Touch()
+	}
 	if f.Note {
 		r.heldRefund(f)
 		return r.turn(ctx)
@@ -132,6 +136,10 @@ func (r *run) refundMoves(f *refund.Refund, e refund.Event, p ledger.Posting) {
 
 // giveUpRefund ends a refund of which nothing has moved; the HIS is told, as far as it may hold anything.
 func (r *run) giveUpRefund(f *refund.Refund, c Cause) {
+	if s := r.order.Settlement(); f.Insured() > 0 && s != nil && s.State != settlement.Settled { // something has moved
+		r.review(c)
+		return
+	}
 	f.Cause = string(c)
 	f.Touch()
 	if f.Desk == refund.DeskAsked || f.Desk == refund.DeskHeld {
@@ -185,10 +193,20 @@ func (r *run) refundInsurance(ctx context.Context, f *refund.Refund) (turn, bool
 		return turn{}, false, nil
 	}
 	if f.Note {
-		if !f.Whole {
+		if !f.Whole || len(f.Kept()) > 0 {
 			r.review(NoteOfInsured) // what the insurer made of it nobody has told
 		}
 		return turn{}, false, nil
+	}
+	if s := r.order.Settlement(); s != nil && s.State == settlement.Settled && f.Anew == 0 && f.Cash.OutRefundNo == "" { // nothing has moved yet
+		switch err := r.mayRefund(r.order, f); {
+		case errors.Is(err, refund.ErrTooOld): // its turn came too late: the cash cannot go back any more
+			r.giveUpRefund(f, PaymentTooOld)
+			return turn{}, false, nil
+		case errors.Is(err, refund.ErrTooMany):
+			r.giveUpRefund(f, TooManyRefunds)
+			return turn{}, false, nil
+		}
 	}
 	if r.restInsured(f) > 0 {
 		return r.resettle(ctx, f)

@@ -234,7 +234,7 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 		if event = settlement.Gone; owed != 0 {
 			p = s.Posting(r.against()).Undo()
 		}
-	case v.Insurance == "not_settled" && owed == 0:
+	case v.Insurance == "not_settled" && owed == 0 && s.SetlID == "": // what was settled once is cancelled
 		event = settlement.GiveUp
 	default:
 		return wrong("医保结算待核实，须说明查到的结果：settled 已结算、cancelled 已撤销，或账上没有医保应收时 not_settled 未结算；不能是 %q", v.Insurance)
@@ -328,6 +328,7 @@ func (r *run) ruleOrder(v Verdict) error {
 		if !over {
 			return wrong("医保或微信支付还没有了结，不能关闭")
 		}
+		r.refuseAsked()
 		return r.move(Shut, v.String())
 	}
 	return wrong("%q 不是订单的结论，应为 post、settle、unwind、close 或 complete", v.Outcome)
@@ -349,13 +350,16 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		r.refundMoves(f, refund.Hold, nil)
 		return nil
 	case ToRefuse:
-		if s := r.order.Settlement(); !f.InsuredAt.IsZero() || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked || (s != nil && s.State != settlement.Settled && f.Insured() > 0) {
+		if s := r.order.Settlement(); !f.InsuredAt.IsZero() || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked || (anew != nil && anew.Stood()) || (s != nil && s.State != settlement.Settled && f.Insured() > 0) {
 			return wrong("已有款项退回，不能改为不退")
 		}
 		r.refundMoves(f, refund.Hold, nil)
 		r.giveUpRefund(f, Cause(f.Cause))
 		return nil
 	case ToFinish:
+		if f.Rest.Total() != f.Before.Total()-f.Total() {
+			return wrong("退费后剩余 %s 由谁承担还不知道，不能算完成", f.Before.Total()-f.Total())
+		}
 		if due := books[ledger.RefundsDue]; due != 0 && !f.Note {
 			return wrong("还有 %s 没有退回，不能算完成", due)
 		}

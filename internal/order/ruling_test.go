@@ -247,12 +247,14 @@ func TestRuleRefund(t *testing.T) {
 			s.State, f.Lines[0].Uninsured = settlement.Cancelled, true
 		}, ToRefuse, due, refund.Held, "refund hold in_review>held 9"},
 		{"not all is back", refund.InReview, nil, ToFinish, due, "", ""},
+		{"who bears what is left nobody knows", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Before.Cash = 5000 }, ToFinish, nil, "", ""},
 		{"all is back", refund.InReview, nil, ToFinish, nil, refund.Done, "refund finish in_review>done 9"},
 		{"the window's own", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Note = true }, ToFinish, due, refund.Done, "refund finish in_review>done 9"},
 		{"an order's outcome", refund.InReview, nil, ToPost, due, "", ""},
 	} {
 		r, o := ruling(t, &settlement.Settlement{State: settlement.Settled}, nil, nil)
-		f := &refund.Refund{ID: 9, State: tt.state, Desk: refund.DeskHeld, HeldAt: start, Cause: string(CancelRefused), Lines: []refund.Line{{Amount: 2000}}}
+		f := &refund.Refund{ID: 9, State: tt.state, Desk: refund.DeskHeld, HeldAt: start, Cause: string(CancelRefused), Lines: []refund.Line{{Amount: 2000}},
+			Before: split.Split{Cash: 2000}}
 		o.State, o.Refunds, o.RefundInsured = Completed, []*refund.Refund{f}, 2000
 		if tt.change != nil {
 			tt.change(f, o.Settlements[0])

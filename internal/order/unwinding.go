@@ -31,15 +31,20 @@ func (r *run) unwinding(ctx context.Context) (turn, error) {
 	if t, ok, err := r.tidy(); ok || err != nil {
 		return t, err
 	}
-	for _, f := range r.order.Refunds { // asked before the HIS had booked: everything is back anyway
-		if f.State == refund.Asked {
-			r.refuseRefund(f, OrderUnwound)
-		}
-	}
+	r.refuseAsked()
 	if err := r.move(Undone, string(r.order.Cause)); err != nil {
 		return turn{}, err
 	}
 	return turn{done: true}, nil
+}
+
+// refuseAsked ends the refunds that were asked for before the HIS had booked the order: everything is back anyway.
+func (r *run) refuseAsked() {
+	for _, f := range r.order.Refunds {
+		if f.State == refund.Asked {
+			r.refuseRefund(f, OrderUnwound)
+		}
+	}
 }
 
 // undoInsurance cancels a settlement by 2208. A lost 2208 is looked up by 5203; without an answer 2601 on the 2208 puts the settlement

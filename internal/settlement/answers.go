@@ -170,6 +170,7 @@ func (s *Settlement) RestoreRefused() error {
 		return err
 	}
 	s.Restores++
+	s.MsgID = s.LostMsgID      // the 2208, which a 2601 may have to name again
 	s.AskedUntil = time.Time{} // it has answered
 	return nil
 }

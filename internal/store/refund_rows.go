@@ -63,7 +63,7 @@ func (refundRow) TableName() string { return "refund" }
 
 // refundMoves lists what a move may change of a refund: not who asked, not what for.
 func refundMoves() []string {
-	return []string{"state", "version", "lines_sealed", "before_pooled_fund_fen", "before_other_fund_fen", "before_account_fen", "before_family_account_fen",
+	return []string{"state", "version", "whole", "lines_sealed", "before_pooled_fund_fen", "before_other_fund_fen", "before_account_fen", "before_family_account_fen",
 		"before_hospital_borne_fen", "before_cash_fen", "before_uninsured_fen", "rest_pooled_fund_fen", "rest_other_fund_fen", "rest_account_fen",
 		"rest_family_account_fen", "rest_hospital_borne_fen", "rest_cash_fen", "rest_uninsured_fen", "desk", "held_us", "insured_us", "cash_us",
 		"told_us", "done_us", "out_refund_no", "refund_id", "refund_request_sealed", "cash_fen", "cash_asked", "cash_asked_us", "cash_numbers",
