@@ -77,6 +77,9 @@ type settlementView struct {
 
 func (o *orderView) over() bool {
 	for i := range o.Refunds {
+		if o.Refunds[i].State == "in_review" { // those behind it wait for people, too
+			break
+		}
 		if !o.Refunds[i].over() {
 			return false
 		}
