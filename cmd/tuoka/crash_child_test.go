@@ -376,29 +376,11 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 
 // pay types the password at WeChat's cashier; on the way to be unwound the hospital makes the bill void meanwhile.
 func (c *crasher) pay(ctx context.Context, o *order.Order) error {
-	cashier, err := c.house.orders.Cashier(ctx, c.memo.Account, o.ID)
+	args, err := cashierArgs(ctx, c.house, c.memo.Account, o.ID)
 	if err != nil {
 		return err
 	}
-	args := map[string]string{}
-	text, err := json.Marshal(cashier)
-	if err == nil {
-		err = json.Unmarshal(text, &args)
-	}
-	if err != nil {
-		return err
-	}
-	for name, value := range args {
-		if value == "" {
-			delete(args, name)
-		}
-	}
-	args["openid"] = c.Role.OpenID
-	door := "/pay"
-	if args["mixTradeNo"] != "" {
-		door, args["appId"] = "/pay-mixed", c.door.appID(c.Role.Institution)
-	}
-	_, err = c.door.once(ctx, http.MethodPost, "/sandbox/"+c.Role.Institution+"/wechatpay"+door, "", "", args)
+	_, err = c.door.once(ctx, http.MethodPost, c.visitor().counter(args), "", "", args)
 	if err == nil && c.Journey == "unwind" { // a window that does not mind the lock
 		his := "/sandbox/" + c.Role.Institution + "/his"
 		_, err = c.door.once(ctx, http.MethodPost, his+"/oddities", "", "", hissim.Oddity{Op: "window", Key: c.Role.Bills[0], Kind: hissim.IgnoreLock, Times: 1})

@@ -237,7 +237,7 @@ func readCrashTable(t *testing.T) map[crashTask]string {
 		t.Fatal(err)
 	}
 	table := map[crashTask]string{}
-	for _, line := range slices.Backward(strings.Split(strings.TrimSpace(string(text)), "\n")[1:]) {
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] {
 		cells := strings.Split(line, "\t")
 		if len(cells) != 4 {
 			t.Fatalf("%s: %q", crashTable, line)

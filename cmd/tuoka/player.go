@@ -382,12 +382,7 @@ func (p *player) cashier(ctx context.Context) error {
 	if err := json.Unmarshal(a.body, &args); err != nil {
 		return err
 	}
-	args["openid"] = p.role.OpenID
-	door := "/pay"
-	if args["mixTradeNo"] != "" {
-		door, args["appId"] = "/pay-mixed", p.client.appID(p.role.Institution)
-	}
-	paid, err := p.client.ask(ctx, http.MethodPost, "/sandbox/"+p.role.Institution+"/wechatpay"+door, "", "", args)
+	paid, err := p.client.ask(ctx, http.MethodPost, p.counter(args), "", "", args)
 	if err != nil {
 		return err
 	}
@@ -395,6 +390,17 @@ func (p *player) cashier(ctx context.Context) error {
 		return p.client.clock.Sleep(ctx, 200*time.Millisecond) // the bank refused, or the order moved: look again
 	}
 	return nil
+}
+
+// counter is where the password is typed that the cashier's parameters are for; it adds who types it.
+func (p *player) counter(args map[string]string) (path string) {
+	args["openid"] = p.role.OpenID
+	path = "/sandbox/" + p.role.Institution + "/wechatpay"
+	if args["mixTradeNo"] == "" {
+		return path + "/pay"
+	}
+	args["appId"] = p.client.appID(p.role.Institution)
+	return path + "/pay-mixed"
 }
 
 // look waits for news of the order.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -231,34 +232,33 @@ func (v *visitor) cancel(ctx context.Context) {
 // payAt opens WeChat's cashier and types the password.
 func (v *visitor) payAt(ctx context.Context) {
 	s := v.scene
-	args := map[string]string{}
-	err := s.ask(ctx, "cashier", func(ctx context.Context, h *house) error {
-		c, err := h.orders.Cashier(ctx, v.caller.Account, v.id)
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(text, &args)
+	var args map[string]string
+	err := s.ask(ctx, "cashier", func(ctx context.Context, h *house) (err error) {
+		args, err = cashierArgs(ctx, h, v.caller.Account, v.id)
+		return err
 	})
 	if err != nil {
 		return
 	}
-	for name, value := range args {
-		if value == "" {
-			delete(args, name)
-		}
-	}
 	_ = s.virtual.Sleep(ctx, time.Duration(s.virtual.Chance(30_000))*time.Millisecond)
-	args["openid"] = v.role.OpenID
-	door := "/pay"
-	if args["mixTradeNo"] != "" {
-		door, args["appId"] = "/pay-mixed", s.door.appID(v.role.Institution)
-	}
-	paid, err := s.door.once(ctx, http.MethodPost, "/sandbox/"+v.role.Institution+"/wechatpay"+door, "", "", args)
+	paid, err := s.door.once(ctx, http.MethodPost, v.counter(args), "", "", args)
 	s.note("%s pays: %d %s %v", v.role.User, paid.status, paid.body, err)
+}
+
+// cashierArgs are the parameters of the cashier as the mini program gets them: those that are not for this order are left out.
+func cashierArgs(ctx context.Context, h *house, account patient.AccountID, id order.ID) (map[string]string, error) {
+	c, err := h.orders.Cashier(ctx, account, id)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	args := map[string]string{}
+	err = json.Unmarshal(text, &args)
+	maps.DeleteFunc(args, func(_, value string) bool { return value == "" })
+	return args, err
 }
 
 // giveBack asks for the order back, or for an item of it.
