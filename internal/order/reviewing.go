@@ -350,7 +350,9 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		r.refundMoves(f, refund.Hold, nil)
 		return nil
 	case ToRefuse:
-		if s := r.order.Settlement(); !f.InsuredAt.IsZero() || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked || (anew != nil && anew.Stood()) || (s != nil && s.State != settlement.Settled && f.Insured() > 0) {
+		s := r.order.Settlement()
+		insurance := !f.InsuredAt.IsZero() || (anew != nil && anew.Stood()) || (f.Insured() > 0 && s != nil && s.State != settlement.Settled)
+		if insurance || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked {
 			return wrong("已有款项退回，不能改为不退")
 		}
 		r.refundMoves(f, refund.Hold, nil)
