@@ -149,6 +149,8 @@ func refundText(o *order.Order, f *refund.Refund) string {
 	switch {
 	case f.Returned():
 		text += "，现金已于 " + dayTime(f.CashAt) + " 原路退回"
+	case f.ByHand():
+		text += "，现金由医院窗口办理"
 	case f.Cash.OutRefundNo != "":
 		text += "，" + yuan(f.CashDue()) + " 正在原路退回，银行卡通常 1 至 3 个工作日到账"
 	}
@@ -163,7 +165,10 @@ func doneText(f *refund.Refund) string {
 	case !f.InsuredAt.IsZero() && f.Total() > f.CashDue():
 		text += "，医保部分已退回"
 	}
-	if due := f.CashDue(); due > 0 {
+	switch due := f.CashDue(); {
+	case f.ByHand():
+		text += "，现金已由医院窗口办理"
+	case due > 0:
 		text += "，" + yuan(due) + " 已原路退回，银行卡通常 1 至 3 个工作日到账"
 	}
 	if len(f.Kept()) > 0 {

@@ -149,8 +149,12 @@ func TestRefundIsTold(t *testing.T) {
 		t.Errorf("refund = %v", v)
 	}
 	r.State, r.AuthSince, r.Note = refund.Done, time.Time{}, true
-	tell("窗口")
-	r.Note, r.Lines[0].Kept = false, true
+	tell("窗口退还")
+	r.Note, r.TillAt = false, f.clock.Now()
+	tell("现金已由医院窗口办理")
+	r.State = refund.Held
+	tell("现金由医院窗口办理")
+	r.State, r.TillAt, r.Lines[0].Kept = refund.Done, time.Time{}, true
 	tell("重新开单")
 	o.State = order.BeingPosted
 	r.State = refund.Asked

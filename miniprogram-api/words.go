@@ -51,6 +51,7 @@ var reasons = map[order.Cause]reason{
 	order.CentreMismatch: {"医保中心的金额或单号与订单不符", ""},
 	order.CentrePeculiar: {"医保中心的订单状态异常", ""},
 	order.SidesDiffer:    {"微信与医保中心的结果不一致", ""},
+	order.NumberTaken:    {"对方给出的单号与另一笔订单重复", ""},
 
 	order.NotRefundable:  {"药品已发放或项目已执行", "请先到相应科室办理退药、退检后再申请"},
 	order.OrderUnwound:   {"订单已整单撤销，款项已原路退回", ""},

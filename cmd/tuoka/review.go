@@ -110,7 +110,7 @@ func showEvidence(out io.Writer, o *order.Order, history []order.Event, c order.
 		row("微信医保订单", m.State, m.MixTradeNo, "商户单号", m.OutTradeNo, "流水", m.SerialNo)
 	}
 	for _, r := range o.Refunds {
-		row("退费", r.State, r.ID.No(), "合计", r.Total(), "现金退款单号", r.Cash.OutRefundNo, r.Cash.RefundID, "医院", r.Desk, r.BookingNo, r.Cause)
+		row("退费", r.State, r.ID.No(), "合计", r.Total(), "现金", r.CashDue(), "窗口代退", r.Till, "现金退款单号", r.Cash.OutRefundNo, r.Cash.RefundID, "医院", r.Desk, r.BookingNo, r.Cause)
 	}
 	for _, v := range c.Votes {
 		row("已投", local(v.At), v.Person, v.Position, v.Verdict, v.Reason)
@@ -135,6 +135,9 @@ func reviewVote(f *serveFlags) *cobra.Command {
 
 Outcomes of an order: post 入账 · settle 医保结算 · unwind 撤销退回 · close 关闭 · complete 医院已入账.
 Of a refund: resume 继续 · done 已完成 · refuse 不退.
+Where WeChat cannot give the cash of a refund back, --till says what the window has handed out (below zero: taken in); a refund number that stands needs
+--cash paid with it: the money is still here. --rest says who bears what a refund made by the window left insured, as pooled_fund:10.00,account:5.00
+(pooled_fund 统筹, other_fund 其他基金, account 个人账户, family_account 共济账户, hospital_borne 医院负担); the rest is the patient's.
 A leg that is in review itself wants what was found out at the counterpart: --insurance settled|cancelled|not_settled, --cash paid|closed|returned,
 --mixed succeeded|failed|dead.`,
 		RunE: func(cmd *cobra.Command, words []string) error {
@@ -152,6 +155,8 @@ A leg that is in review itself wants what was found out at the counterpart: --in
 	cmd.Flags().StringVar(&v.TransactionID, "transaction-id", "", "微信支付单号, where it is not known here")
 	cmd.Flags().StringVar(&v.Mixed, "mixed", "", "how WeChat's mixed order stands (微信医保订单)")
 	cmd.Flags().StringVar(&v.PostingNo, "posting-no", "", "入账流水号, to complete")
+	cmd.Flags().StringVar(&v.Till, "till", "", "what the window has handed out, in yuan (窗口代退)")
+	cmd.Flags().StringVar(&v.Rest, "rest", "", "who bears what is left insured (剩余费用由谁承担)")
 	cmd.Flags().StringVar(&reason, "reason", "", "what was found out, without personal data (依据)")
 	return cmd
 }

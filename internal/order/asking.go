@@ -133,7 +133,7 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 	f := &refund.Refund{ID: refund.ID(s.source.ID()), Seq: len(o.Refunds) + 1, State: refund.Asked, By: a.By, Actor: a.Actor, Key: a.Key, HISNo: a.HISNo,
 		Reason: a.Reason, Note: a.Note, Lines: lines, AskedAt: s.clock.Now()}
 	f.Whole = f.Total() == (&refund.Refund{Lines: everything}).Total()
-	if s.WholeOnly(o) && f.Insured() > 0 && !f.Whole {
+	if s.WholeOnly(o) && f.Insured() > 0 && !f.Whole && !a.Note { // what the window handed back it has chosen itself
 		if !a.KeptAgain {
 			return nil, refund.ErrWholeOnly
 		}

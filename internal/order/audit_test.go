@@ -8,6 +8,7 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/split"
 )
 
 // facts is how an order stands with everybody outside.
@@ -76,7 +77,7 @@ func (w *world) audit() {
 			fail("cash was given back while the settlement stands")
 		case f.refunded > 0 && f.posted && len(o.Refunds) == 0:
 			fail("cash of a posted order was given back")
-		case f.posted && o.Refund() == nil && notedAtWindow(o) == 0 && f.charged+f.insured != o.Standing().Total():
+		case f.posted && o.Refund() == nil && f.charged+f.insured != o.Standing().Total()+atWindow(o):
 			fail("%s stand, received %s and %s", o.Standing().Total(), f.charged, f.insured)
 		}
 		switch o.State {
@@ -106,12 +107,23 @@ func (w *world) audit() {
 func (w *world) auditBooks(o *Order, fail func(string, ...any)) {
 	want := map[ledger.Account]int64{}
 	if o.State == Completed {
-		s, noted := o.Standing(), notedAtWindow(o)
-		want = map[ledger.Account]int64{ledger.WechatCash: int64(s.Charge()), ledger.PooledFund: int64(s.PooledFund), ledger.OtherFund: int64(s.OtherFund),
-			ledger.PersonAccount: int64(s.Account), ledger.FamilyAccount: int64(s.FamilyAccount), ledger.HospitalBorne: int64(s.HospitalBorne),
-			ledger.Revenue: -int64(s.Total()), ledger.Suspense: -int64(noted)}
-		if noted > 0 { // the till's money is not ours to see: what the window gave back is matched with its own books
-			return
+		add := func(s split.Split, times int64) {
+			for account, amount := range map[ledger.Account]money.Fen{ledger.WechatCash: s.Charge(), ledger.PooledFund: s.PooledFund, ledger.OtherFund: s.OtherFund,
+				ledger.PersonAccount: s.Account, ledger.FamilyAccount: s.FamilyAccount, ledger.HospitalBorne: s.HospitalBorne} {
+				want[account] += int64(amount) * times
+			}
+		}
+		s := o.Standing()
+		add(s, 1)
+		want[ledger.Revenue] = -int64(s.Total())
+		for _, f := range o.Refunds { // what the window gave back is matched with its own books, and still here
+			if f.Note && f.State == refund.Done {
+				add(f.Before, 1)
+				add(f.Rest, -1)
+				want[ledger.Suspense] -= int64(f.Total())
+			}
+			want[ledger.WechatCash] += int64(f.Till)
+			want[ledger.Suspense] -= int64(f.Till)
 		}
 	}
 	for _, account := range []ledger.Account{ledger.WechatCash, ledger.PooledFund, ledger.OtherFund, ledger.PersonAccount, ledger.FamilyAccount,
@@ -122,13 +134,13 @@ func (w *world) auditBooks(o *Order, fail func(string, ...any)) {
 	}
 }
 
-// notedAtWindow is what refunds gave back of which the window only told.
-func notedAtWindow(o *Order) money.Fen {
-	var sum money.Fen
+// atWindow is what the window and the till have given back, of which the other sides know nothing.
+func atWindow(o *Order) (sum money.Fen) {
 	for _, f := range o.Refunds {
 		if f.Note && f.State == refund.Done {
 			sum += f.Total()
 		}
+		sum += f.Till
 	}
 	return sum
 }
@@ -140,7 +152,7 @@ func (w *world) auditRefunds(o *Order, f facts, fail func(string, ...any)) {
 		if x.State != refund.Refused {
 			reserved += x.Total()
 		}
-		if x.State == refund.Done && !x.Note {
+		if x.State == refund.Done && !x.Note && !x.ByHand() {
 			done += x.CashDue()
 		}
 		held := w.his.held[x.ID.No()]
@@ -158,7 +170,7 @@ func (w *world) auditRefunds(o *Order, f facts, fail func(string, ...any)) {
 		fail("%s and %s are reserved, the refunds say %s", o.RefundInsured, o.RefundUninsured, reserved)
 	case reserved > o.Total:
 		fail("%s of %s are promised back", reserved, o.Total)
-	case o.Refund() == nil && f.refunded != done:
+	case o.Refund() == nil && f.refunded != done && o.Payment().State != payment.Returned: // there somebody else gave the whole back
 		fail("WeChat gave back %s, the refunds say %s", f.refunded, done)
 	}
 }

@@ -212,9 +212,9 @@ func (r *run) pay(e payment.Event) {
 	amounts := split.Split{Cash: p.Amount}
 	switch e {
 	case payment.Pay:
-		r.leg("payment", string(e), string(from), string(p.State), p.TransactionID, amounts, p.Received())
+		r.leg("payment", string(e), string(from), string(p.State), p.TransactionID, amounts, p.Received(r.against()))
 	case payment.Return:
-		r.leg("payment", string(e), string(from), string(p.State), p.Back.RefundID, amounts, p.Received().Undo())
+		r.leg("payment", string(e), string(from), string(p.State), p.Back.RefundID, amounts, p.Received(r.against()).Undo())
 	default:
 		r.leg("payment", string(e), string(from), string(p.State), p.OutTradeNo, amounts, nil)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
 
@@ -136,6 +138,14 @@ func (r *run) loop(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	r.working.Store(r.claim.ID, true)
 	defer r.working.Delete(r.claim.ID)
+	err := r.turns(ctx)
+	if errors.Is(err, ErrNumberTaken) {
+		return r.numberTaken(ctx)
+	}
+	return err
+}
+
+func (r *run) turns(ctx context.Context) error {
 	for {
 		t, err := r.turn(ctx)
 		if err != nil {
@@ -253,6 +263,31 @@ func (r *run) commit(ctx context.Context, next job.Next) error {
 	}
 	r.order.changed = false
 	return nil
+}
+
+// numberTaken hands an order to people of which a counterpart has told a number that another order has already: it cannot be stored, and whoever asks
+// again is told the same for ever. What was told is kept in words.
+func (r *run) numberTaken(ctx context.Context) error {
+	told := r.order.Events
+	o, err := r.store.Load(ctx, r.order.ID)
+	if err != nil {
+		return err
+	}
+	*r.order = *o // as it is stored; whoever waits for it sees that
+	for i := range told {
+		e := &told[i]
+		r.note(Event{Subject: "order", Verb: "number taken", Detail: fmt.Sprintf("%s %s %s %s %s", e.Subject, e.Verb, e.To, e.Number, e.Detail)})
+	}
+	if o.State != Completed { // the leg in question is for people to say; what stands, stands
+		if p := o.Payment(); p != nil && !p.State.Final() && p.State != payment.Paid {
+			r.pay(payment.Escalate)
+		}
+		if s := o.Settlement(); s != nil && s.Open() && s.State != settlement.Settled {
+			_ = r.settle("escalate", settleOn(settlement.Escalate)) // a state that no call leads to keeps its word
+		}
+	}
+	r.review(NumberTaken)
+	return r.commit(ctx, job.At(r.clock.Now(), 0, "a number belongs to another order"))
 }
 
 // keepLate stores what was learnt after the claim was lost: it is evidence for the next step, never dropped.

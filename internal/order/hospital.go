@@ -116,6 +116,7 @@ type RefundBooking struct {
 	RefundedAt  time.Time     // when the last of the money was back
 	Rebill      []refund.Line // items that went back although nobody gave them up, because the insurer takes back a settlement as a whole: to be billed anew
 	Note        bool          // the HIS had handed the money back itself; ours is a note of it
+	ByHand      bool          // people have settled the cash beside WeChat
 }
 
 // BookedRefund is the HIS's record of a refund.

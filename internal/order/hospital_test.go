@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -30,6 +31,7 @@ type hospital struct {
 	rests  map[string]split.Split
 	onBook func(*RefundStanding) // what RefundOf makes of a booking
 	out    bool                  // the drugs are handed out
+	repeat string                // the one number of all its records
 	rebill int
 }
 
@@ -150,7 +152,7 @@ func (h *hospital) Post(_ context.Context, p Posting) (Posted, error) {
 }
 
 func (h *hospital) posted(orderNo string) Posted {
-	return Posted{PostingNo: "P" + orderNo, ReceiptNo: "R" + orderNo, Guide: h.guide, PostedAt: h.w.clock.Now()}
+	return Posted{PostingNo: cmp.Or(h.repeat, "P"+orderNo), ReceiptNo: "R" + orderNo, Guide: h.guide, PostedAt: h.w.clock.Now()}
 }
 
 func (h *hospital) PostingOf(_ context.Context, orderNo string, bills []string) (PostingStatus, error) {
@@ -246,7 +248,7 @@ func (h *hospital) BookRefund(_ context.Context, b RefundBooking) (BookedRefund,
 		} else if m == refuse {
 			return BookedRefund{}, fault.New(fault.Conflict, "HIS_BOOKED", "已退费")
 		}
-		out := BookedRefund{BookingNo: "T" + b.RefundNo, BookedAt: h.w.clock.Now()}
+		out := BookedRefund{BookingNo: cmp.Or(h.repeat, "T"+b.RefundNo), BookedAt: h.w.clock.Now()}
 		if len(b.Rebill) > 0 {
 			out.Rebilled = []string{"N" + b.OrderNo}
 		}

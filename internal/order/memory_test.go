@@ -30,7 +30,8 @@ type memory struct {
 	nextJob int64
 	notices []noticeRow
 	cases   map[ID]*Case
-	revived func() // after a job was made for an order that had none
+	others  []string // numbers of orders that are not here, such as "posting P1"
+	revived func()   // after a job was made for an order that had none
 }
 
 type legs struct {
@@ -331,11 +332,34 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 		m.w.t.Errorf("the database would refuse: %v", err)
 		return err
 	}
+	if m.taken(o) {
+		return ErrNumberTaken
+	}
 	o.Version++
 	m.write(o)
 	m.moveJob(row, claim, next)
 	m.w.point("save, after")
 	return nil
+}
+
+// taken is what the database's unique keys say of the numbers that other orders have.
+func (m *memory) taken(o *Order) bool {
+	return slices.ContainsFunc(numbersOf(o), func(no string) bool { return slices.Contains(m.others, no) })
+}
+
+// numbersOf are those that counterparts have given.
+func numbersOf(o *Order) []string {
+	list := []string{"posting " + o.Posted.PostingNo}
+	for _, s := range o.Settlements {
+		list = append(list, "settlement "+s.SetlID)
+	}
+	for _, p := range o.Payments {
+		list = append(list, "transaction "+p.TransactionID)
+	}
+	for _, f := range o.Refunds {
+		list = append(list, "booking "+f.BookingNo)
+	}
+	return list
 }
 
 func (m *memory) moveJob(row *jobRow, claim *job.Claim, next job.Next) {

@@ -156,12 +156,16 @@ func (d *refundDay) ruled() {
 			d.t.Errorf("refund %s hangs in %s", f.ID.No(), f.State)
 			return
 		}
+		v := d.verdict(f, round)
 		for _, r := range d.wechat.refunds { // mended at the merchant's desk
-			if r.state == payment.RefundAbnormal {
+			switch {
+			case r.state != payment.RefundAbnormal:
+			case v.Till == "":
 				r.state, r.at = payment.RefundSuccess, d.clock.Now()
+			case r == d.wechat.refunds[f.Cash.OutRefundNo]:
+				d.fetchBack(r)
 			}
 		}
-		v := d.verdict(f, round)
 		for _, person := range []string{"staff:1", "staff:2"} {
 			err := d.try(func() error {
 				_, _, err := d.service.Vote(context.Background(), person, d.id, v, "查明")
@@ -177,6 +181,12 @@ func (d *refundDay) ruled() {
 	d.settle(tenDays)
 }
 
+// fetchBack has the merchant take an abnormal refund's money back: WeChat will not give it to the patient any more.
+func (w *world) fetchBack(r *cashRefund) {
+	w.wechat.orders[r.outTradeNo].refunded -= r.amount
+	r.amount = 0
+}
+
 // verdict says the truth of the legs, and draws the outcome.
 func (d *refundDay) verdict(f *refund.Refund, round int) Verdict {
 	v := Verdict{Outcome: []Outcome{ToResume, ToResume, ToRefuse, ToFinish}[d.dice.roll(4, fmt.Sprint("verdict ", round))]}
@@ -184,6 +194,9 @@ func (d *refundDay) verdict(f *refund.Refund, round int) Verdict {
 		v.Outcome = ToRefuse
 	}
 	o := d.order(d.id)
+	if r := d.wechat.refunds[f.Cash.OutRefundNo]; r != nil && r.state == payment.RefundAbnormal && d.dice.roll(2, fmt.Sprint("till ", round)) == 0 {
+		v = Verdict{Outcome: ToResume, Till: f.CashDue().String(), Cash: "paid"} // the window pays instead
+	}
 	if s := o.Settlement(); s != nil && s.State == settlement.InReview {
 		var owed int64
 		for _, a := range insurers {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
@@ -35,6 +36,16 @@ func (r *run) refunding(ctx context.Context) (turn, error) {
 		return turn{call: r.dropRefund}, nil
 	case f.State == refund.Asked:
 		return r.askDesk(ctx, f)
+	}
+	if f.Untouched() { // its turn may have come too late
+		switch err := r.mayRefund(r.order, f); {
+		case errors.Is(err, refund.ErrTooOld):
+			r.giveUpRefund(f, PaymentTooOld)
+			return r.turn(ctx)
+		case errors.Is(err, refund.ErrTooMany):
+			r.giveUpRefund(f, TooManyRefunds)
+			return r.turn(ctx)
+		}
 	}
 	for _, step := range r.refundSteps() {
 		t, waits, err := step(ctx, f)
@@ -155,6 +166,10 @@ func (r *run) refuseRefund(f *refund.Refund, c Cause) {
 		p = ledger.Against(ledger.Revenue, ledger.Line{Account: ledger.RefundsDue, Amount: f.Total()})
 	}
 	f.Cause, f.Dropping, f.AuthSince, f.DoneAt = string(c), false, time.Time{}, r.clock.Now()
+	if f.Cash.Amount > 0 { // promised under numbers that are all dead
+		r.order.Payment().Release(f.Cash.Amount)
+		f.Cash.Amount = 0
+	}
 	r.order.RefundInsured -= f.Insured()
 	r.order.RefundUninsured -= f.Uninsured()
 	r.order.changed = true
@@ -193,20 +208,10 @@ func (r *run) refundInsurance(ctx context.Context, f *refund.Refund) (turn, bool
 		return turn{}, false, nil
 	}
 	if f.Note {
-		if !f.Whole || len(f.Kept()) > 0 {
+		if !f.RestKnown() {
 			r.review(NoteOfInsured) // what the insurer made of it nobody has told
 		}
 		return turn{}, false, nil
-	}
-	if s := r.order.Settlement(); s != nil && s.State == settlement.Settled && f.Anew == 0 && f.Cash.OutRefundNo == "" { // nothing has moved yet
-		switch err := r.mayRefund(r.order, f); {
-		case errors.Is(err, refund.ErrTooOld): // its turn came too late: the cash cannot go back any more
-			r.giveUpRefund(f, PaymentTooOld)
-			return turn{}, false, nil
-		case errors.Is(err, refund.ErrTooMany):
-			r.giveUpRefund(f, TooManyRefunds)
-			return turn{}, false, nil
-		}
 	}
 	if r.restInsured(f) > 0 {
 		return r.resettle(ctx, f)
@@ -223,7 +228,7 @@ func (r *run) refundInsurance(ctx context.Context, f *refund.Refund) (turn, bool
 func (r *run) refundCash(ctx context.Context, f *refund.Refund) (turn, bool, error) {
 	p, due := r.order.Payment(), f.CashDue()
 	switch {
-	case f.Note || f.Cash.Returned() || due == 0:
+	case f.Note || f.Cash.Returned() || f.ByHand() || due == 0:
 		return turn{}, false, nil
 	case due < 0:
 		r.review(WouldOwe)
@@ -265,8 +270,10 @@ func (r *run) partCash(f *refund.Refund, p *payment.Payment, due money.Fen) mone
 	amounts := split.Split{Cash: due}
 	return moneyBack{MoneyBack: &f.Cash, of: p, amount: due, reason: "门诊退费", touch: f.Touch,
 		ask: func(number string, request []byte) error {
-			if f.Cash.Numbers == 0 && !p.Reserve(due) { // a later number stands for the same promise
-				return errors.New("more would go back than was paid")
+			switch promised := f.Cash.Amount; {
+			case promised == due && f.Cash.Numbers > 0: // a later number stands for the same promise
+			case promised != 0 || !p.Reserve(due):
+				return fmt.Errorf("%s would go back, %s are promised and %s of %s reserved", due, promised, p.RefundReserved, p.Amount)
 			}
 			f.Cash.Ask(number, due, request, r.clock.Now())
 			f.Touch()
@@ -325,9 +332,11 @@ func (r *run) bookRefund(_ context.Context, f *refund.Refund) (turn, bool, error
 }
 
 func (r *run) refundBooking(f *refund.Refund) RefundBooking {
-	b := RefundBooking{RefundRequest: r.refundRequest(f), Rest: f.Rest, OutRefundNo: f.Cash.OutRefundNo, RefundID: f.Cash.RefundID, Rebill: f.Kept(),
-		Note: f.Note, RefundedAt: f.HeldAt}
-	for _, at := range []time.Time{f.InsuredAt, f.CashAt} {
+	b := RefundBooking{RefundRequest: r.refundRequest(f), Rest: f.Rest, Rebill: f.Kept(), Note: f.Note, ByHand: f.ByHand(), RefundedAt: f.HeldAt}
+	if f.Returned() {
+		b.OutRefundNo, b.RefundID = f.Cash.OutRefundNo, f.Cash.RefundID
+	}
+	for _, at := range []time.Time{f.InsuredAt, f.CashAt, f.TillAt} {
 		if at.After(b.RefundedAt) {
 			b.RefundedAt = at
 		}
@@ -372,11 +381,15 @@ func (r *run) bookLater(note string) again {
 
 // finishRefund ends a refund: every fen is back on every side.
 func (r *run) finishRefund(ctx context.Context, f *refund.Refund) (turn, error) {
+	r.endRefund(f)
+	return r.turn(ctx)
+}
+
+func (r *run) endRefund(f *refund.Refund) {
 	f.DoneAt = r.clock.Now()
 	var p ledger.Posting
 	if f.Note { // the window's till paid; it is matched with the hospital's own books
 		p = ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.RefundsDue, Amount: f.Total()})
 	}
 	r.refundMoves(f, refund.Finish, p)
-	return r.turn(ctx)
 }

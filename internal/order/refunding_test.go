@@ -225,7 +225,7 @@ func TestRefunds(t *testing.T) {
 				return fine
 			}
 			w.mustGive(id, item(diapers))
-		}, refund.InReview, PaymentTooOld, bigSplit},
+		}, refund.Refused, PaymentTooOld, bigSplit},
 		{"the fiftieth number is the last", false, func(w *world, id ID) {
 			w.mustGive(id, item(diapers))
 			w.settle(time.Hour)

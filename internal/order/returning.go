@@ -58,8 +58,10 @@ func (r *run) returnCash(_ context.Context, m moneyBack) (turn, error) {
 			m.stuck()
 			return turn{done: true}, nil
 		}
-		if err := m.ask(number, request); err != nil {
-			return turn{}, err
+		if err := m.ask(number, request); err != nil { // more than is here
+			r.note(Event{Subject: "payment", Verb: "refund forbidden", Number: number, Detail: fmt.Sprint(err)})
+			m.stuck()
+			return turn{done: true}, nil
 		}
 		return turn{call: func(ctx context.Context) again { return r.refund(ctx, m) }}, nil
 	case m.RefundID == "": // never acknowledged: the identical stored bytes again

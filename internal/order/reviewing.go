@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ var (
 	ErrVoted   = fault.New(fault.Conflict, "REVIEW_VOTED", "同一人不能既经办又复核，请由另一位复核")
 	ErrDiffers = fault.New(fault.Conflict, "REVIEW_DIFFERS", "与经办人的意见不一致；不同意请用 reject 退回，由经办人重新提出")
 	ErrVerdict = fault.New(fault.Invalid, "REVIEW_VERDICT", "核实意见有误")
+	// ErrNumberTaken is a number that another order of the hospital has; the store's unique keys say so.
+	ErrNumberTaken = fault.New(fault.Conflict, "NUMBER_TAKEN", "该单号已属于另一笔订单，请核实")
 )
 
 // Position is a person's part in a case; each is held by another person (design.md §4.8).
@@ -79,17 +82,30 @@ type Verdict struct {
 	TransactionID string // 微信支付单号, where WeChat had not told it: the HIS books no cash without
 	Mixed         string // succeeded, failed, dead
 	PostingNo     string // 入账流水号, to complete
+	Till          string // yuan: what the window's till has handed out of a refund that WeChat cannot give back; below zero: taken in
+	Rest          string // who bears what a noted refund left insured: "pooled_fund:10.00,account:5.00"; what nobody is named for is the patient's
+}
+
+// parts are the fields beside the outcome, by the names under which they are stored.
+func (v *Verdict) parts() []part {
+	return []part{{"insurance", &v.Insurance}, {"setl_id", &v.SetlID}, {"cash", &v.Cash}, {"transaction_id", &v.TransactionID}, {"mixed", &v.Mixed},
+		{"posting_no", &v.PostingNo}, {"till", &v.Till}, {"rest", &v.Rest}}
+}
+
+type part struct {
+	name  string
+	value *string
 }
 
 // String is the verdict in one line, as it is stored and compared.
 func (v Verdict) String() string {
-	parts := []string{string(v.Outcome)}
-	for _, p := range [][2]string{{"insurance", v.Insurance}, {"setl_id", v.SetlID}, {"cash", v.Cash}, {"transaction_id", v.TransactionID}, {"mixed", v.Mixed}, {"posting_no", v.PostingNo}} {
-		if p[1] != "" {
-			parts = append(parts, p[0]+"="+p[1])
+	words := []string{string(v.Outcome)}
+	for _, p := range v.parts() {
+		if *p.value != "" {
+			words = append(words, p.name+"="+*p.value)
 		}
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(words, " ")
 }
 
 // ParseVerdict reads what String writes. ErrVerdict.
@@ -100,12 +116,12 @@ func ParseVerdict(s string) (Verdict, error) {
 	}
 	v := Verdict{Outcome: Outcome(words[0])}
 	for _, w := range words[1:] {
-		key, value, ok := strings.Cut(w, "=")
-		field := map[string]*string{"insurance": &v.Insurance, "setl_id": &v.SetlID, "cash": &v.Cash, "transaction_id": &v.TransactionID, "mixed": &v.Mixed, "posting_no": &v.PostingNo}[key]
-		if !ok || field == nil || *field != "" || value == "" {
+		name, value, _ := strings.Cut(w, "=")
+		i := slices.IndexFunc(v.parts(), func(p part) bool { return p.name == name })
+		if i < 0 || *v.parts()[i].value != "" || value == "" {
 			return Verdict{}, ErrVerdict.Because(fmt.Errorf("%q", w))
 		}
-		*field = value
+		*v.parts()[i].value = value
 	}
 	if v.String() != s {
 		return Verdict{}, ErrVerdict.Because(errors.New("not in one line"))
@@ -192,7 +208,10 @@ func (r *run) rule(ctx context.Context, v Verdict) error {
 		return err
 	}
 	if r.order.State == Completed {
-		return r.ruleRefund(v, books)
+		return r.ruleRefund(v, Balances(slices.Concat(history, r.order.Events)))
+	}
+	if v.Till != "" || v.Rest != "" {
+		return wrong("till、rest 只用于退费的核实")
 	}
 	return r.ruleOrder(v)
 }
@@ -249,7 +268,7 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	c := r.order.Payment()
 	if c == nil || c.State != payment.InReview {
-		if v.Cash != "" || v.TransactionID != "" {
+		if unreturned := v.Till != "" && v.Cash == "paid"; (v.Cash != "" && !unreturned) || v.TransactionID != "" { // of a refund number: ruleTill
 			return wrong("微信支付不在核实中，不应说明它的结果")
 		}
 		return nil
@@ -263,13 +282,13 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	case v.TransactionID != "" && (v.Cash != "paid" || (c.TransactionID != "" && c.TransactionID != v.TransactionID)):
 		return wrong("微信支付单号 %s 与已知的不符", v.TransactionID)
 	case v.Cash == "paid" && !here:
-		p, c.PaidAt = c.Received(), r.clock.Now()
+		p, c.PaidAt = c.Received(r.against()), r.clock.Now()
 	case v.Cash == "paid":
 	case v.Cash == "closed" && !here:
 		event = payment.Dead
 	case v.Cash == "returned":
 		if event = payment.Return; here {
-			p = c.Received().Undo()
+			p = c.Received(r.against()).Undo()
 		}
 	default:
 		return wrong("微信支付待核实，须说明查到的结果：paid 已支付、returned 已退回，或账上没有收款时 closed 未支付；不能是 %q", v.Cash)
@@ -340,9 +359,23 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 	if f == nil || f.State != refund.InReview {
 		return ErrNoCase
 	}
+	if v.Rest != "" {
+		if err := r.ruleRest(f, v.Rest); err != nil {
+			return err
+		}
+	}
+	if v.Till != "" {
+		if err := r.ruleTill(f, v, books); err != nil {
+			return err
+		}
+		books[ledger.RefundsDue] = 0
+	}
 	anew := r.order.anewOf(f)
 	switch v.Outcome {
 	case ToResume:
+		if p := r.order.Payment(); p != nil && p.State.Final() && !f.ByHand() {
+			return wrong("微信支付已全部退回，不能再从微信退款：还差 %s，须说明窗口退给患者（负数为收回）的金额 till", -books[ledger.RefundsDue])
+		}
 		if anew != nil && anew.State.Final() {
 			f.Anew, f.Foreseen = 0, false // the rest is prepared anew
 		}
@@ -352,22 +385,70 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 	case ToRefuse:
 		s := r.order.Settlement()
 		insurance := !f.InsuredAt.IsZero() || (anew != nil && anew.Stood()) || (f.Insured() > 0 && s != nil && s.State != settlement.Settled)
-		if insurance || f.Cash.OutRefundNo != "" || f.Desk == refund.DeskBooked {
+		if insurance || f.Cash.OutRefundNo != "" || f.ByHand() || f.Desk == refund.DeskBooking || f.Desk == refund.DeskBooked {
 			return wrong("已有款项退回，不能改为不退")
 		}
 		r.refundMoves(f, refund.Hold, nil)
 		r.giveUpRefund(f, Cause(f.Cause))
 		return nil
 	case ToFinish:
-		if f.Rest.Total() != f.Before.Total()-f.Total() {
+		if !f.RestKnown() {
 			return wrong("退费后剩余 %s 由谁承担还不知道，不能算完成", f.Before.Total()-f.Total())
 		}
-		if due := books[ledger.RefundsDue]; due != 0 && !f.Note {
-			return wrong("还有 %s 没有退回，不能算完成", due)
+		if due := -books[ledger.RefundsDue]; due != 0 && !f.Note {
+			return wrong("还有 %s 没有退回（负数为多退），不能算完成；窗口已结清的，请给出 till", due)
 		}
-		f.DoneAt = r.clock.Now()
-		r.refundMoves(f, refund.Finish, nil)
+		r.endRefund(f)
 		return nil
 	}
 	return wrong("%q 不是退费的结论，应为 resume、done 或 refuse", v.Outcome)
+}
+
+// ruleTill takes people's word that the till has settled the cash of a refund that WeChat cannot give back: too old, too often, stuck, returned by
+// somebody else; or where the patient owes more than before. The insurer's part must be back by then, and the amount is what the books say is due.
+func (r *run) ruleTill(f *refund.Refund, v Verdict, books map[ledger.Account]money.Fen) error {
+	amount, err := money.ParseYuan(v.Till)
+	s, due := r.order.Settlement(), -books[ledger.RefundsDue]
+	number := f.Cash.OutRefundNo != ""
+	switch {
+	case err != nil || amount.String() != v.Till:
+		return wrong("窗口退款金额 %q 应以元为单位、带两位小数，如 60.00；收回的为负数", v.Till)
+	case f.Note || f.ByHand() || f.Returned() || !f.RestKnown():
+		return wrong("该退费的现金不由窗口代退")
+	case f.Insured() > 0 && f.InsuredAt.IsZero() && (r.restInsured(f) > 0 || s == nil || s.State != settlement.Cancelled):
+		return wrong("医保部分还没有退回，窗口不能先退现金")
+	case amount != due:
+		return wrong("账上还差 %s，窗口退的却是 %s", due, amount)
+	case number && v.Cash != "paid":
+		return wrong("微信退款单 %s 还没有了结：在商户平台查实款项仍在、不会再退的，请说明 cash=paid", f.Cash.OutRefundNo)
+	}
+	f.Till, f.TillAt = amount, r.clock.Now()
+	f.Touch()
+	r.note(Event{Subject: "refund", Verb: "till", From: string(f.State), To: string(f.State), Number: f.ID.No(), Detail: amount.String(),
+		Posting: ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.RefundsDue, Amount: amount})})
+	return nil
+}
+
+// ruleRest takes people's word for who bears what a refund that the window made by itself left insured.
+func (r *run) ruleRest(f *refund.Refund, words string) error {
+	if !f.Note || f.RestKnown() {
+		return wrong("该退费后由谁承担已经清楚，不应再说明 rest")
+	}
+	rest := split.Split{Uninsured: f.Before.Uninsured - f.Uninsured()}
+	bearers := map[string]*money.Fen{"pooled_fund": &rest.PooledFund, "other_fund": &rest.OtherFund, "account": &rest.Account,
+		"family_account": &rest.FamilyAccount, "hospital_borne": &rest.HospitalBorne}
+	for _, w := range strings.Split(words, ",") {
+		name, value, _ := strings.Cut(w, ":")
+		amount, err := money.ParseYuan(value)
+		if bearers[name] == nil || *bearers[name] != 0 || err != nil || amount <= 0 || amount.String() != value {
+			return wrong("%q 不是承担者和金额，例如 pooled_fund:10.00", w)
+		}
+		*bearers[name] = amount
+	}
+	if rest.Cash = f.Before.Total() - f.Total() - rest.Total(); rest.Cash < 0 {
+		return wrong("各方承担 %s，多于退费后剩余的 %s", rest.Insured(), r.restInsured(f))
+	}
+	f.Rest = rest
+	f.Touch()
+	return nil
 }

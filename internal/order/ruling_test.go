@@ -249,7 +249,10 @@ func TestRuleRefund(t *testing.T) {
 		{"not all is back", refund.InReview, nil, ToFinish, due, "", ""},
 		{"who bears what is left nobody knows", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Before.Cash = 5000 }, ToFinish, nil, "", ""},
 		{"all is back", refund.InReview, nil, ToFinish, nil, refund.Done, "refund finish in_review>done 9"},
-		{"the window's own", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Note = true }, ToFinish, due, refund.Done, "refund finish in_review>done 9"},
+		{"the window's own", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Note = true }, ToFinish, due, refund.Done,
+			"refund finish in_review>done 9, refunds_due 20.00, suspense -20.00"},
+		{"the till has paid", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.TillAt = start }, ToRefuse, nil, "", ""},
+		{"the booking is asked", refund.InReview, func(f *refund.Refund, _ *settlement.Settlement) { f.Desk = refund.DeskBooking }, ToRefuse, due, "", ""},
 		{"an order's outcome", refund.InReview, nil, ToPost, due, "", ""},
 	} {
 		r, o := ruling(t, &settlement.Settlement{State: settlement.Settled}, nil, nil)

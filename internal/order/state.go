@@ -124,6 +124,7 @@ const (
 	HISMismatch     Cause = "his_amounts"         // review: 医院入账金额不符
 	RefundStuck     Cause = "wechat_refund"       // review: 微信退款异常
 	TooLong         Cause = "too_long"            // review: 超过时限仍无结果
+	NumberTaken     Cause = "number_taken"        // review: 对方给出的单号已属于另一笔订单
 
 	AuthRefused    Cause = "auth_refused"        // 医保授权已失效
 	PayerRefused   Cause = "payer_mismatch"      // 付款人与医保电子凭证不一致

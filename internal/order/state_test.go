@@ -21,7 +21,7 @@ var allMoves = []Move{Quote, Requote, Collect, Settle, PostTo, Complete, Abandon
 
 var causes = []Cause{ByPatient, QuoteOld, NotPaid, InsurerSilent, HISSilent, HISMaintenance, PaidElsewhere, BillVoid, BillBusy, BillUnreadable,
 	AuthTooOld, CashRefused, SettleRefused, SettleUnproved, AmountsMoved, LatePayment, CashMismatch, CashGone, InsurerUnproved, CancelRefused,
-	CancelUnproved, HISMismatch, RefundStuck, TooLong, AuthRefused, PayerRefused, NoCredential, NoKin, MixedRefused, MixedFailed, MixedMismatch,
+	CancelUnproved, HISMismatch, RefundStuck, TooLong, NumberTaken, AuthRefused, PayerRefused, NoCredential, NoKin, MixedRefused, MixedFailed, MixedMismatch,
 	MixedGone, CentreMismatch, CentrePeculiar, SidesDiffer, NotRefundable, OrderUnwound, RestRefused, RestUnsettled, WouldOwe, PaymentTooOld,
 	TooManyRefunds, NoteOfInsured, DeskMismatch}
 

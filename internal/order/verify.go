@@ -10,6 +10,7 @@ import (
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
+	"github.com/tuoka/tuoka/internal/split"
 )
 
 // insurers are the accounts of what the insurer owes.
@@ -170,6 +171,7 @@ func (v *verification) insurance() {
 func (v *verification) revenue() {
 	o := v.order
 	var want, noted money.Fen
+	byHand := parts{} // what people gave back beside WeChat and the insurer, who do not know
 	under := false
 	if o.Post == PostDone {
 		want = -o.Total
@@ -180,7 +182,10 @@ func (v *verification) revenue() {
 		}
 		if f.Note && f.State == refund.Done {
 			noted -= f.Total()
+			byHand = byHand.plus(f.Before, 1).plus(f.Rest, -1)
 		}
+		noted -= f.Till
+		byHand[ledger.WechatCash] += f.Till
 		under = under || !f.State.Final()
 	}
 	if got := v.books[ledger.Revenue]; got != want {
@@ -197,15 +202,26 @@ func (v *verification) revenue() {
 	case o.State == Closed && suspense != 0:
 		v.find("a closed order holds %v", v.open())
 	}
-	if o.State == Completed && !under && noted == 0 {
-		s := o.Standing()
-		for account, amount := range map[ledger.Account]money.Fen{ledger.WechatCash: s.Charge(), ledger.PooledFund: s.PooledFund, ledger.OtherFund: s.OtherFund,
-			ledger.PersonAccount: s.Account, ledger.FamilyAccount: s.FamilyAccount, ledger.HospitalBorne: s.HospitalBorne} {
-			if got := v.books[account]; got != amount {
-				v.find("%s is %s by the ledger, %s of the order stand", account, got, amount)
+	if o.State == Completed && !under {
+		want := byHand.plus(o.Standing(), 1)
+		for _, account := range append([]ledger.Account{ledger.WechatCash}, insurers...) {
+			if got := v.books[account]; got != want[account] {
+				v.find("%s is %s by the ledger, %s of the order stand", account, got, want[account])
 			}
 		}
 	}
+}
+
+// parts are amounts by account.
+type parts map[ledger.Account]money.Fen
+
+// plus adds a split so many times.
+func (p parts) plus(s split.Split, times money.Fen) parts {
+	for account, amount := range map[ledger.Account]money.Fen{ledger.WechatCash: s.Charge(), ledger.PooledFund: s.PooledFund, ledger.OtherFund: s.OtherFund,
+		ledger.PersonAccount: s.Account, ledger.FamilyAccount: s.FamilyAccount, ledger.HospitalBorne: s.HospitalBorne} {
+		p[account] += amount * times
+	}
+	return p
 }
 
 // open are the accounts that are not at nothing.

@@ -115,7 +115,10 @@ func TestVerifyRules(t *testing.T) {
 	returned := event("refund cash returned", split.Split{Cash: 20}, line(ledger.RefundsDue, 20), line(ledger.WechatCash, -20))
 	noted := event("refund finish", split.Split{}, line(ledger.RefundsDue, 20), line(ledger.Suspense, -20))
 	given := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Rest: split.Split{Uninsured: 30}, Cash: payment.MoneyBack{Amount: 20, ReturnedAt: start}}
-	atWindow := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Note: true, Rest: split.Split{Uninsured: 30}}
+	atWindow := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Note: true, Before: cash, Rest: split.Split{Uninsured: 30}}
+	tilled := event("refund till", split.Split{}, line(ledger.RefundsDue, 20), line(ledger.Suspense, -20))
+	atTill := &refund.Refund{State: refund.Done, Lines: item, HeldAt: start, Before: cash, Rest: split.Split{Uninsured: 30}, Till: 20, TillAt: start}
+	atTillYet := &refund.Refund{State: refund.Held, Lines: item, HeldAt: start, Before: cash, Rest: split.Split{Uninsured: 30}, Till: 20, TillAt: start}
 	for _, tt := range []struct {
 		name   string
 		order  *Order
@@ -170,6 +173,14 @@ func TestVerifyRules(t *testing.T) {
 			"the ledger holds 0.50 at WeChat, the payments 0.30; -0.20 are still to go back, and no refund is under way; wechat_cash is 0.50 by the ledger, 0.30 of the order stand"},
 		{"given back by the window", completed(atWindow), []Event{pay, booked, hold, noted}, ""},
 		{"given back by the window, and not noted", completed(atWindow), []Event{pay, booked, hold}, "-0.20 are still to go back, and no refund is under way; 0.00 are in suspense"},
+		{"given back by the window, another part than stands", func() *Order {
+			o := completed(atWindow)
+			o.Refunds = append(o.Refunds, &refund.Refund{State: refund.Done, Rest: split.Split{PooledFund: 1, Uninsured: 29}})
+			return o
+		}(), []Event{pay, booked, hold, noted}, "pooled_fund is 0.00 by the ledger, 0.01 of the order stand; wechat_cash is 0.50 by the ledger, 0.49 of the order stand"},
+		{"given back by the till in the end", completed(atTill), []Event{pay, booked, hold, tilled}, ""},
+		{"given back by the till, and not in the books", completed(atTill), []Event{pay, booked, hold}, "-0.20 are still to go back, and no refund is under way; 0.00 are in suspense"},
+		{"the till is under way", completed(atTillYet), []Event{pay, booked, hold, tilled}, ""},
 		{"undone, and money is here", &Order{State: Unwound}, []Event{pay}, "the ledger holds 0.50 at WeChat, the payments 0.00; an order that was undone holds [suspense -0.50 wechat_cash 0.50]"},
 		{"undone, and the insurer owes", &Order{State: Unwound}, []Event{event("settlement settled", split.Split{PooledFund: 5}, line(ledger.PooledFund, 5), line(ledger.Revenue, -5))},
 			"the insurer owes 0.05 by the ledger, 0.00 by the settlements; revenue is -0.05 by the ledger, 0.00 by bookings and refunds; an order that was undone holds [pooled_fund 0.05 revenue -0.05]"},

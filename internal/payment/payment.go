@@ -57,8 +57,8 @@ func (m *MoneyBack) Ask(outRefundNo string, amount money.Fen, request []byte, at
 	*m = MoneyBack{OutRefundNo: outRefundNo, Amount: amount, Request: request, AskedAt: at, Numbers: m.Numbers + 1}
 }
 
-// Dead notes that the number is dead and the money still here: only a new number can bring it back.
-func (m *MoneyBack) Dead() { *m = MoneyBack{AskedAt: m.AskedAt, Numbers: m.Numbers} }
+// Dead notes that the number is dead and the money still here: only a new number can bring it back. The amount stays promised.
+func (m *MoneyBack) Dead() { *m = MoneyBack{Amount: m.Amount, AskedAt: m.AskedAt, Numbers: m.Numbers} }
 
 // New opens an attempt whose request is already exact.
 func New(id ID, seq int, outTradeNo string, amount money.Fen, request []byte, expiresAt time.Time) *Payment {
@@ -74,9 +74,9 @@ func (p *Payment) Stored(version int64) { p.Version, p.changed = version, false 
 // Touch notes that fields other than the state changed.
 func (p *Payment) Touch() { p.changed = true }
 
-// Received is the patient's money arriving, as ledger lines.
-func (p *Payment) Received() ledger.Posting {
-	return ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.WechatCash, Amount: p.Amount})
+// Received is the patient's money arriving, as ledger lines against that account.
+func (p *Payment) Received(counter ledger.Account) ledger.Posting {
+	return ledger.Against(counter, ledger.Line{Account: ledger.WechatCash, Amount: p.Amount})
 }
 
 // Reserve promises money back; false when that would be more than was paid.
@@ -86,6 +86,11 @@ func (p *Payment) Reserve(amount money.Fen) bool {
 	}
 	p.RefundReserved, p.changed = p.RefundReserved+amount, true
 	return true
+}
+
+// Release takes a promise back of which nothing is under way any more.
+func (p *Payment) Release(amount money.Fen) {
+	p.RefundReserved, p.changed = p.RefundReserved-amount, true
 }
 
 // Sent counts a cash order going out.

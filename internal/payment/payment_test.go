@@ -152,7 +152,7 @@ func TestAskBack(t *testing.T) {
 	}
 	p.Back.RefundID, p.Back.Asked, p.Back.Doubts = "5000", 3, 2
 	p.Back.Dead()
-	if want := (MoneyBack{AskedAt: now, Numbers: 1}); !reflect.DeepEqual(p.Back, want) {
+	if want := (MoneyBack{Amount: p.Amount, AskedAt: now, Numbers: 1}); !reflect.DeepEqual(p.Back, want) {
 		t.Errorf("a dead number leaves %+v, want %+v", p.Back, want)
 	}
 	if err := errors.Join(p.Apply(RefundDead), p.AskBack("R2", []byte("new"), now)); err != nil {
@@ -245,7 +245,7 @@ func TestReserve(t *testing.T) {
 func TestReceived(t *testing.T) {
 	t.Parallel()
 	want := ledger.Posting{{Account: ledger.WechatCash, Amount: 5000}, {Account: ledger.Suspense, Amount: -5000}}
-	if diff := cmp.Diff(want, fresh().Received()); diff != "" {
+	if diff := cmp.Diff(want, fresh().Received(ledger.Suspense)); diff != "" {
 		t.Errorf("Received (-want +got):\n%s", diff)
 	}
 }

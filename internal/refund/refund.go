@@ -77,6 +77,8 @@ type Refund struct {
 	HeldAt    time.Time
 	InsuredAt time.Time         // when the insurer had taken its part back, or settled the rest
 	CashAt    time.Time         // when the cash was back
+	TillAt    time.Time         // when two people said that what was still to go back is settled beside WeChat; zero: it is not
+	Till      money.Fen         // what the till handed out for it; below zero: what it took in
 	ToldAt    time.Time         // when WeChat had heard of the insurer's part
 	DoneAt    time.Time         //
 	Cash      payment.MoneyBack // the cash on its way back
@@ -128,8 +130,19 @@ func (f *Refund) Counted() bool {
 	return !f.HeldAt.IsZero() && (f.Insured() == 0 || !f.InsuredAt.IsZero() || f.Rest != (split.Split{}) || f.Whole)
 }
 
-// Returned reports whether the cash is back.
+// RestKnown reports whether all that was not given back has somebody who bears it.
+func (f *Refund) RestKnown() bool { return f.Rest.Total() == f.Before.Total()-f.Total() }
+
+// Returned reports whether the cash is back by a refund of ours.
 func (f *Refund) Returned() bool { return f.Cash.Returned() }
+
+// ByHand reports whether people have settled the cash beside WeChat.
+func (f *Refund) ByHand() bool { return !f.TillAt.IsZero() }
+
+// Untouched reports whether nothing of it has moved on any side but the HIS's hold.
+func (f *Refund) Untouched() bool {
+	return f.InsuredAt.IsZero() && f.Anew == 0 && f.Cash.Numbers == 0 && !f.ByHand() && f.Desk != DeskBooking && f.Desk != DeskBooked
+}
 
 // CashDue is what the patient gets back in cash, once Rest is known. Below zero the patient would owe more than before.
 func (f *Refund) CashDue() money.Fen { return f.Before.Charge() - f.Rest.Charge() }

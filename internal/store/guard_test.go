@@ -153,7 +153,7 @@ func uniqueNumbers(t *testing.T, db *DB) {
 		_ = twin.Settlement().Apply(settlement.NoAnswer)
 		twin.Payment().Touch()
 		c.spoil(twin)
-		wantErr(t, c.name, db.Orders().Save(t.Context(), twin, &fence, job.Finish()), ErrDuplicate)
+		wantErr(t, c.name, db.Orders().Save(t.Context(), twin, &fence, job.Finish()), order.ErrNumberTaken)
 	}
 	// Unique within an institution only: what another one's counterpart numbers is its own affair.
 	exec(t, db, "UPDATE payment SET institution = 'h2' WHERE id = ?", int64(second.Payment().ID))
@@ -176,7 +176,7 @@ func uniqueNumbers(t *testing.T, db *DB) {
 func suiteTampering(t *testing.T, open func(t *testing.T) *DB) {
 	db := open(t)
 	o, claim := paying(t, db, "b1")
-	o.Events = append(o.Events, order.Event{Actor: "system", Subject: "payment", Verb: "pay", Posting: o.Payment().Received()})
+	o.Events = append(o.Events, order.Event{Actor: "system", Subject: "payment", Verb: "pay", Posting: o.Payment().Received(ledger.Suspense)})
 	o.Refusal = "SECRET-REFUSAL"
 	save(t, db, o, claim, job.Hold(now(db).Add(time.Hour), 0))
 	other, _ := paying(t, db, "b2")
@@ -266,7 +266,7 @@ func restore(t *testing.T, db *DB, o *order.Order) {
 		if err := insert(db, tx, p); err != nil {
 			return err
 		}
-		w.o.Events = []order.Event{{Actor: "system", Subject: "payment", Verb: "pay", Posting: o.Payment().Received()}}
+		w.o.Events = []order.Event{{Actor: "system", Subject: "payment", Verb: "pay", Posting: o.Payment().Received(ledger.Suspense)}}
 		err = w.addEvents(tx, 0)
 		w.o.Events = nil
 		return err

@@ -69,7 +69,7 @@ func (s Orders) Create(ctx context.Context, o *order.Order, j job.New, key job.K
 }
 
 // Save writes what changed of an order, and what becomes of its job, in one transaction. job.ErrLost when the claim or any row has moved on:
-// then nothing was written. Only a success touches o and claim.
+// then nothing was written. order.ErrNumberTaken when another order has a number of this one. Only a success touches o and claim.
 func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next job.Next) error {
 	if claim == nil {
 		return fmt.Errorf("save order %s: %w", o.ID.No(), job.ErrLost)
@@ -106,7 +106,7 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 		return w.reviews(tx, was)
 	})
 	if err != nil {
-		return fmt.Errorf("save order %s: %w", o.ID.No(), err)
+		return fmt.Errorf("save order %s: %w", o.ID.No(), instead(err, order.ErrNumberTaken.Because(err)))
 	}
 	w.stored()
 	*claim = moved

@@ -57,7 +57,7 @@ func wholePayment(t *testing.T, db *DB) {
 	claim = take(t, db, j, worker, time.Minute)
 	check(t, p.Apply(payment.Pay))
 	p.TransactionID, p.PaidAt = "4200", now(db)
-	o.Events = append(o.Events, order.Event{At: now(db), Actor: "system", Subject: "payment", Verb: "pay", Posting: p.Received(), Number: p.TransactionID})
+	o.Events = append(o.Events, order.Event{At: now(db), Actor: "system", Subject: "payment", Verb: "pay", Posting: p.Received(ledger.Suspense), Number: p.TransactionID})
 	moveOrder(t, db, o, order.Settle)
 	check(t, s.Apply(settlement.Send))
 	s.MsgID, s.AskedUntil, s.Settles = "M1", now(db).Add(time.Minute), 1
@@ -76,7 +76,7 @@ func wholePayment(t *testing.T, db *DB) {
 	if _, found, _ := db.Jobs().Find(t.Context(), order.JobKind, o.ID.No()); found || claim.Owner != "" {
 		t.Fatalf("the job is still there: %v, claim %+v", found, claim)
 	}
-	history(t, db, o.ID, p.Received(), s.Posting(ledger.Suspense))
+	history(t, db, o.ID, p.Received(ledger.Suspense), s.Posting(ledger.Suspense))
 }
 
 func history(t *testing.T, db *DB, id order.ID, postings ...ledger.Posting) {

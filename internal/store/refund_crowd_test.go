@@ -163,7 +163,7 @@ func (c *crowd) paid(s *sold, o *order.Order) {
 	}
 	booked := ledger.Against(ledger.Revenue, ledger.Line{Account: ledger.Suspense, Amount: o.Total})
 	for _, e := range []order.Event{{Subject: "settlement", Verb: "presettle", To: "presettling"}, {Subject: "payment", Verb: "prepare", To: "preparing"},
-		{Subject: "payment", Verb: "pay", Split: split.Split{Cash: p.Amount}, Posting: p.Received()},
+		{Subject: "payment", Verb: "pay", Split: split.Split{Cash: p.Amount}, Posting: p.Received(ledger.Suspense)},
 		{Subject: "settlement", Verb: "settled", Split: st.Actual, Posting: st.Posting(ledger.Suspense)}, {Subject: "his", Verb: "posted", Split: o.Split, Posting: booked}} {
 		e.At, e.Actor = start, "system"
 		o.Events = append(o.Events, e)

@@ -24,7 +24,7 @@ type refundRow struct {
 	Actor               string  `gorm:"size:64"`
 	RequestKey          string  `gorm:"size:160"`
 	HISRefundNo         *string `gorm:"size:64"`
-	Reason              string  `gorm:"size:200"`
+	ReasonSealed        []byte
 	Note                bool
 	Whole               bool
 	LinesSealed         []byte
@@ -37,6 +37,8 @@ type refundRow struct {
 	HeldUS              int64
 	InsuredUS           int64
 	CashUS              int64
+	TillUS              int64
+	TillFen             int64
 	ToldUS              int64
 	DoneUS              int64
 	OutRefundNo         *string `gorm:"size:64"`
@@ -63,18 +65,18 @@ func (refundRow) TableName() string { return "refund" }
 
 // refundMoves lists what a move may change of a refund: not who asked, not what for.
 func refundMoves() []string {
-	return []string{"state", "version", "whole", "lines_sealed", "before_pooled_fund_fen", "before_other_fund_fen", "before_account_fen", "before_family_account_fen",
+	return []string{"state", "version", "whole", "lines_sealed", "reason_sealed", "before_pooled_fund_fen", "before_other_fund_fen", "before_account_fen", "before_family_account_fen",
 		"before_hospital_borne_fen", "before_cash_fen", "before_uninsured_fen", "rest_pooled_fund_fen", "rest_other_fund_fen", "rest_account_fen",
 		"rest_family_account_fen", "rest_hospital_borne_fen", "rest_cash_fen", "rest_uninsured_fen", "desk", "held_us", "insured_us", "cash_us",
 		"told_us", "done_us", "out_refund_no", "refund_id", "refund_request_sealed", "cash_fen", "cash_asked", "cash_asked_us", "cash_numbers",
-		"cash_doubts", "cash_returned_us", "settlement_id", "foreseen", "auth_since_us", "dropping", "booking_no", "rebilled", "cause"}
+		"cash_doubts", "cash_returned_us", "till_us", "till_fen", "settlement_id", "foreseen", "auth_since_us", "dropping", "booking_no", "rebilled", "cause"}
 }
 
 // refundRowOf maps a refund as it will be stored: with its next version.
 func (db *DB) refundRowOf(o *order.Order, f *refund.Refund) (refundRow, error) {
 	c := &f.Cash
 	r := refundRow{ID: int64(f.ID), Institution: o.Institution, OrderID: int64(o.ID), Seq: int64(f.Seq), State: string(f.State), Version: f.Version + 1,
-		Asker: string(f.By), Actor: f.Actor, RequestKey: f.Key, HISRefundNo: orNull(f.HISNo), Reason: f.Reason, Note: f.Note, Whole: f.Whole,
+		Asker: string(f.By), Actor: f.Actor, RequestKey: f.Key, HISRefundNo: orNull(f.HISNo), Note: f.Note, Whole: f.Whole, TillUS: micros(f.TillAt), TillFen: int64(f.Till),
 		InsuredFen: int64(f.Insured()), UninsuredFen: int64(f.Uninsured()), AskedUS: micros(f.AskedAt), Before: columnsOf(f.Before),
 		Rest: columnsOf(f.Rest), Desk: string(f.Desk), HeldUS: micros(f.HeldAt), InsuredUS: micros(f.InsuredAt), CashUS: micros(f.CashAt),
 		ToldUS: micros(f.ToldAt), DoneUS: micros(f.DoneAt), OutRefundNo: orNull(c.OutRefundNo), RefundID: orNull(c.RefundID), CashFen: int64(c.Amount),
@@ -83,13 +85,14 @@ func (db *DB) refundRowOf(o *order.Order, f *refund.Refund) (refundRow, error) {
 		BookingNo: orNull(f.BookingNo), Rebilled: strings.Join(f.Rebilled, "\n"), Cause: f.Cause}
 	s := db.sealer(r.TableName(), r.ID)
 	r.LinesSealed = s.json("lines_sealed", f.Lines)
+	r.ReasonSealed = s.text("reason_sealed", f.Reason)
 	r.RefundRequestSealed = s.bytes("refund_request_sealed", c.Request)
 	return r, s.err
 }
 
 func (db *DB) refundOf(r refundRow) (*refund.Refund, error) {
 	f := &refund.Refund{ID: refund.ID(r.ID), Seq: int(r.Seq), State: refund.State(r.State), By: refund.Asker(r.Asker), Actor: r.Actor, Key: r.RequestKey,
-		HISNo: orEmpty(r.HISRefundNo), Reason: r.Reason, Note: r.Note, Whole: r.Whole, AskedAt: moment(r.AskedUS), Before: r.Before.split(),
+		HISNo: orEmpty(r.HISRefundNo), TillAt: moment(r.TillUS), Till: money.Fen(r.TillFen), Note: r.Note, Whole: r.Whole, AskedAt: moment(r.AskedUS), Before: r.Before.split(),
 		Rest: r.Rest.split(), Desk: refund.Desk(r.Desk), HeldAt: moment(r.HeldUS), InsuredAt: moment(r.InsuredUS), CashAt: moment(r.CashUS),
 		ToldAt: moment(r.ToldUS), DoneAt: moment(r.DoneUS), Anew: settlement.ID(r.SettlementID), Foreseen: r.Foreseen, AuthSince: moment(r.AuthSinceUS), Dropping: r.Dropping,
 		BookingNo: orEmpty(r.BookingNo), Cause: r.Cause}
@@ -98,6 +101,7 @@ func (db *DB) refundOf(r refundRow) (*refund.Refund, error) {
 	}
 	s := db.sealer(r.TableName(), r.ID)
 	s.openJSON("lines_sealed", r.LinesSealed, &f.Lines)
+	f.Reason = s.openText("reason_sealed", r.ReasonSealed)
 	f.Cash = payment.MoneyBack{OutRefundNo: orEmpty(r.OutRefundNo), Amount: money.Fen(r.CashFen), Request: s.open("refund_request_sealed", r.RefundRequestSealed),
 		RefundID: orEmpty(r.RefundID), Asked: int(r.CashAsked), AskedAt: moment(r.CashAskedUS), Numbers: int(r.CashNumbers), Doubts: int(r.CashDoubts),
 		ReturnedAt: moment(r.CashReturnedUS)}

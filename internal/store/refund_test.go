@@ -36,7 +36,7 @@ func completed(t *testing.T, db *DB, bill string) (*order.Order, *job.Claim) {
 // giveBack adds a refund of so much of the insured and the uninsured.
 func giveBack(db *DB, o *order.Order, insured, uninsured money.Fen) *refund.Refund {
 	f := &refund.Refund{ID: refund.ID(db.ids.ID()), Seq: len(o.Refunds) + 1, State: refund.Asked, By: refund.ByPatient, Actor: "account:1",
-		Key: "k" + o.ID.No() + string(rune('a'+len(o.Refunds))), Reason: "退药", AskedAt: now(db)}
+		Key: "k" + o.ID.No() + string(rune('a'+len(o.Refunds))), Reason: "SECRET-WHY 退药", AskedAt: now(db)}
 	for i, l := range []refund.Line{{Amount: insured}, {Amount: uninsured, Uninsured: true}} {
 		if l.Amount != 0 {
 			l.BillNo, l.LineNo, l.Quantity = "b1", string(rune('1'+i)), decimal.RequireFromString("0.5")
@@ -67,6 +67,7 @@ func givenBack(t *testing.T, db *DB) {
 	f.HeldAt, f.InsuredAt, f.CashAt, f.ToldAt, f.DoneAt = now(db), now(db), now(db), now(db), now(db)
 	f.Cash = payment.MoneyBack{OutRefundNo: "RF" + o.ID.No(), Amount: 7, Request: []byte("SECRET-CASH"), RefundID: "5001", Asked: 2, AskedAt: now(db), Numbers: 3,
 		Doubts: 1, ReturnedAt: now(db)}
+	f.TillAt, f.Till = now(db), -3
 	f.BookingNo, f.Rebilled, f.Cause = "T"+o.ID.No(), []string{"N1", "N2"}, "would_owe"
 	save(t, db, o, claim, job.Hold(now(db).Add(time.Minute), 0))
 	sameOrder(t, load(t, db, o.ID), o)

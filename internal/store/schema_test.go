@@ -63,7 +63,7 @@ func suiteSchema(t *testing.T, open func(t *testing.T) *DB) {
 		{&paymentRow{}, paymentMoves(), []string{"id", "institution", "order_id", "seq", "out_trade_no", "amount_fen", macColumn}},
 		{&mixedRow{}, mixedMoves(), []string{"id", "institution", "order_id", "seq", "out_trade_no", "serial_no", "pay_order_id", "total_fen", "gov_fen", "self_fen",
 			"other_fen", "cash_fen", "added_fen", "reduced_fen", "wechat_fen", "expires_us", macColumn}},
-		{&refundRow{}, refundMoves(), []string{"id", "institution", "order_id", "seq", "asker", "actor", "request_key", "his_refund_no", "reason", "note",
+		{&refundRow{}, refundMoves(), []string{"id", "institution", "order_id", "seq", "asker", "actor", "request_key", "his_refund_no", "note",
 			"insured_fen", "uninsured_fen", "asked_us", macColumn}},
 		{&staffRow{}, staffMoves(), []string{"id", "institution", "login", "created_us", macColumn}},
 		{&billRow{}, nil, nil}, {&eventRow{}, nil, nil}, {&lineRow{}, nil, nil}, {&caseRow{}, nil, nil}, {&voteRow{}, nil, nil}, {&jobRow{}, nil, nil},

@@ -62,6 +62,7 @@ type Refund struct {
 	RefundedAt    *time.Time `json:"refunded_at,omitempty"`
 	Rebilled      []string   `json:"rebilled_bill_nos,omitempty"`
 	Note          bool       `json:"note"`
+	ByHand        bool       `json:"by_hand,omitempty"`
 	BookedAt      time.Time  `json:"booked_at,omitzero"`
 }
 

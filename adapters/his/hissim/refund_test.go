@@ -212,6 +212,11 @@ func TestBookRefuses(t *testing.T) {
 		{"rest one fen less", func(in *refundBookRequest, _ []Bill) { in.RestParts.PooledFund-- }, "AMOUNT_WRONG"},
 		{"cash went back by no refund", func(in *refundBookRequest, _ []Bill) { in.OutRefundNo, in.RefundID = "", "" }, "INVALID"},
 		{"the window's money", func(in *refundBookRequest, _ []Bill) { in.OutRefundNo, in.RefundID, in.Note = "", "", true }, "0"},
+		{"the till's money", func(in *refundBookRequest, _ []Bill) { in.OutRefundNo, in.RefundID, in.ByHand = "", "", true }, "0"},
+		{"by hand, and by a refund", func(in *refundBookRequest, _ []Bill) { in.ByHand = true }, "INVALID"},
+		{"by hand, and a note", func(in *refundBookRequest, _ []Bill) {
+			in.OutRefundNo, in.RefundID, in.ByHand, in.Note = "", "", true, true
+		}, "INVALID"},
 		{"no cash went back", func(in *refundBookRequest, _ []Bill) {
 			in.OutRefundNo, in.RefundID, in.RestParts = "", "", Parts{PooledFund: 6318, Cash: 1400, Uninsured: 9680}
 		}, "0"},

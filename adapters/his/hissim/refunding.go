@@ -197,7 +197,7 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 		return *refused, nil
 	}
 	before := p.rest()
-	if less := in.RestParts.Cash+in.RestParts.Uninsured < before.Cash+before.Uninsured; less && !in.Note && in.OutRefundNo == "" {
+	if less := in.RestParts.Cash+in.RestParts.Uninsured < before.Cash+before.Uninsured; less && !in.Note && !in.ByHand && in.OutRefundNo == "" {
 		return reply{}, fmt.Errorf("%w: out_refund_no and refund_id go with cash that went back", errRequest)
 	}
 	e := entry{}
@@ -255,7 +255,7 @@ func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time, e entry) 
 	r := in.refund(RefundBooked)
 	r.HeldAt, r.BookingNo, r.BookedAt = heldAt, s.number("TF", now), now
 	r.RestParts, r.RestSetlID, r.RestVisitID, r.RestSettledAt = in.RestParts, in.RestSetlID, in.RestVisitID, in.RestSettledAt
-	r.OutRefundNo, r.RefundID, r.RefundedAt, r.Note = in.OutRefundNo, in.RefundID, in.RefundedAt, in.Note
+	r.OutRefundNo, r.RefundID, r.RefundedAt, r.Note, r.ByHand = in.OutRefundNo, in.RefundID, in.RefundedAt, in.Note, in.ByHand
 	p.RefundedFen += r.TotalFen
 	p.Rest = &in.RestParts
 	e.Refund, e.Posting = &r, &p

@@ -42,6 +42,7 @@ type refundBookRequest struct {
 	RefundID      string     `json:"refund_id,omitempty"`
 	RefundedAt    *time.Time `json:"refunded_at"`
 	Note          bool       `json:"note"`
+	ByHand        bool       `json:"by_hand,omitempty"`
 }
 
 // refundKey is the request of §3.9 and §3.11.
@@ -197,8 +198,8 @@ func (in *refundBookRequest) check() error {
 	if insured := rest > in.RestParts.Uninsured; insured && (in.RestSetlID == "" || in.RestSettledAt == nil) {
 		return fmt.Errorf("%w: rest_setl_id and rest_settled_at go with an insured rest", errRequest)
 	}
-	if in.RefundedAt == nil || (in.OutRefundNo == "") != (in.RefundID == "") || (in.Note && in.OutRefundNo != "") {
-		return fmt.Errorf("%w: refunded_at, one of out_refund_no and refund_id, or a note with them", errRequest)
+	if in.RefundedAt == nil || (in.OutRefundNo == "") != (in.RefundID == "") || ((in.Note || in.ByHand) && in.OutRefundNo != "") || (in.Note && in.ByHand) {
+		return fmt.Errorf("%w: refunded_at, one of out_refund_no and refund_id, or a note or by_hand with them", errRequest)
 	}
 	if len(in.RestSetlID) > 30 || len(in.RestVisitID) > 30 || len(in.OutRefundNo) > 64 || len(in.RefundID) > 32 {
 		return fmt.Errorf("%w: a number is too long", errRequest)

@@ -42,6 +42,7 @@ type bookRequest struct {
 	RefundID      string      `json:"refund_id,omitempty"`
 	RefundedAt    *string     `json:"refunded_at"`
 	Note          bool        `json:"note"`
+	ByHand        bool        `json:"by_hand,omitempty"`
 }
 
 // refundKey is the request of §3.9 and §3.11.
@@ -124,12 +125,12 @@ func bookingOf(b order.RefundBooking) (bookRequest, error) {
 		return bookRequest{}, errors.New("everything is back, and something is left")
 	case rest > b.Rest.Uninsured && (b.RestSetlID == "" || b.RestSettled.IsZero()):
 		return bookRequest{}, errors.New("an insured rest without its settlement")
-	case b.RefundedAt.IsZero() || (b.OutRefundNo == "") != (b.RefundID == "") || (b.Note && b.OutRefundNo != ""):
+	case b.RefundedAt.IsZero() || (b.OutRefundNo == "") != (b.RefundID == "") || ((b.Note || b.ByHand) && b.OutRefundNo != "") || (b.Note && b.ByHand):
 		return bookRequest{}, errors.New("not when or by what the money went back")
 	}
 	return bookRequest{refundRequest: head, RestParts: b.Rest, RestSetlID: b.RestSetlID, RestVisitID: b.RestMdtrtID,
 		RestSettledAt: wireTime(b.RestSettled), OutRefundNo: b.OutRefundNo, RefundID: b.RefundID, RefundedAt: wireTime(b.RefundedAt),
-		Note: b.Note}, nil
+		Note: b.Note, ByHand: b.ByHand}, nil
 }
 
 // wireRefundLine is an item as the hospital writes it.

@@ -1,0 +1,175 @@
+package order
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/split"
+)
+
+// byHand is a review of a refund that WeChat or the insurer cannot end, and how two people do.
+type byHand struct {
+	name    string
+	give    func(w *world, id ID)
+	why     Cause
+	outside func(w *world, id ID)
+	forbid  []string // what the machine does not take
+	verdict string
+	rest    split.Split
+	till    string
+}
+
+func noBody(*world, ID) {}
+
+// abnormal has the card refuse what goes back.
+func abnormal(wants ...refund.Want) func(w *world, id ID) {
+	return func(w *world, id ID) {
+		w.wechat.cards = []payment.RefundState{payment.RefundAbnormal}
+		w.mustGive(id, wants...)
+	}
+}
+
+func fetched(w *world, id ID) {
+	w.fetchBack(w.wechat.refunds[w.order(id).Refunds[0].Cash.OutRefundNo])
+}
+
+// givenElsewhere has somebody else give the whole payment back while the HIS thinks.
+func givenElsewhere(wants ...refund.Want) func(w *world, id ID) {
+	return func(w *world, id ID) {
+		w.outside = true
+		w.once("hold", w.calls["hold"]+1, unsent)
+		w.mustGive(id, wants...)
+		c := w.wechat.orders[w.order(id).Payment().OutTradeNo]
+		c.state, c.refunded = payment.TradeRefunded, c.total
+	}
+}
+
+// noted has the window hand back an insured item by itself.
+func noted(w *world, id ID) {
+	w.outside = true
+	_, _, err := w.service.AskRefund(context.Background(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Wants: []refund.Want{item(exam)}, Note: true,
+		HISNo: "T9"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+var withoutDiapers = split.Split{PooledFund: 5000, Account: 1000, Cash: 4000}
+
+var handEndings = []byHand{
+	{"the year is over in the middle", func(w *world, id ID) {
+		w.advance(w.order(id).Payment().PaidAt.Add(refundYear).Sub(w.clock.Now()) - time.Minute)
+		w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+		w.mustGive(id, item(diapers))
+	}, PaymentTooOld, noBody, []string{"done", "resume till=19.99", "resume till=20", "resume till=-20.00", "done till=x", "resume cash=paid"}, "resume till=20.00", withoutDiapers, "20.00"},
+	{"the year is over in the middle, and the HIS has booked by hand", func(w *world, id ID) {
+		w.advance(w.order(id).Payment().PaidAt.Add(refundYear).Sub(w.clock.Now()) - time.Minute)
+		w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+		w.mustGive(id, item(diapers))
+	}, PaymentTooOld, func(w *world, id ID) { w.his.booked[w.order(id).Refunds[0].ID.No()] = 2000 }, nil, "done till=20.00", withoutDiapers, "20.00"},
+	{"abnormal", abnormal(item(diapers)), RefundStuck, fetched, []string{"resume till=20.00", "done cash=closed till=20.00", "done cash=paid"},
+		"resume cash=paid till=20.00", withoutDiapers, "20.00"},
+	{"abnormal, all of it", abnormal(), RefundStuck, fetched, []string{"resume cash=paid till=120.00", "refuse"}, "resume cash=paid till=60.00", split.Split{}, "60.00"},
+	{"the patient owes", func(w *world, id ID) {
+		w.mishaps = func(op, _ string) mishap {
+			if op == "settle" {
+				w.insurer.ratio, w.insurer.balance = 0, 0
+			}
+			return fine
+		}
+		w.mustGive(id, pieces(drug, "1"))
+	}, WouldOwe, noBody, []string{"resume till=40.00", "done"}, "resume till=-40.00", split.Split{Cash: 8000, Uninsured: 2000}, "-40.00"},
+	{"given back by somebody else, all of it", givenElsewhere(), CashGone, noBody, []string{"resume", "resume cash=returned", "resume cash=closed"},
+		"resume cash=returned till=0.00", split.Split{}, "0.00"},
+	{"given back by somebody else, too much", givenElsewhere(item(diapers)), CashGone, noBody, []string{"resume cash=returned", "resume cash=returned till=20.00"},
+		"resume cash=returned till=-40.00", withoutDiapers, "-40.00"},
+	{"an insured item given back by the window", noted, NoteOfInsured, noBody,
+		[]string{"done", "resume till=60.00", "resume rest=pooled_fund", "resume rest=pooled_fund:20", "resume rest=pooled_fund:20.00,pooled_fund:1.00", "resume rest=cash:10.00",
+			"resume rest=pooled_fund:40.00,account:0.01", "resume rest=account:-1.00"},
+		"resume rest=pooled_fund:20.00,account:10.00", split.Split{PooledFund: 2000, Account: 1000, Cash: 1000, Uninsured: 2000}, "0.00"},
+}
+
+// TestRefundsEndByHand: where no counterpart can end a refund, two people can: what they say must be what the books say is due, and afterwards every account is right.
+func TestRefundsEndByHand(t *testing.T) {
+	t.Parallel()
+	for _, tt := range handEndings {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			id := booked(w)
+			tt.give(w, id)
+			w.settle(tenDays)
+			if f := w.order(id).Refund(); f == nil || f.State != refund.InReview || f.Cause != string(tt.why) {
+				t.Fatalf("refund %+v, want it in review for %s\n%s", f, tt.why, strings.Join(w.log, "\n"))
+			}
+			for _, no := range tt.forbid {
+				w.forbids(id, no)
+			}
+			tt.outside(w, id)
+			w.agree(id, tt.verdict)
+			w.settle(tenDays)
+			o := w.wantState(id, Completed, "")
+			if f := o.Refunds[0]; f.State != refund.Done || o.Standing() != tt.rest || f.Till.String() != tt.till {
+				t.Errorf("refund is %s (%s), the till gave %s, stands %+v\n%s", f.State, f.Cause, f.Till, o.Standing(), strings.Join(w.log, "\n"))
+			}
+			w.auditEnd()
+			w.audit()
+			w.tell(t, id)
+		})
+	}
+}
+
+// TestLaterRefundAfterTheTill: what the till has settled stands apart; the rest goes back as ever.
+func TestLaterRefundAfterTheTill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	abnormal(item(diapers))(w, id)
+	w.settle(tenDays)
+	fetched(w, id)
+	w.agree(id, "resume cash=paid till=20.00")
+	w.settle(time.Hour)
+	w.mustGive(id)
+	w.settle(tenDays)
+	o := w.wantState(id, Completed, "")
+	if o.Refunds[1].State != refund.Done || !o.GivenBack() || w.factsOf(o).charged != 2000 { // what the till paid is still here
+		t.Errorf("refund %s (%s), %+v stand, %s are at WeChat", o.Refunds[1].State, o.Refunds[1].Cause, o.Standing(), w.factsOf(o).charged)
+	}
+	w.audit()
+}
+
+// TestGivenUpAfterADeadNumber: what was promised under numbers that are dead is promised no more.
+func TestGivenUpAfterADeadNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.advance(w.order(id).Payment().PaidAt.Add(refundYear).Sub(w.clock.Now()) - time.Minute)
+	w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+	w.mustGive(id, item(diapers))
+	w.settle(tenDays)
+	w.agree(id, "refuse")
+	w.settle(tenDays)
+	o := w.wantState(id, Completed, "")
+	if p := o.Payment(); o.Refunds[0].State != refund.Refused || p.RefundReserved != 0 {
+		t.Errorf("refund %s, %s of the payment are promised still", o.Refunds[0].State, p.RefundReserved)
+	}
+	w.auditEnd()
+	w.audit()
+}
+
+// TestTillIsForRefunds: an order's own review knows neither.
+func TestTillIsForRefunds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.his.wrong = 1
+	w.mishaps = always("post", loseAfter)
+	id := paid(w)
+	w.settle(tenDays)
+	w.wantState(id, InReview, HISMismatch)
+	w.forbids(id, "unwind till=60.00")
+	w.forbids(id, "unwind rest=account:1.00")
+}
