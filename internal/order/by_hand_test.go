@@ -2,12 +2,16 @@ package order
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tuoka/tuoka/internal/ledger"
+	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/refund"
+	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/split"
 )
 
@@ -172,4 +176,85 @@ func TestTillIsForRefunds(t *testing.T) {
 	w.wantState(id, InReview, HISMismatch)
 	w.forbids(id, "unwind till=60.00")
 	w.forbids(id, "unwind rest=account:1.00")
+}
+
+// TestRuleTill: the till's word counts only where the insurer's part is back and nothing else can give the cash back.
+func TestRuleTill(t *testing.T) {
+	t.Parallel()
+	due := map[ledger.Account]money.Fen{ledger.RefundsDue: -2000}
+	for _, tt := range []struct {
+		name   string
+		change func(f *refund.Refund, s *settlement.Settlement)
+		ok     bool
+	}{
+		{"uninsured", func(f *refund.Refund, _ *settlement.Settlement) { f.Lines[0].Uninsured = true }, true},
+		{"insured, and the insurer has it still", func(*refund.Refund, *settlement.Settlement) {}, false},
+		{"insured, and cancelled", func(_ *refund.Refund, s *settlement.Settlement) { s.State = settlement.Cancelled }, true},
+		{"insured, and settled anew", func(f *refund.Refund, _ *settlement.Settlement) {
+			f.InsuredAt, f.Before.PooledFund, f.Rest.PooledFund = start, 1000, 1000
+		}, true},
+		{"a part insured, and cancelled, and nothing settled anew", func(f *refund.Refund, s *settlement.Settlement) {
+			s.State, f.Before.PooledFund, f.Rest.PooledFund = settlement.Cancelled, 1000, 1000
+		}, false},
+		{"a note", func(f *refund.Refund, _ *settlement.Settlement) { f.Note, f.Lines[0].Uninsured = true, true }, false},
+		{"settled by the till already", func(f *refund.Refund, _ *settlement.Settlement) { f.TillAt, f.Lines[0].Uninsured = start, true }, false},
+		{"back already", func(f *refund.Refund, _ *settlement.Settlement) { f.Cash.ReturnedAt, f.Lines[0].Uninsured = start, true }, false},
+		{"nobody knows who bears the rest", func(f *refund.Refund, _ *settlement.Settlement) { f.Before.Cash, f.Lines[0].Uninsured = 3000, true }, false},
+	} {
+		r, o := ruling(t, &settlement.Settlement{State: settlement.Settled}, nil, nil)
+		f := &refund.Refund{ID: 9, State: refund.InReview, HeldAt: start, Lines: []refund.Line{{Amount: 2000}}, Before: split.Split{Cash: 2000}}
+		o.State, o.Refunds = Completed, []*refund.Refund{f}
+		tt.change(f, o.Settlements[0])
+		err := r.ruleTill(f, Verdict{Till: "20.00"}, due)
+		if (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrVerdict)) || (f.Till == 2000) != tt.ok {
+			t.Errorf("%s: %v, the till gave %s", tt.name, err, f.Till)
+		}
+	}
+}
+
+// TestGivenUpWhileCancelled: however little was insured, a refund of which the insurer's part is in the middle is not refused.
+func TestGivenUpWhileCancelled(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[settlement.State]refund.State{settlement.Cancelled: refund.InReview, settlement.Settled: refund.Refused} {
+		r, o := ruling(t, &settlement.Settlement{State: state}, nil, nil)
+		f := &refund.Refund{ID: 9, State: refund.Held, HeldAt: start, Lines: []refund.Line{{Amount: 1}}}
+		o.State, o.Refunds, o.RefundInsured = Completed, []*refund.Refund{f}, 1
+		if r.giveUpRefund(f, RestRefused); f.State != want {
+			t.Errorf("the settlement is %s: the refund is %s, want %s", state, f.State, want)
+		}
+	}
+}
+
+// TestPromised: a refund's cash is promised of the payment, once, whatever numbers it takes; more than is here is asked of nobody.
+func TestPromised(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.wechat.cards = []payment.RefundState{payment.RefundClosed}
+	w.mustGive(id, item(diapers))
+	w.settle(tenDays)
+	o := w.order(id)
+	if f := o.Refunds[0]; f.State != refund.Done || f.Cash.Numbers != 2 || o.Payment().RefundReserved != 2000 || !f.ToldAt.IsZero() {
+		t.Errorf("refund %s under %d numbers, %s promised, WeChat told %v", f.State, f.Cash.Numbers, o.Payment().RefundReserved, f.ToldAt)
+	}
+	o.Payments[0].RefundReserved = 5000 // by whatever bug
+	w.store.legs[id] = legs{settlements: o.Settlements, payments: o.Payments, refunds: o.Refunds}
+	asked := w.calls["refund"]
+	w.mustGive(id)
+	w.settle(tenDays)
+	if f := w.order(id).Refunds[1]; f.State != refund.InReview || f.Cause != string(RefundStuck) || w.calls["refund"] != asked {
+		t.Errorf("refund %s (%s), WeChat was asked %d times", f.State, f.Cause, w.calls["refund"]-asked)
+	}
+}
+
+// TestNobodyIsTold: on the core route there is no mixed order of which WeChat must hear.
+func TestNobodyIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.mustGive(id)
+	w.settle(tenDays)
+	if f := w.order(id).Refunds[0]; f.State != refund.Done || !f.ToldAt.IsZero() {
+		t.Errorf("refund %s, WeChat told %v", f.State, f.ToldAt)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,6 +265,8 @@ var flakyPlays = []struct {
 		w.settle(5 * time.Second)
 		if m := w.order(id).MixedOrder(); m == nil || m.State != payment.MixedOpen || !w.wechat.payMixed(m.OutTradeNo) {
 			w.t.Errorf("mixed order %+v\n%v", m, w.log)
+		} else if in := w.wechat.built[m.OutTradeNo]; in.OpenID.IsZero() {
+			w.t.Error("the mixed order names no payer")
 		}
 		w.settle(time.Hour)
 		return id
@@ -286,6 +289,28 @@ func flakyQuote(w *world) (id ID) {
 	}
 	w.settle(5 * time.Second)
 	return id
+}
+
+// TestRestWhenPeopleFail: that the authorisations cannot be read does not mean that there is none: the patient is asked for nothing.
+func TestRestWhenPeopleFail(t *testing.T) {
+	t.Parallel()
+	play := func(failAt int) *world {
+		w := newWorld(t, 1)
+		id := booked(w)
+		w.failures, w.failAt = nil, failAt
+		_, _ = w.give(id, item(exam))
+		if f := w.order(id).Refund(); f != nil && f.WantsAuth() {
+			t.Errorf("the patient is asked for an authorisation\n%s", strings.Join(w.log, "\n"))
+		}
+		return w
+	}
+	at := slices.Index(play(0).failures, "newest auth")
+	if at < 0 {
+		t.Fatal("nobody asks for the authorisations")
+	}
+	if log := strings.Join(play(at+1).log, "\n"); !strings.Contains(log, "newest auth fails") {
+		t.Errorf("they did not fail\n%s", log)
+	}
 }
 
 // TestDatabaseFailsOnce: whichever call of the database fails, whoever asked is told, and everything goes on afterwards.

@@ -106,6 +106,28 @@ func TestVisitIsLearnt(t *testing.T) {
 	}
 }
 
+// TestCashBillChanged: a bill that changes before it is paid in cash is quoted anew; there is no settlement to give up.
+func TestCashBillChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := w.mustQuote(false, testBill)
+	w.addBill(testBill, 6000, 500)
+	w.mustConfirm(id)
+	if o := w.wantState(id, Quoted, ""); !o.ConfirmedAt.IsZero() || len(o.Settlements) != 0 || o.Split != split.AllCash(w.his.bills[testBill].Total) {
+		t.Errorf("confirmed at %v, %d settlements, %+v", o.ConfirmedAt, len(o.Settlements), o.Split)
+	}
+}
+
+// TestOwnVisit: without a visit of the insurer's, the visit has a number of ours.
+func TestOwnVisit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := w.mustQuote(true, testBill)
+	if v := w.order(id).Settlement().Visit; v.VisitNo == "" || v.VisitNo == w.his.bills[testBill].Visit.No {
+		t.Errorf("visit %+v", v)
+	}
+}
+
 func TestBillsAtConfirm(t *testing.T) {
 	t.Parallel()
 	at := func(change func(w *world)) func(*world) ID {

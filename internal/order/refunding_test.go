@@ -298,6 +298,15 @@ func TestRefunds(t *testing.T) {
 			}
 			w.mustGive(id, item(exam))
 		}, refund.Done, "", withoutExam},
+		{"a part: the patient pays as much as before", false, func(w *world, id ID) {
+			w.mishaps = func(op, _ string) mishap {
+				if op == "cancel" {
+					w.insurer.ratio, w.insurer.balance = 0, 0
+				}
+				return fine
+			}
+			w.mustGive(id, item(exam))
+		}, refund.Done, "", split.Split{Cash: 4000, Uninsured: 2000}},
 		{"a part: no authorisation is needed here", false, func(w *world, id ID) {
 			w.party.NeedsAuth, w.people.auth.UsableUntil = false, w.clock.Now()
 			w.boot()
@@ -727,6 +736,25 @@ func (w *world) asks(envelope string, in refund.AskedByHIS) {
 	_, err = w.store.Put(context.Background(), job.Notice{Source: "his/" + hospitalID, ID: envelope, Kind: refund.KindAsked, Number: in.OrderNo, Body: body, ReceivedAt: w.fake.Now()})
 	if err != nil {
 		w.t.Error(err)
+	}
+}
+
+// TestWindowAsksTooEarly: what the window asks for before we have heard that the HIS has booked the order waits for that.
+func TestWindowAsksTooEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	bigBill(w)
+	id := confirmed(w)
+	w.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
+		Lines: []refund.Line{{BillNo: testBill, LineNo: diapers, Quantity: decimal.New(1, 0), Amount: 2000}}})
+	w.settle(10 * time.Second)
+	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 1 || err != nil {
+		t.Errorf("%d notices wait, %v", len(unread), err)
+	}
+	w.mustPay(id)
+	w.settle(time.Hour)
+	if o := w.wantState(id, Completed, ""); len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done {
+		t.Errorf("refunds %+v", o.Refunds)
 	}
 }
 

@@ -320,7 +320,7 @@ func (r *run) ruleMixed(v Verdict) error {
 // ruleOrder moves an order out of review. Nothing is posted or closed that the legs do not bear out.
 func (r *run) ruleOrder(v Verdict) error {
 	o := r.order
-	paid := !r.cashDue() && !r.insuranceDue() && (o.Settlement() == nil || !o.insured() || o.Refusal != "" || o.Settlement().AsForeseen())
+	paid := !r.cashDue() && !r.insuranceDue() && (!o.insured() || o.Settlement().AsForeseen())
 	over := (o.Payment() == nil || o.Payment().State.Final()) && (o.Settlement() == nil || o.Settlement().State.Final())
 	switch v.Outcome {
 	case ToPost, ToComplete:

@@ -237,6 +237,18 @@ func TestTogetherStories(t *testing.T) {
 			mustCancel(w, id, InReview)
 			return id
 		}), InReview, ""},
+		{"14 at the centre, once it is to be revoked", jointly(func(w *world) ID {
+			id := confirmed(w)
+			asked := 0
+			w.centre.says = func(s settlement.OrdStas) settlement.OrdStas {
+				if asked++; asked == 1 {
+					return s
+				}
+				return settlement.Exceptional
+			}
+			mustCancel(w, id, InReview)
+			return id
+		}), InReview, CentrePeculiar},
 		{"a code that nobody knows, given up at the cashier", jointly(func(w *world) ID {
 			id := confirmed(w)
 			asked := 0
@@ -622,4 +634,81 @@ func threeStates(t *testing.T, cash bool, mix, self, ins string) *Order {
 		t.Errorf("%s %s %s ends in %s\n%s", mix, self, ins, o.State, strings.Join(w.log, "\n"))
 	}
 	return o
+}
+
+// TestGivenUpBeforeItExists: a mixed order whose creation was lost is not made after the patient has given up.
+func TestGivenUpBeforeItExists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.once("mixed", 1, loseBefore)
+	id := w.mustQuote(true, testBill)
+	w.mustConfirm(id)
+	if _, err := w.service.Cancel(t.Context(), testAccount, id); err != nil {
+		t.Fatal(err)
+	}
+	w.settle(time.Hour)
+	w.wantState(id, Closed, ByPatient)
+	if w.calls["mixed"] != 1 {
+		t.Errorf("the mixed order was asked for %d times", w.calls["mixed"])
+	}
+	w.auditEnd()
+}
+
+// TestLostRefundRests: a 6203 without an answer may still arrive; a notice does not have us ask too early.
+func TestLostRefundRests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.his.onPost = func() { w.his.paidBy[testBill] = "window" }
+	w.once("give back", 1, loseBefore)
+	id := paid(w)
+	for w.calls["give back"] == 0 {
+		if at, ok := w.nextDue(); ok {
+			w.advance(at.Sub(w.clock.Now()))
+		}
+		w.step()
+	}
+	asked, until := w.calls["centre"], w.order(id).Settlement().AskedUntil
+	for i := range 3 {
+		w.notify(fmt.Sprint("n", i), w.order(id).MixedOrder().OutTradeNo)
+		w.step()
+	}
+	if w.calls["centre"] != asked || !w.clock.Now().Before(until) {
+		t.Errorf("6301 was asked %d times while the 6203 may still be on its way, until %s", w.calls["centre"]-asked, until)
+	}
+	w.settle(tenDays)
+	w.wantState(id, Unwound, PaidElsewhere)
+}
+
+// TestReviewedMixed: what WeChat contradicts again and again is in review itself, for people to say.
+func TestReviewedMixed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		play func(w *world)
+		want Cause
+	}{
+		{func(w *world) { w.mishaps = always("mixed query", amounts) }, MixedMismatch},
+		{func(w *world) {
+			w.mishaps = func(op, _ string) mishap {
+				for _, m := range w.wechat.mixed.orders {
+					if op == "mixed query" && m.mix == payment.MixSuccess {
+						m.mix, m.self = payment.MixRefund, payment.SelfRefund
+					}
+				}
+				return fine
+			}
+			w.outside = true
+		}, MixedGone},
+	} {
+		w := newWorld(t, 1)
+		togetherHere(w)
+		tt.play(w)
+		id := paid(w)
+		w.settle(tenDays)
+		o := w.wantState(id, InReview, tt.want)
+		if m := o.MixedOrder(); m.State != payment.MixedInReview {
+			t.Errorf("%s: the mixed order is %s", tt.want, m.State)
+		}
+	}
 }

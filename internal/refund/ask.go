@@ -52,7 +52,7 @@ func Left(bills []bill.Bill, refunds []*Refund) []bill.Bill {
 				l.Quantity = l.Quantity.Sub(took)
 				l.Total = bill.Amount(l.Quantity, l.Price)
 			}
-			if l.Quantity.Sign() > 0 && l.Total > 0 {
+			if l.Total > 0 { // nothing of it, or nothing of worth, is left otherwise
 				lines = append(lines, l)
 				total += l.Total
 			}
