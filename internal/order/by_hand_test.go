@@ -198,7 +198,9 @@ func TestRuleTill(t *testing.T) {
 		}, false},
 		{"a note", func(f *refund.Refund, _ *settlement.Settlement) { f.Note, f.Lines[0].Uninsured = true, true }, false},
 		{"settled by the till already", func(f *refund.Refund, _ *settlement.Settlement) { f.TillAt, f.Lines[0].Uninsured = start, true }, false},
-		{"back already", func(f *refund.Refund, _ *settlement.Settlement) { f.Cash.ReturnedAt, f.Lines[0].Uninsured = start, true }, false},
+		{"back already", func(f *refund.Refund, _ *settlement.Settlement) {
+			f.Cash.ReturnedAt, f.Lines[0].Uninsured = start, true
+		}, false},
 		{"nobody knows who bears the rest", func(f *refund.Refund, _ *settlement.Settlement) { f.Before.Cash, f.Lines[0].Uninsured = 3000, true }, false},
 	} {
 		r, o := ruling(t, &settlement.Settlement{State: settlement.Settled}, nil, nil)
@@ -257,4 +259,70 @@ func TestNobodyIsTold(t *testing.T) {
 	if f := w.order(id).Refunds[0]; f.State != refund.Done || !f.ToldAt.IsZero() {
 		t.Errorf("refund %s, WeChat told %v", f.State, f.ToldAt)
 	}
+}
+
+// TestRuleRest: who bears what a note left insured, to the fen.
+func TestRuleRest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		words string
+		note  bool
+		rest  split.Split
+		want  split.Split // empty: not taken
+	}{
+		{"account:40.00", true, split.Split{}, split.Split{Account: 4000, Uninsured: 1500}},
+		{"account:39.99", true, split.Split{}, split.Split{Account: 3999, Cash: 1, Uninsured: 1500}},
+		{"account:40.01", true, split.Split{}, split.Split{}},
+		{"account:0.01,hospital_borne:39.98", true, split.Split{}, split.Split{Account: 1, HospitalBorne: 3998, Cash: 1, Uninsured: 1500}},
+		{"family_account:1.00,other_fund:2.00,pooled_fund:3.00", true, split.Split{}, split.Split{FamilyAccount: 100, OtherFund: 200, PooledFund: 300, Cash: 3400, Uninsured: 1500}},
+		{"account:0.00", true, split.Split{}, split.Split{}},
+		{"account:-0.01", true, split.Split{}, split.Split{}},
+		{"account:1", true, split.Split{}, split.Split{}},
+		{"account:1.00", false, split.Split{}, split.Split{}},
+		{"account:1.00", true, split.Split{Cash: 4000, Uninsured: 1500}, split.Split{}},
+	} {
+		r, _ := ruling(t, nil, nil, nil)
+		f := &refund.Refund{Note: tt.note, Before: split.Split{PooledFund: 6000, Uninsured: 2000}, Rest: tt.rest, Lines: []refund.Line{{Amount: 2000}, {Amount: 500, Uninsured: true}}}
+		err := r.ruleRest(f, tt.words)
+		if taken := tt.want != (split.Split{}); (err == nil) != taken || (taken && f.Rest != tt.want) || (err != nil && !errors.Is(err, ErrVerdict)) {
+			t.Errorf("%s of %+v: %v, %+v", tt.words, tt.rest, err, f.Rest)
+		}
+	}
+}
+
+// TestOldNote: that the window has handed money back is noted, however old the payment is.
+func TestOldNote(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.outside = true
+	w.advance(2 * refundYear)
+	_, _, err := w.service.AskRefund(t.Context(), RefundAsk{By: refund.ByHIS, Actor: "his:h1", Order: id, Key: "n", Whole: true, Note: true, HISNo: "T9"})
+	w.settle(time.Hour)
+	if o := w.order(id); err != nil || o.Refunds[0].State != refund.Done || !o.GivenBack() {
+		t.Errorf("%v, refunds %+v", err, o.Refunds)
+	}
+	w.auditEnd()
+}
+
+// TestQuietCounterparts: an answer that does not come contradicts nothing, however often; and nobody is asked without a pause.
+func TestQuietCounterparts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.wechat.cards = []payment.RefundState{payment.RefundProcessing}
+	w.once("query refund", w.calls["query refund"]+1, loseBefore, loseBefore, loseAfter, loseAfter, loseBefore, loseBefore)
+	w.once("book", w.calls["book"]+1, loseAfter, refuse, refuse, refuse)
+	w.once("refund of", w.calls["refund of"]+1, loseBefore, loseBefore)
+	w.mustGive(id, item(diapers))
+	w.settle(tenDays)
+	o := w.order(id)
+	f := o.Refunds[0]
+	if f.State != refund.Done || f.CashAt.IsZero() || !f.CashAt.Equal(f.Cash.ReturnedAt) || !w.his.booking.RefundedAt.Equal(f.CashAt) {
+		t.Errorf("refund %s (%s), cash back %s of %s, the HIS was told %s", f.State, f.Cause, f.CashAt, f.Cash.ReturnedAt, w.his.booking.RefundedAt)
+	}
+	if n := w.calls["book"]; n > 6 {
+		t.Errorf("the HIS was told %d times", n)
+	}
+	w.auditEnd()
 }

@@ -278,13 +278,11 @@ func (r *run) numberTaken(ctx context.Context) error {
 		e := &told[i]
 		r.note(Event{Subject: "order", Verb: "number taken", Detail: fmt.Sprintf("%s %s %s %s %s", e.Subject, e.Verb, e.To, e.Number, e.Detail)})
 	}
-	if o.State != Completed { // the leg in question is for people to say; what stands, stands
-		if p := o.Payment(); p != nil && !p.State.Final() && p.State != payment.Paid {
-			r.pay(payment.Escalate)
-		}
-		if s := o.Settlement(); s != nil && s.Open() && s.State != settlement.Settled {
-			_ = r.settle("escalate", settleOn(settlement.Escalate)) // a state that no call leads to keeps its word
-		}
+	if p := o.Payment(); p != nil && !p.State.Final() && p.State != payment.Paid { // the leg in question is for people to say; what stands, stands
+		r.pay(payment.Escalate)
+	}
+	if s := o.Settlement(); s != nil && s.Open() && s.State != settlement.Settled {
+		_ = r.settle("escalate", settleOn(settlement.Escalate)) // a state that no call leads to keeps its word
 	}
 	r.review(NumberTaken)
 	return r.commit(ctx, job.At(r.clock.Now(), 0, "a number belongs to another order"))

@@ -32,7 +32,9 @@ type hospital struct {
 	onBook func(*RefundStanding) // what RefundOf makes of a booking
 	out    bool                  // the drugs are handed out
 	repeat string                // the one number of all its records
-	rebill int
+
+	booking RefundBooking // the newest that it was told
+	rebill  int
 }
 
 type hisLock struct {
@@ -241,7 +243,7 @@ func (h *hospital) BookRefund(_ context.Context, b RefundBooking) (BookedRefund,
 					}
 				}
 			}
-			h.booked[b.RefundNo], h.rests[b.RefundNo] = b.Total, b.Rest
+			h.booked[b.RefundNo], h.rests[b.RefundNo], h.booking = b.Total, b.Rest, b
 			if len(b.Rebill) > 0 {
 				h.rebill++
 			}

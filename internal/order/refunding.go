@@ -168,11 +168,9 @@ func (r *run) refuseRefund(f *refund.Refund, c Cause) {
 	f.Cause, f.Dropping, f.AuthSince, f.DoneAt = string(c), false, time.Time{}, r.clock.Now()
 	if f.Cash.Amount > 0 { // promised under numbers that are all dead
 		r.order.Payment().Release(f.Cash.Amount)
-		f.Cash.Amount = 0
 	}
 	r.order.RefundInsured -= f.Insured()
 	r.order.RefundUninsured -= f.Uninsured()
-	r.order.changed = true
 	r.refundMoves(f, refund.Refuse, p)
 }
 
@@ -271,7 +269,7 @@ func (r *run) partCash(f *refund.Refund, p *payment.Payment, due money.Fen) mone
 	return moneyBack{MoneyBack: &f.Cash, of: p, amount: due, reason: "门诊退费", touch: f.Touch,
 		ask: func(number string, request []byte) error {
 			switch promised := f.Cash.Amount; {
-			case promised == due && f.Cash.Numbers > 0: // a later number stands for the same promise
+			case promised == due: // a later number stands for the same promise
 			case promised != 0 || !p.Reserve(due):
 				return fmt.Errorf("%s would go back, %s are promised and %s of %s reserved", due, promised, p.RefundReserved, p.Amount)
 			}

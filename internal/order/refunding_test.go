@@ -758,6 +758,31 @@ func TestWindowAsksTooEarly(t *testing.T) {
 	}
 }
 
+// TestWindowAsksForTheOtherHalf: what is in the middle of another refund waits for its end.
+func TestWindowAsksForTheOtherHalf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.people.auth.UsableUntil = w.clock.Now()
+	w.mustGive(id, pieces(drug, "1"))
+	if f := w.order(id).Refund(); !f.WantsAuth() || f.Counted() || f.Rest != (split.Split{}) {
+		t.Errorf("nobody knows who bears the rest, and the refund says %+v", f)
+	}
+	w.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
+		Lines: []refund.Line{{BillNo: testBill, LineNo: drug, Quantity: decimal.New(1, 0), Amount: 2000}}})
+	w.settle(time.Hour)
+	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 1 || err != nil || len(w.order(id).Refunds) != 1 {
+		t.Errorf("%d notices wait, %v", len(unread), err)
+	}
+	w.people.authorise(w.clock.Now().Add(3 * time.Hour))
+	w.settle(10 * time.Hour)
+	o := w.order(id)
+	if len(o.Refunds) != 2 || o.Refunds[0].State != refund.Done || o.Refunds[1].State != refund.Done || o.Settlements[2].Seq != 3 {
+		t.Errorf("refunds %+v", o.Refunds)
+	}
+	w.auditEnd()
+}
+
 // TestWindowAsks: a refund that the window asks for is made once, however often it is told; what does not add up is not made.
 func TestWindowAsks(t *testing.T) {
 	t.Parallel()
@@ -775,12 +800,20 @@ func TestWindowAsks(t *testing.T) {
 	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 0 || err != nil {
 		t.Errorf("%d notices are unread, %v", len(unread), err)
 	}
+	w.addBill("MZ8", 100, 0)
+	closed := w.mustQuote(false, "MZ8")
+	if _, err := w.service.Cancel(t.Context(), testAccount, closed); err != nil {
+		t.Fatal(err)
+	}
+	w.settle(time.Hour)
+	w.wantState(closed, Closed, ByPatient)
 	for name, spoil := range map[string]func(a *refund.AskedByHIS){
 		"another amount": func(a *refund.AskedByHIS) { a.Total++ },
 		"another item": func(a *refund.AskedByHIS) {
 			a.Lines = []refund.Line{{BillNo: testBill, LineNo: "9", Quantity: decimal.New(1, 0)}}
 		},
 		"gone already":    func(*refund.AskedByHIS) {},
+		"never paid":      func(a *refund.AskedByHIS) { a.OrderNo = closed.No() },
 		"another's order": func(a *refund.AskedByHIS) { a.OrderNo = "12345" },
 	} {
 		a := ask

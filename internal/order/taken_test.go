@@ -20,6 +20,7 @@ func TestNumberTaken(t *testing.T) {
 		{"posting P1", func(w *world) ID { w.his.repeat = "P1"; return paid(w) }, "order", "complete posting_no=P2"},
 		{"settlement S1", paid, "order", "post insurance=settled setl_id=S9"},
 		{"transaction 420001", paid, "order", "settle cash=paid transaction_id=429999"},
+		{"settlement S2", func(w *world) ID { id := booked(w); w.mustGive(id, item(exam)); return id }, "refund", "resume insurance=settled setl_id=S9"},
 		{"booking T1", func(w *world) ID {
 			id := booked(w)
 			w.his.repeat = "T1"

@@ -712,3 +712,78 @@ func TestReviewedMixed(t *testing.T) {
 		}
 	}
 }
+
+// TestLostCreateIsAway: as long as a create without an answer may still arrive, a refusal gets no new number: there would be two orders to pay.
+func TestLostCreateIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.once("mixed", 1, loseBefore, refuse)
+	id := w.mustQuote(true, testBill)
+	w.mustConfirm(id)
+	w.settle(time.Hour)
+	w.wantState(id, Closed, SettleRefused)
+	if n := len(w.order(id).Mixed); n != 1 || w.calls["mixed"] != 2 {
+		t.Errorf("%d mixed orders, asked for %d times", n, w.calls["mixed"])
+	}
+	w.auditEnd()
+}
+
+// TestQuietWechat: an answer that does not come contradicts nothing, however often.
+func TestQuietWechat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := confirmed(w)
+	w.once("mixed query", w.calls["mixed query"]+1, loseBefore, loseBefore, loseAfter, loseBefore, loseBefore, loseAfter)
+	w.mustPay(id)
+	w.settle(tenDays)
+	w.wantState(id, Completed, "")
+}
+
+// TestMixedOrderNamesItsPayer: WeChat hears of no mixed order without a payer.
+func TestMixedOrderNamesItsPayer(t *testing.T) {
+	t.Parallel()
+	play := func(failAt int) *world {
+		w := newWorld(t, 1)
+		togetherHere(w)
+		noCash(w)
+		id := w.mustQuote(true, testBill)
+		w.settle(5 * time.Second)
+		w.failures, w.failAt = nil, failAt
+		_, err := w.service.Confirm(t.Context(), testAccount, id, 0)
+		w.heard("confirm", err)
+		w.failAt = 0
+		w.settle(time.Minute)
+		for no, in := range w.wechat.built {
+			if in.OpenID.IsZero() || in.Payer.Name.IsZero() {
+				t.Errorf("%s names no payer\n%s", no, strings.Join(w.log, "\n"))
+			}
+		}
+		return w
+	}
+	sound := play(0)
+	if len(sound.wechat.built) == 0 {
+		t.Fatal("no mixed order was built")
+	}
+	for at := range sound.failures {
+		play(at + 1)
+	}
+}
+
+// TestTooLateForNoCash: a HIS that keeps the bills for a moment only leaves no time to type a password, also where there is no cash to pay.
+func TestTooLateForNoCash(t *testing.T) {
+	t.Parallel()
+	for keeps, want := range map[time.Duration]int{time.Minute + leastTime - time.Second: 0, time.Minute + leastTime + time.Second: 1} {
+		w := newWorld(t, 1)
+		togetherHere(w)
+		noCash(w)
+		w.his.lockFor = keeps
+		id := w.mustQuote(true, testBill)
+		w.settle(5 * time.Second)
+		w.mustConfirm(id)
+		if w.calls["mixed"] != want {
+			t.Errorf("kept for %s: %d mixed orders, want %d; the order is %s", keeps, w.calls["mixed"], want, w.order(id).State)
+		}
+	}
+}

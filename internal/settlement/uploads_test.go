@@ -158,6 +158,9 @@ func TestOtherMayBeLeftOut(t *testing.T) {
 			t.Errorf("%s: within = %v", tt.name, got)
 		}
 	}
+	if (Figures{100, 60, 20, 0, 20}).within(Figures{100, 60, 20, 1, 20}) {
+		t.Error("what adds up without another part lacks none")
+	}
 	if err := (Figures{Total: 99, Fund: 80, Cash: 20}).Check(100); !errors.Is(err, split.ErrSplit) {
 		t.Errorf("parts of the bill's total, and another total beside them: %v", err)
 	}
