@@ -32,6 +32,9 @@ import (
 // crashEnv makes this test program a process of the crash matrix: the service on a file, and a patient who uses it, in one thread.
 const crashEnv = "TUOKA_CRASH"
 
+// byTheWindow is the journey of a refund that the hospital's window asks for.
+const byTheWindow = "refund by the window"
+
 func TestMain(m *testing.M) {
 	if text := os.Getenv(crashEnv); text != "" {
 		if err := crashing(text); err != nil {
@@ -68,6 +71,7 @@ type memo struct {
 	Account patient.AccountID
 	Person  patient.ID
 	Order   order.ID
+	Asked   *refund.AskedByHIS // what the window has asked for
 }
 
 // crasher plays one journey on one bill.
@@ -146,7 +150,7 @@ func (c *crasher) open(ctx context.Context) (err error) {
 	if c.house.db, c.house.vault, err = openDatabase(ctx, cfg, c.house.clock, c.house.source); err != nil {
 		return err
 	}
-	c.house.storage = storage{crashOrders{c.house.db.Orders(), c}, crashJobs{c.house.db.Jobs(), c}, c.house.db.Inbox()}
+	c.house.storage = storage{crashOrders{c.house.db.Orders(), c}, crashJobs{c.house.db.Jobs(), c}, crashInbox{c.house.db.Inbox(), c}}
 	c.door = newPhoneClient(st.url(phonePort))
 	if err := c.house.furnish(parties, institutions, fmt.Sprintf("pid %d", os.Getpid())); err != nil {
 		return err
@@ -228,6 +232,25 @@ func (q crashJobs) Take(ctx context.Context, j job.Job, owner string, now, until
 	return claim, err
 }
 
+type crashInbox struct {
+	job.Inbox
+	c *crasher
+}
+
+// Put stores a notice.
+func (i crashInbox) Put(ctx context.Context, n job.Notice) (fresh bool, err error) {
+	err = i.c.passing("notice stored", func() error {
+		fresh, err = i.Inbox.Put(ctx, n)
+		return err
+	})
+	return fresh, err
+}
+
+// Mark notes that a notice is handled.
+func (i crashInbox) Mark(ctx context.Context, id int64, at time.Time) error {
+	return i.c.passing("notice handled", func() error { return i.Inbox.Mark(ctx, id, at) })
+}
+
 type crashWire struct {
 	http.RoundTripper
 	c *crasher
@@ -304,6 +327,9 @@ func (c *crasher) play(ctx context.Context) (*order.Order, error) {
 				return nil, err
 			}
 		}
+		if _, err := c.house.orders.StepInbox(ctx); err != nil {
+			return nil, err
+		}
 		o, err := c.look(ctx)
 		if err != nil {
 			return nil, err
@@ -356,6 +382,8 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 		_, err = c.house.orders.Cancel(ctx, c.memo.Account, o.ID)
 	case o.Payable(c.house.clock.Now()) != order.NoWay:
 		err = c.pay(ctx, o)
+	case o.State == order.Completed && len(o.Refunds) == 0 && c.Journey == byTheWindow:
+		err = c.windowAsks(ctx, o)
 	case o.State == order.Completed && len(o.Refunds) == 0 && strings.HasPrefix(c.Journey, "refund"):
 		ask := order.RefundAsk{By: refund.ByPatient, Actor: "phone", Account: c.memo.Account, Order: o.ID, Key: "back", KeptAgain: true, Whole: c.Journey == "refund whole"}
 		if !ask.Whole {
@@ -372,6 +400,33 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 		err = nil
 	}
 	return false, err
+}
+
+// windowAsks has the window ask for an uninsured item back, and the HIS tell us so again and again until we have it.
+func (c *crasher) windowAsks(ctx context.Context, o *order.Order) error {
+	if c.memo.Asked == nil {
+		left := o.Left()[0]
+		i := slices.IndexFunc(left.Lines, func(l bill.Line) bool { return l.Uninsured })
+		line := left.Lines[i]
+		var ask struct {
+			No string `json:"his_refund_no"`
+		}
+		body := map[string]any{"reason": "窗口退费", "lines": []map[string]any{{"bill_no": left.No, "line_no": line.No, "quantity": line.Quantity.String()}}}
+		if err := c.door.sandbox(ctx, http.MethodPost, "/"+c.Role.Institution+"/his/postings/"+o.ID.No()+"/ask-refund", body, &ask); err != nil {
+			return err
+		}
+		c.memo.Asked = &refund.AskedByHIS{HISNo: ask.No, OrderNo: o.ID.No(), Lines: []refund.Line{{BillNo: left.No, LineNo: line.No, Quantity: line.Quantity, Amount: line.Total}},
+			Total: line.Total, Reason: "窗口退费"}
+		if err := c.remember(); err != nil {
+			return err
+		}
+	}
+	body, err := json.Marshal(c.memo.Asked)
+	if err == nil {
+		_, err = c.house.storage.inbox.Put(ctx, job.Notice{Source: "his/" + o.Institution, ID: c.memo.Asked.HISNo, Kind: refund.KindAsked, Number: o.ID.No(), Body: body,
+			ReceivedAt: c.house.clock.Now()})
+	}
+	return err
 }
 
 // pay types the password at WeChat's cashier; on the way to be unwound the hospital makes the bill void meanwhile.

@@ -9,4 +9,4 @@ const raced = false
 const seedsInTest = 1000
 
 // crashJourneys are those of the crash matrix that are played.
-var crashJourneys = []string{"pay", "cancel", "unwind", "refund whole", "refund part", "refund uninsured"}
+var crashJourneys = []string{"pay", "cancel", "unwind", "refund whole", "refund part", "refund uninsured", byTheWindow}
