@@ -82,6 +82,8 @@ type crasher struct {
 	memo   memo
 	state  string // of the order, as last stored
 	points []string
+
+	thought bool // the patient has thought about it before cancelling
 }
 
 // crashScale is how much faster than life waits go by.
@@ -378,6 +380,9 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 		if err = c.visitor().bind(ctx, c.house); err == nil {
 			_, err = c.house.orders.Renew(ctx, c.memo.Account, o.ID)
 		}
+	case o.Payable(c.house.clock.Now()) != order.NoWay && c.Journey == "cancel" && !c.thought: // so long that somebody looks meanwhile, on any machine
+		c.thought = true
+		_ = c.house.clock.Sleep(ctx, 50*time.Millisecond)
 	case o.Payable(c.house.clock.Now()) != order.NoWay && c.Journey == "cancel":
 		_, err = c.house.orders.Cancel(ctx, c.memo.Account, o.ID)
 	case o.Payable(c.house.clock.Now()) != order.NoWay:
