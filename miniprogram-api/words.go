@@ -58,6 +58,8 @@ var reasons = map[order.Cause]reason{
 	order.RestRefused:    {"保留项目的医保结算未被受理", "可以申请整单退费，或到窗口办理"},
 	order.RestUnsettled:  {"保留项目的医保结算没有成功，原结算未变", ""},
 	order.WouldOwe:       {"退费后您需要补缴，须由工作人员处理", ""},
+	order.BegunAtWindow:  {"该订单的医保部分已在医院窗口退过", "其余请继续到窗口办理"},
+	order.GivenTwice:     {"微信与医院窗口都已退款", ""},
 	order.PaymentTooOld:  {"支付已满一年，不能原路退回", ""},
 	order.TooManyRefunds: {"该订单退费次数已达上限", ""},
 	order.NoteOfInsured:  {"窗口已退的项目含医保费用", ""},

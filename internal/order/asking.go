@@ -146,8 +146,13 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 	return f, s.mayRefund(o, f)
 }
 
-// mayRefund refuses what WeChat would refuse later.
+// mayRefund refuses what WeChat or the insurer would refuse later.
 func (s *Service) mayRefund(o *Order, f *refund.Refund) error {
+	for _, e := range o.Refunds { // the window has undone a part of the settlement by itself: what stands at the insurer only the window knows
+		if e.Note && e.State == refund.Done && e.Rest.Total() > e.Rest.Uninsured && !f.Note && f.Insured() > 0 {
+			return refund.ErrAtWindow
+		}
+	}
 	p := o.Payment()
 	if f.Note || p == nil || o.Standing().Charge() == 0 {
 		return nil

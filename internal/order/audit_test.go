@@ -152,7 +152,11 @@ func (w *world) auditRefunds(o *Order, f facts, fail func(string, ...any)) {
 		if x.State != refund.Refused {
 			reserved += x.Total()
 		}
-		if x.State == refund.Done && !x.Note && !x.ByHand() {
+		switch {
+		case x.State != refund.Done || x.Note:
+		case x.Returned():
+			done += x.Cash.Amount
+		case !x.ByHand():
 			done += x.CashDue()
 		}
 		held := w.his.held[x.ID.No()]

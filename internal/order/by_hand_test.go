@@ -197,10 +197,6 @@ func TestRuleTill(t *testing.T) {
 			s.State, f.Before.PooledFund, f.Rest.PooledFund = settlement.Cancelled, 1000, 1000
 		}, false},
 		{"a note", func(f *refund.Refund, _ *settlement.Settlement) { f.Note, f.Lines[0].Uninsured = true, true }, false},
-		{"settled by the till already", func(f *refund.Refund, _ *settlement.Settlement) { f.TillAt, f.Lines[0].Uninsured = start, true }, false},
-		{"back already", func(f *refund.Refund, _ *settlement.Settlement) {
-			f.Cash.ReturnedAt, f.Lines[0].Uninsured = start, true
-		}, false},
 		{"nobody knows who bears the rest", func(f *refund.Refund, _ *settlement.Settlement) { f.Before.Cash, f.Lines[0].Uninsured = 3000, true }, false},
 	} {
 		r, o := ruling(t, &settlement.Settlement{State: settlement.Settled}, nil, nil)
@@ -210,6 +206,16 @@ func TestRuleTill(t *testing.T) {
 		err := r.ruleTill(f, Verdict{Till: "20.00"}, due)
 		if (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrVerdict)) || (f.Till == 2000) != tt.ok {
 			t.Errorf("%s: %v, the till gave %s", tt.name, err, f.Till)
+		}
+	}
+	for name, change := range map[string]func(f *refund.Refund){"open": func(*refund.Refund) {}, "settled by the till": func(f *refund.Refund) { f.TillAt = start },
+		"back": func(f *refund.Refund) { f.Cash.OutRefundNo, f.Cash.ReturnedAt = "R1", start }} {
+		r, o := ruling(t, nil, nil, nil)
+		f := &refund.Refund{ID: 9, State: refund.InReview, HeldAt: start, Lines: []refund.Line{{Amount: 2000, Uninsured: true}}, Before: split.Split{Cash: 2000}}
+		o.State, o.Refunds = Completed, []*refund.Refund{f}
+		change(f)
+		if err := r.ruleTill(f, Verdict{Till: "0.00"}, nil); (err == nil) != (name == "open") {
+			t.Errorf("%s, and nothing is due: %v", name, err)
 		}
 	}
 }

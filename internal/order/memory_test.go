@@ -357,7 +357,7 @@ func numbersOf(o *Order) []string {
 		list = append(list, "transaction "+p.TransactionID)
 	}
 	for _, f := range o.Refunds {
-		list = append(list, "booking "+f.BookingNo)
+		list = append(list, "booking "+f.BookingNo, "his "+f.HISNo, "refund "+f.Cash.RefundID)
 	}
 	return list
 }

@@ -126,8 +126,7 @@ func (d *refundDay) asksOften() {
 		ask := RefundAsk{By: refund.ByPatient, Actor: "account:7", Account: testAccount, Order: d.id, Key: fmt.Sprint("k", i), KeptAgain: true}
 		ask.Wants = wants[d.dice.roll(len(wants), fmt.Sprint("want ", i))]
 		ask.Whole = len(ask.Wants) == 0
-		plain := ask.Whole || (len(ask.Wants) == 1 && ask.Wants[0].LineNo == diapers) // what a window may have handed back without the insurer
-		if plain && d.dice.roll(4, fmt.Sprint("note ", i)) == 0 {
+		if d.dice.roll(5, fmt.Sprint("note ", i)) == 0 {
 			ask.Note, ask.By, ask.Account = true, refund.ByHIS, 0
 			d.outside = true
 		}
@@ -192,6 +191,9 @@ func (d *refundDay) verdict(f *refund.Refund, round int) Verdict {
 	v := Verdict{Outcome: []Outcome{ToResume, ToResume, ToRefuse, ToFinish}[d.dice.roll(4, fmt.Sprint("verdict ", round))]}
 	if f.Note {
 		v.Outcome = ToRefuse
+		if left := f.Before.Total() - f.Total() - (f.Before.Uninsured - f.Uninsured()); f.Cause == string(NoteOfInsured) && left > 0 && d.dice.roll(3, fmt.Sprint("rest ", round)) > 0 {
+			v.Outcome, v.Rest = ToResume, "pooled_fund:"+((left+1)/2).String()
+		}
 	}
 	o := d.order(d.id)
 	if r := d.wechat.refunds[f.Cash.OutRefundNo]; r != nil && r.state == payment.RefundAbnormal && d.dice.roll(2, fmt.Sprint("till ", round)) == 0 {

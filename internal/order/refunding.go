@@ -37,13 +37,19 @@ func (r *run) refunding(ctx context.Context) (turn, error) {
 	case f.State == refund.Asked:
 		return r.askDesk(ctx, f)
 	}
-	if f.Untouched() { // its turn may have come too late
+	if s := r.order.Settlement(); f.Untouched() && (f.Insured() == 0 || s == nil || s.State == settlement.Settled) { // its turn may have come too late
 		switch err := r.mayRefund(r.order, f); {
 		case errors.Is(err, refund.ErrTooOld):
 			r.giveUpRefund(f, PaymentTooOld)
 			return r.turn(ctx)
 		case errors.Is(err, refund.ErrTooMany):
 			r.giveUpRefund(f, TooManyRefunds)
+			return r.turn(ctx)
+		case errors.Is(err, refund.ErrAtWindow):
+			r.giveUpRefund(f, BegunAtWindow)
+			return r.turn(ctx)
+		case r.atOnce && !f.Note && f.Insured() > 0 && r.restInsured(f) > 0: // it was all that was left; an earlier one was not made after all
+			r.giveUpRefund(f, RestRefused)
 			return r.turn(ctx)
 		}
 	}
@@ -147,7 +153,8 @@ func (r *run) refundMoves(f *refund.Refund, e refund.Event, p ledger.Posting) {
 
 // giveUpRefund ends a refund of which nothing has moved; the HIS is told, as far as it may hold anything.
 func (r *run) giveUpRefund(f *refund.Refund, c Cause) {
-	if s := r.order.Settlement(); f.Insured() > 0 && s != nil && s.State != settlement.Settled { // something has moved
+	s := r.order.Settlement()
+	if (f.Insured() > 0 && s != nil && s.State != settlement.Settled) || f.Cash.OutRefundNo != "" || f.ByHand() { // something has moved
 		r.review(c)
 		return
 	}
@@ -226,7 +233,10 @@ func (r *run) refundInsurance(ctx context.Context, f *refund.Refund) (turn, bool
 func (r *run) refundCash(ctx context.Context, f *refund.Refund) (turn, bool, error) {
 	p, due := r.order.Payment(), f.CashDue()
 	switch {
-	case f.Note || f.Cash.Returned() || f.ByHand() || due == 0:
+	case f.ByHand() && f.Cash.OutRefundNo != "" && !f.Returned():
+		m := r.partCash(f, p, due)
+		return turn{call: func(ctx context.Context) again { return r.lookAfterTill(ctx, f, m) }}, true, nil
+	case f.Note || f.Returned() || f.ByHand() || due == 0:
 		return turn{}, false, nil
 	case due < 0:
 		r.review(WouldOwe)
@@ -249,6 +259,32 @@ func (r *run) refundCash(ctx context.Context, f *refund.Refund) (turn, bool, err
 	}
 	t, err := r.returnCash(ctx, r.partCash(f, p, due))
 	return t, true, err
+}
+
+// lookAfterTill asks WeChat about a number that people have called dead: what it has given back all the same is noted, and people look again.
+func (r *run) lookAfterTill(ctx context.Context, f *refund.Refund, m moneyBack) again {
+	dead := func() {
+		f.Cash.Dead()
+		m.dead()
+	}
+	status, err := r.party.Gateway.QueryRefund(ctx, f.Cash.OutRefundNo)
+	if err != nil {
+		a := later(m.pace(), "query refund: "+kindOf(err))
+		a.over = dead
+		return a
+	}
+	finding := f.Cash.Judge(status, m.of)
+	f.Touch()
+	switch finding {
+	case payment.FoundReturned:
+		m.returned()
+		r.review(GivenTwice)
+	case payment.FoundUnderWay, payment.FoundUnlikely:
+		return later(&job.Returning, "refund called dead: "+string(finding))
+	default:
+		dead()
+	}
+	return again{}
 }
 
 // lastRefund is when money of that payment was last asked back, and under how many numbers in all.
@@ -331,7 +367,10 @@ func (r *run) bookRefund(_ context.Context, f *refund.Refund) (turn, bool, error
 
 func (r *run) refundBooking(f *refund.Refund) RefundBooking {
 	b := RefundBooking{RefundRequest: r.refundRequest(f), Rest: f.Rest, Rebill: f.Kept(), Note: f.Note, ByHand: f.ByHand(), RefundedAt: f.HeldAt}
-	if f.Returned() {
+	switch {
+	case f.Returned() && f.Cash.RefundID == "": // people's word
+		b.ByHand = true
+	case f.Returned() && !b.ByHand:
 		b.OutRefundNo, b.RefundID = f.Cash.OutRefundNo, f.Cash.RefundID
 	}
 	for _, at := range []time.Time{f.InsuredAt, f.CashAt, f.TillAt} {

@@ -268,7 +268,15 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 	c := r.order.Payment()
 	if c == nil || c.State != payment.InReview {
-		if unreturned := v.Till != "" && v.Cash == "paid"; (v.Cash != "" && !unreturned) || v.TransactionID != "" { // of a refund number: ruleTill
+		f := r.order.Refund()
+		number := r.order.State == Completed && f != nil && f.Cash.OutRefundNo != "" && !f.Returned()
+		switch {
+		case v.Cash == "" && v.TransactionID == "":
+		case number && v.TransactionID == "" && v.Cash == "paid" && v.Till != "": // see ruleTill
+		case number && v.TransactionID == "" && v.Cash == "returned" && v.Till == "": // of the refund's own number
+			f.Cash.ReturnedAt = r.clock.Now()
+			r.partCash(f, c, f.Cash.Amount).returned()
+		default:
 			return wrong("微信支付不在核实中，不应说明它的结果")
 		}
 		return nil
@@ -368,13 +376,16 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		if err := r.ruleTill(f, v, books); err != nil {
 			return err
 		}
-		books[ledger.RefundsDue] = 0
+		books[ledger.RefundsDue] += f.Till
 	}
 	anew := r.order.anewOf(f)
 	switch v.Outcome {
 	case ToResume:
-		if p := r.order.Payment(); p != nil && p.State.Final() && !f.ByHand() {
+		if p := r.order.Payment(); p != nil && p.State.Final() && !f.ByHand() && !f.Note {
 			return wrong("微信支付已全部退回，不能再从微信退款：还差 %s，须说明窗口退给患者（负数为收回）的金额 till", -books[ledger.RefundsDue])
+		}
+		if f.HeldAt.IsZero() {
+			return wrong("医院还没有同意该退费，只能改为不退")
 		}
 		if anew != nil && anew.State.Final() {
 			f.Anew, f.Foreseen = 0, false // the rest is prepared anew
@@ -385,7 +396,7 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 	case ToRefuse:
 		s := r.order.Settlement()
 		insurance := !f.InsuredAt.IsZero() || (anew != nil && anew.Stood()) || (f.Insured() > 0 && s != nil && s.State != settlement.Settled)
-		if insurance || f.Cash.OutRefundNo != "" || f.ByHand() || f.Desk == refund.DeskBooking || f.Desk == refund.DeskBooked {
+		if insurance || v.Cash == "returned" || f.Cash.OutRefundNo != "" || f.ByHand() || f.Desk == refund.DeskBooking || f.Desk == refund.DeskBooked {
 			return wrong("已有款项退回，不能改为不退")
 		}
 		r.refundMoves(f, refund.Hold, nil)
@@ -409,20 +420,27 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 func (r *run) ruleTill(f *refund.Refund, v Verdict, books map[ledger.Account]money.Fen) error {
 	amount, err := money.ParseYuan(v.Till)
 	s, due := r.order.Settlement(), -books[ledger.RefundsDue]
-	number := f.Cash.OutRefundNo != ""
+	insuredLater := r.atOnce && (f.Cash.Numbers > 0 || v.Cash != "") && f.Insured() > 0 && f.InsuredAt.IsZero() && s != nil && s.State == settlement.Settled
+	if insuredLater { // cash first: what the insurer has still to give back is not the till's
+		due -= s.Actual.Insured() - s.Actual.Cash
+	}
+	number := f.Cash.OutRefundNo != "" && !f.Returned()
 	switch {
 	case err != nil || amount.String() != v.Till:
 		return wrong("窗口退款金额 %q 应以元为单位、带两位小数，如 60.00；收回的为负数", v.Till)
-	case f.Note || f.ByHand() || f.Returned() || !f.RestKnown():
+	case f.Note || !f.RestKnown() || (due == 0 && (f.ByHand() || f.Returned())):
 		return wrong("该退费的现金不由窗口代退")
-	case f.Insured() > 0 && f.InsuredAt.IsZero() && (r.restInsured(f) > 0 || s == nil || s.State != settlement.Cancelled):
+	case !insuredLater && f.Insured() > 0 && f.InsuredAt.IsZero() && (r.restInsured(f) > 0 || s == nil || s.State != settlement.Cancelled):
 		return wrong("医保部分还没有退回，窗口不能先退现金")
 	case amount != due:
 		return wrong("账上还差 %s，窗口退的却是 %s", due, amount)
 	case number && v.Cash != "paid":
 		return wrong("微信退款单 %s 还没有了结：在商户平台查实款项仍在、不会再退的，请说明 cash=paid", f.Cash.OutRefundNo)
 	}
-	f.Till, f.TillAt = amount, r.clock.Now()
+	if p := r.order.Payment(); p != nil && amount > 0 && f.Cash.Amount == 0 && p.Reserve(amount) { // what the till gave WeChat gives to nobody
+		f.Cash.Amount = amount
+	}
+	f.Till, f.TillAt = f.Till+amount, r.clock.Now()
 	f.Touch()
 	r.note(Event{Subject: "refund", Verb: "till", From: string(f.State), To: string(f.State), Number: f.ID.No(), Detail: amount.String(),
 		Posting: ledger.Against(ledger.Suspense, ledger.Line{Account: ledger.RefundsDue, Amount: amount})})

@@ -279,7 +279,7 @@ func TestRuleRefund(t *testing.T) {
 	}
 	for state, kept := range map[settlement.State]bool{settlement.Presettled: true, settlement.Reversed: false} {
 		r, o := ruling(t, &settlement.Settlement{ID: 5, State: state, Anew: true}, nil, nil)
-		f := &refund.Refund{State: refund.InReview, Anew: 5, Foreseen: true}
+		f := &refund.Refund{State: refund.InReview, HeldAt: start, Anew: 5, Foreseen: true}
 		o.Refunds = []*refund.Refund{f}
 		if err := r.ruleRefund(Verdict{Outcome: ToResume}, nil); err != nil || (f.Anew == 5) != kept || f.Foreseen != kept {
 			t.Errorf("the rest is %s: %v, anew %d, foreseen %v", state, err, f.Anew, f.Foreseen)

@@ -144,6 +144,8 @@ const (
 	RestRefused    Cause = "rest_refused"       // 剩余费用医保未受理
 	RestUnsettled  Cause = "rest_unsettled"     // review: 剩余费用医保结算未成功，原结算已恢复
 	WouldOwe       Cause = "would_owe"          // review: 退费后患者应付金额增加
+	BegunAtWindow  Cause = "begun_at_window"    // 医保部分已在窗口退过
+	GivenTwice     Cause = "given_twice"        // review: 微信与窗口都已退款
 	PaymentTooOld  Cause = "payment_too_old"    // review: 支付已满一年
 	TooManyRefunds Cause = "too_many_refunds"   // review: 微信退款次数已达上限
 	NoteOfInsured  Cause = "note_of_insured"    // review: 窗口已退含医保的部分项目

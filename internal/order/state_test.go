@@ -22,7 +22,7 @@ var allMoves = []Move{Quote, Requote, Collect, Settle, PostTo, Complete, Abandon
 var causes = []Cause{ByPatient, QuoteOld, NotPaid, InsurerSilent, HISSilent, HISMaintenance, PaidElsewhere, BillVoid, BillBusy, BillUnreadable,
 	AuthTooOld, CashRefused, SettleRefused, SettleUnproved, AmountsMoved, LatePayment, CashMismatch, CashGone, InsurerUnproved, CancelRefused,
 	CancelUnproved, HISMismatch, RefundStuck, TooLong, NumberTaken, AuthRefused, PayerRefused, NoCredential, NoKin, MixedRefused, MixedFailed, MixedMismatch,
-	MixedGone, CentreMismatch, CentrePeculiar, SidesDiffer, NotRefundable, OrderUnwound, RestRefused, RestUnsettled, WouldOwe, PaymentTooOld,
+	MixedGone, CentreMismatch, CentrePeculiar, SidesDiffer, NotRefundable, OrderUnwound, RestRefused, RestUnsettled, WouldOwe, BegunAtWindow, GivenTwice, PaymentTooOld,
 	TooManyRefunds, NoteOfInsured, DeskMismatch}
 
 // wholeMachine is the table of design.md §3, and one move more: closing → quoting, where the patient authorises anew and the order is kept.

@@ -19,6 +19,7 @@ var (
 	ErrUnderWay  = fault.New(fault.Conflict, "REFUND_UNDER_WAY", "所选项目的另一部分正在退费，请等它完成后再申请")
 	ErrWholeOnly = fault.New(fault.Conflict, "REFUND_WHOLE_ONLY", "医保只能整单退回：所选项目含医保费用，须整单退费，保留的项目需重新缴费")
 	ErrTooOld    = fault.New(fault.Conflict, "REFUND_TOO_OLD", "支付已满一年，不能原路退回，请到医院窗口办理")
+	ErrAtWindow  = fault.New(fault.Conflict, "REFUND_BEGUN_AT_WINDOW", "该订单的医保部分已在医院窗口退过，其余请继续到窗口办理")
 	ErrTooMany   = fault.New(fault.Conflict, "REFUND_TOO_MANY", "该订单退费次数已达上限，请到医院窗口办理")
 )
 
