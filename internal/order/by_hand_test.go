@@ -332,3 +332,40 @@ func TestQuietCounterparts(t *testing.T) {
 	}
 	w.auditEnd()
 }
+
+// TestNoCashLeftAfterAYear: WeChat's year does not matter where no cash is to go back any more.
+func TestNoCashLeftAfterAYear(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.insurer.ratio = 100
+	id := booked(w)
+	w.mustGive(id, item(diapers))
+	w.settle(time.Hour)
+	if s := w.order(id).Standing(); s.Charge() != 0 {
+		t.Fatalf("%+v stand", s)
+	}
+	w.advance(2 * refundYear)
+	w.mustGive(id)
+	w.wantDone(id, 1)
+}
+
+// TestNobodyIsAskedForEver: a HIS that refuses a booking and does not say why is asked with pauses.
+func TestNobodyIsAskedForEver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := booked(w)
+	w.mishaps = func(op, _ string) mishap {
+		switch op {
+		case "book":
+			return refuse
+		case "refund of":
+			return loseBefore
+		}
+		return fine
+	}
+	w.mustGive(id, item(diapers))
+	w.settle(time.Hour)
+	if f := w.order(id).Refunds[0]; f.State != refund.Held || w.calls["book"] > 20 {
+		t.Errorf("refund %s, the HIS was told %d times in an hour", f.State, w.calls["book"])
+	}
+}

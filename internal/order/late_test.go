@@ -446,3 +446,23 @@ func TestLateNoticeOfTheCentre(t *testing.T) {
 		t.Errorf("the centre holds %s", fen)
 	}
 }
+
+// TestLateSettlementAlone: the centre has settled after all, without cash: it goes back.
+func TestLateSettlementAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	id := confirmed(w)
+	w.settle(tenDays)
+	o := w.wantState(id, Closed, NotPaid)
+	w.outside = true
+	u := w.centre.uploads[o.Settlement().Upload.PayOrdID]
+	u.stas, u.at = settlement.AllDone, w.clock.Now()
+	asked := w.calls["centre"]
+	w.notify("late", o.MixedOrder().OutTradeNo)
+	w.settleLate(id)
+	o = w.wantState(id, Unwound, LatePayment)
+	if n, fen := w.insuredAt(o); n != 0 || w.calls["centre"] > asked+8 {
+		t.Errorf("the centre holds %s, asked %d times", fen, w.calls["centre"]-asked)
+	}
+}

@@ -754,7 +754,12 @@ func TestMixedOrderNamesItsPayer(t *testing.T) {
 		_, err := w.service.Confirm(t.Context(), testAccount, id, 0)
 		w.heard("confirm", err)
 		w.failAt = 0
-		w.settle(time.Minute)
+		w.settle(5 * time.Minute)
+		if o := w.order(id); o.State == Quoted && err != nil {
+			return w // not confirmed
+		} else if o.State != Paying || o.MixedOrder() == nil || o.MixedOrder().State != payment.MixedOpen {
+			t.Errorf("order %s (%s)\n%s", o.State, o.Cause, strings.Join(w.log, "\n"))
+		}
 		for no, in := range w.wechat.built {
 			if in.OpenID.IsZero() || in.Payer.Name.IsZero() {
 				t.Errorf("%s names no payer\n%s", no, strings.Join(w.log, "\n"))
@@ -785,5 +790,39 @@ func TestTooLateForNoCash(t *testing.T) {
 		if w.calls["mixed"] != want {
 			t.Errorf("kept for %s: %d mixed orders, want %d; the order is %s", keeps, w.calls["mixed"], want, w.order(id).State)
 		}
+	}
+}
+
+// TestPatientWasFaster: who has typed the password and then gives up has paid; the order goes on as if nothing had been said.
+func TestPatientWasFaster(t *testing.T) {
+	t.Parallel()
+	for name, joint := range map[string]bool{"one password": true, "core": false} {
+		w := newWorld(t, 1)
+		if joint {
+			togetherHere(w)
+		}
+		id := confirmed(w)
+		w.pay(id)
+		_, _ = w.service.Cancel(t.Context(), testAccount, id)
+		w.settle(tenDays)
+		o := w.order(id)
+		if joint && (o.State != Completed || o.Renew || o.Cause != "") {
+			t.Errorf("%s: order %s (%s), renew %v", name, o.State, o.Cause, o.Renew)
+		}
+		w.auditEnd()
+	}
+}
+
+// TestAuthorisationEndsBeforeTheSecondUpload: an upload whose answer is lost is not repeated under an authorisation that leaves no time to pay.
+func TestAuthorisationEndsBeforeTheSecondUpload(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	togetherHere(w)
+	w.people.auth.UsableUntil = w.clock.Now().Add(w.service.config.AuthMargin + leastTime + 5*time.Second)
+	w.once("upload", 1, loseBefore)
+	id := w.mustQuote(true, testBill)
+	w.settle(5 * time.Minute)
+	if o := w.order(id); o.State != Quoting || !o.Renew || w.calls["upload"] != 1 {
+		t.Errorf("order %s (%s), renew %v, %d uploads", o.State, o.Cause, o.Renew, w.calls["upload"])
 	}
 }
