@@ -253,7 +253,6 @@ func (r *run) commit(ctx context.Context, next job.Next) error {
 		}
 		return nil
 	}
-	r.order.UpdatedAt = r.clock.Now()
 	err := r.store.Save(ctx, r.order, &r.claim, next)
 	if errors.Is(err, job.ErrLost) && len(r.order.Events) > 0 {
 		return errors.Join(err, r.keepLate(ctx))

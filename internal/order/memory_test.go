@@ -174,6 +174,7 @@ func checkRow(o *Order) error {
 
 // write stores a checked order and brings its versions up to date.
 func (m *memory) write(o *Order) {
+	o.UpdatedAt = m.w.fake.Now()
 	m.orders[o.ID] = copyOrder(o)
 	var rows legs
 	for _, s := range o.Settlements {
