@@ -149,3 +149,32 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
+
+// TestReviewsAreExplained: whoever finds an order in review finds its cause in the guide for staff, with what to do.
+func TestReviewsAreExplained(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("state.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile("../../docs/review.zh-CN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range causes {
+		line := ""
+		for _, l := range strings.Split(string(source), "\n") {
+			if strings.Contains(l, fmt.Sprintf("%q", c)) {
+				line = l
+			}
+		}
+		if strings.Contains(line, "// review:") && !strings.Contains(string(guide), "`"+string(c)+"`") {
+			t.Errorf("docs/review.zh-CN.md does not say what to do about %s", c)
+		}
+	}
+	for _, p := range (&Verdict{}).parts() {
+		if flag := "`--" + strings.ReplaceAll(p.name, "_", "-") + "`"; !strings.Contains(string(guide), flag) {
+			t.Errorf("docs/review.zh-CN.md does not say what %s means", flag)
+		}
+	}
+}
