@@ -200,6 +200,15 @@ func TestEmptyAnswersOfOtherCalls(t *testing.T) {
 	if got, err := c.QueryRefund(t.Context(), "RF1"); err != nil || got.State != payment.RefundProcessing {
 		t.Errorf("PROCESSING with an empty time = %+v, %v", got, err)
 	}
+	for account, merchant := range map[string]bool{"支付用户零钱": false, "招商银行信用卡0403": false, "": false, "商户基本账户": true, "商户结算银行账户": true} {
+		c := newClient(t, clock.NewFake(start), sandbox.Transport(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			signed(w, time.Now(), 200, `{"out_refund_no":"RF1","refund_id":"5","status":"SUCCESS","success_time":"2026-11-26T10:00:00+08:00","user_received_account":"`+account+
+				`","amount":{"refund":1,"total":1}}`)
+		})))
+		if got, err := c.QueryRefund(t.Context(), "RF1"); err != nil || got.ToMerchant != merchant {
+			t.Errorf("back to %q = %+v, %v", account, got, err)
+		}
+	}
 }
 
 // failing is a transport that fails.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/payment"
@@ -48,6 +49,7 @@ type refundAnswer struct {
 	OutTradeNo  string `json:"out_trade_no"`
 	Status      string `json:"status"`
 	SuccessTime string `json:"success_time"`
+	Account     string `json:"user_received_account"`
 	Amount      struct {
 		Refund money.Fen `json:"refund"`
 		Total  money.Fen `json:"total"`
@@ -79,6 +81,10 @@ func (c *Client) QueryRefund(ctx context.Context, outRefundNo string) (payment.R
 	return readRefund(what.name, answer, outRefundNo)
 }
 
+// atMerchant is how user_received_account begins where an abnormal refund went to the merchant's own account (wechat-pay.md §2.7). The words are
+// unconfirmed; whatever else begins so is shown to a person as well.
+const atMerchant = "商户"
+
 func readRefund(name string, a refundAnswer, asked string) (payment.RefundStatus, error) {
 	out := payment.RefundStatus{OutRefundNo: a.OutRefundNo, OutTradeNo: a.OutTradeNo, RefundID: a.RefundID,
 		State: payment.RefundState(a.Status), Refund: a.Amount.Refund, Total: a.Amount.Total}
@@ -94,6 +100,6 @@ func readRefund(name string, a refundAnswer, asked string) (payment.RefundStatus
 	if err != nil {
 		return payment.RefundStatus{}, unreadable(name, "SUCCESS without success_time")
 	}
-	out.SucceededAt = at
+	out.SucceededAt, out.ToMerchant = at, strings.HasPrefix(a.Account, atMerchant)
 	return out, nil
 }

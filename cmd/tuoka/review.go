@@ -137,7 +137,8 @@ Outcomes of an order: post 入账 · settle 医保结算 · unwind 撤销退回 
 Of a refund: resume 继续 · done 已完成 · refuse 不退.
 Where WeChat cannot give the cash of a refund back, --till says what the window has handed out (below zero: taken in); a refund number that stands needs
 --cash paid with it: the money is still here. --rest says who bears what a refund made by the window left insured, as pooled_fund:10.00,account:5.00
-(pooled_fund 统筹, other_fund 其他基金, account 个人账户, family_account 共济账户, hospital_borne 医院负担); the rest is the patient's.
+(pooled_fund 统筹, other_fund 其他基金, account 个人账户, family_account 共济账户, hospital_borne 医院负担); the rest is the patient's, who bears all
+of it with cash:40.00.
 A leg that is in review itself wants what was found out at the counterpart: --insurance settled|cancelled|not_settled, --cash paid|closed|returned,
 --mixed succeeded|failed|dead.`,
 		RunE: func(cmd *cobra.Command, words []string) error {

@@ -149,7 +149,7 @@ func (s *Service) planRefund(o *Order, a RefundAsk) (*refund.Refund, error) {
 // mayRefund refuses what WeChat or the insurer would refuse later.
 func (s *Service) mayRefund(o *Order, f *refund.Refund) error {
 	for _, e := range o.Refunds { // the window has undone a part of the settlement by itself: what stands at the insurer only the window knows
-		if e.Note && e.State == refund.Done && e.Rest.Total() > e.Rest.Uninsured && !f.Note && f.Insured() > 0 {
+		if e.Note && e.State == refund.Done && e.Insured() > 0 && e.Rest.Total() > e.Rest.Uninsured && !f.Note && f.Insured() > 0 {
 			return refund.ErrAtWindow
 		}
 	}

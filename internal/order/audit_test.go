@@ -51,6 +51,10 @@ func (w *world) factsOf(o *Order) facts {
 // audit holds after every step: no fen is made or lost, and nothing is given back in the wrong order.
 func (w *world) audit() {
 	w.t.Helper()
+	if w.booksAlone {
+		w.auditAlone()
+		return
+	}
 	for _, id := range w.store.ids() {
 		o := w.order(id)
 		f := w.factsOf(o)

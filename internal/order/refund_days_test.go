@@ -183,7 +183,7 @@ func (d *refundDay) ruled() {
 // fetchBack has the merchant take an abnormal refund's money back: WeChat will not give it to the patient any more.
 func (w *world) fetchBack(r *cashRefund) {
 	w.wechat.orders[r.outTradeNo].refunded -= r.amount
-	r.amount = 0
+	r.state, r.at, r.merchants = payment.RefundSuccess, w.clock.Now(), true
 }
 
 // verdict says the truth of the legs, and draws the outcome.

@@ -279,7 +279,7 @@ func (r *run) lookAfterTill(ctx context.Context, f *refund.Refund, m moneyBack) 
 	case payment.FoundReturned:
 		m.returned()
 		r.review(GivenTwice)
-	case payment.FoundUnderWay, payment.FoundUnlikely:
+	case payment.FoundUnderWay, payment.FoundUnlikely, payment.FoundAbnormal: // not final: the merchant's desk may yet send it to the patient
 		return later(&job.Returning, "refund called dead: "+string(finding))
 	default:
 		dead()
@@ -370,7 +370,8 @@ func (r *run) refundBooking(f *refund.Refund) RefundBooking {
 	switch {
 	case f.Returned() && f.Cash.RefundID == "": // people's word
 		b.ByHand = true
-	case f.Returned() && !b.ByHand:
+	case f.Returned() && f.Till == 0: // nothing beside WeChat, or the till has taken in again what it gave
+		b.ByHand = false
 		b.OutRefundNo, b.RefundID = f.Cash.OutRefundNo, f.Cash.RefundID
 	}
 	for _, at := range []time.Time{f.InsuredAt, f.CashAt, f.TillAt} {

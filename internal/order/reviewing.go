@@ -224,6 +224,16 @@ func wrong(format string, args ...any) error {
 // ruleInsurance moves a settlement that is in review to what people have found out. What the books hold of it decides what is posted.
 func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error {
 	s := r.order.Settlement()
+	if f := r.order.Refund(); v.Insurance == "settled" && s != nil && s.State == settlement.Cancelled && f != nil && f.State == refund.InReview &&
+		f.InsuredAt.IsZero() && f.Insured() > 0 && r.restInsured(f) > 0 { // people have had it put back in force, since the rest could not be settled
+		from := s.State
+		if err := errors.Join(s.Apply(settlement.Restore), s.Apply(settlement.Accept)); err != nil {
+			return err
+		}
+		s.SetlID = cmp.Or(v.SetlID, s.SetlID)
+		r.leg("settlement", "ruled settled", string(from), string(s.State), s.SetlID, s.Actual, s.Posting(r.against()))
+		return nil
+	}
 	if s == nil || s.State != settlement.InReview {
 		if v.Insurance != "" || v.SetlID != "" {
 			return wrong("医保结算不在核实中，不应说明它的结果")
@@ -253,6 +263,9 @@ func (r *run) ruleInsurance(v Verdict, books map[ledger.Account]money.Fen) error
 		if event = settlement.Gone; owed != 0 {
 			p = s.Posting(r.against()).Undo()
 		}
+		if f := r.order.Refund(); f != nil && f.Anew == s.ID && f.InsuredAt.IsZero() { // what a refund prepared, and undid: the order's is the former one
+			event = settlement.GiveUp
+		}
 	case v.Insurance == "not_settled" && owed == 0 && s.SetlID == "": // what was settled once is cancelled
 		event = settlement.GiveUp
 	default:
@@ -273,7 +286,7 @@ func (r *run) ruleCash(v Verdict, books map[ledger.Account]money.Fen) error {
 		switch {
 		case v.Cash == "" && v.TransactionID == "":
 		case number && v.TransactionID == "" && v.Cash == "paid" && v.Till != "": // see ruleTill
-		case number && v.TransactionID == "" && v.Cash == "returned" && v.Till == "": // of the refund's own number
+		case number && v.TransactionID == "" && v.Cash == "returned": // of the refund's own number
 			f.Cash.ReturnedAt = r.clock.Now()
 			r.partCash(f, c, f.Cash.Amount).returned()
 		default:
@@ -373,15 +386,20 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		}
 	}
 	if v.Till != "" {
+		before := f.Till
 		if err := r.ruleTill(f, v, books); err != nil {
 			return err
 		}
-		books[ledger.RefundsDue] += f.Till
+		books[ledger.RefundsDue] += f.Till - before
 	}
 	anew := r.order.anewOf(f)
+	if due := -books[ledger.RefundsDue] - r.insuredDue(f); (f.Returned() || f.ByHand()) && due != 0 && v.Outcome != ToRefuse {
+		return wrong("现金还差 %s（负数为多退），须说明窗口结清的金额 till", due)
+	}
 	switch v.Outcome {
 	case ToResume:
-		if p := r.order.Payment(); p != nil && p.State.Final() && !f.ByHand() && !f.Note {
+		back := f.Insured() == 0 || !f.InsuredAt.IsZero() || r.atOnce // the cash comes next
+		if p := r.order.Payment(); p != nil && p.State.Final() && !f.ByHand() && !f.Note && back && f.CashDue() != 0 {
 			return wrong("微信支付已全部退回，不能再从微信退款：还差 %s，须说明窗口退给患者（负数为收回）的金额 till", -books[ledger.RefundsDue])
 		}
 		if f.HeldAt.IsZero() {
@@ -409,10 +427,27 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 		if due := -books[ledger.RefundsDue]; due != 0 && !f.Note {
 			return wrong("还有 %s 没有退回（负数为多退），不能算完成；窗口已结清的，请给出 till", due)
 		}
+		if !f.Note && r.insuredDue(f) != 0 {
+			return wrong("医保部分还没有退回，不能算完成")
+		}
+		if f.ByHand() && f.Cash.OutRefundNo != "" && !f.Returned() { // WeChat is asked about it once more
+			f.Desk, f.Cause = refund.DeskBooked, ""
+			f.Touch()
+			r.refundMoves(f, refund.Hold, nil)
+			return nil
+		}
 		r.endRefund(f)
 		return nil
 	}
 	return wrong("%q 不是退费的结论，应为 resume、done 或 refuse", v.Outcome)
+}
+
+// insuredDue is what the insurer has still to take back of a refund whose cash is settled.
+func (r *run) insuredDue(f *refund.Refund) money.Fen {
+	if s := r.order.Settlement(); f.Insured() > 0 && f.InsuredAt.IsZero() && s != nil && s.State == settlement.Settled {
+		return s.Actual.Insured() - s.Actual.Cash
+	}
+	return 0
 }
 
 // ruleTill takes people's word that the till has settled the cash of a refund that WeChat cannot give back: too old, too often, stuck, returned by
@@ -420,9 +455,10 @@ func (r *run) ruleRefund(v Verdict, books map[ledger.Account]money.Fen) error {
 func (r *run) ruleTill(f *refund.Refund, v Verdict, books map[ledger.Account]money.Fen) error {
 	amount, err := money.ParseYuan(v.Till)
 	s, due := r.order.Settlement(), -books[ledger.RefundsDue]
-	insuredLater := r.atOnce && (f.Cash.Numbers > 0 || v.Cash != "") && f.Insured() > 0 && f.InsuredAt.IsZero() && s != nil && s.State == settlement.Settled
-	if insuredLater { // cash first: what the insurer has still to give back is not the till's
-		due -= s.Actual.Insured() - s.Actual.Cash
+	final := r.order.Payment() != nil && r.order.Payment().State.Final()
+	insuredLater := r.atOnce && (f.Cash.Numbers > 0 || v.Cash != "" || final) && f.Insured() > 0 && f.InsuredAt.IsZero() && s != nil && s.State == settlement.Settled
+	if insuredLater { // cash first: what the insurer has still to take back is not the till's
+		due -= r.insuredDue(f)
 	}
 	number := f.Cash.OutRefundNo != "" && !f.Returned()
 	switch {
@@ -453,7 +489,7 @@ func (r *run) ruleRest(f *refund.Refund, words string) error {
 		return wrong("该退费后由谁承担已经清楚，不应再说明 rest")
 	}
 	rest := split.Split{Uninsured: f.Before.Uninsured - f.Uninsured()}
-	bearers := map[string]*money.Fen{"pooled_fund": &rest.PooledFund, "other_fund": &rest.OtherFund, "account": &rest.Account,
+	bearers := map[string]*money.Fen{"cash": &rest.Cash, "pooled_fund": &rest.PooledFund, "other_fund": &rest.OtherFund, "account": &rest.Account,
 		"family_account": &rest.FamilyAccount, "hospital_borne": &rest.HospitalBorne}
 	for _, w := range strings.Split(words, ",") {
 		name, value, _ := strings.Cut(w, ":")
@@ -463,8 +499,9 @@ func (r *run) ruleRest(f *refund.Refund, words string) error {
 		}
 		*bearers[name] = amount
 	}
-	if rest.Cash = f.Before.Total() - f.Total() - rest.Total(); rest.Cash < 0 {
-		return wrong("各方承担 %s，多于退费后剩余的 %s", rest.Insured(), r.restInsured(f))
+	named := rest.Cash
+	if rest.Cash += f.Before.Total() - f.Total() - rest.Total(); rest.Cash < 0 || (named != 0 && named != rest.Cash) {
+		return wrong("各方承担之和须不多于退费后剩余的医保费用 %s；写明 cash 时须恰好等于", r.restInsured(f))
 	}
 	f.Rest = rest
 	f.Touch()

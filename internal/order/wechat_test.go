@@ -46,6 +46,7 @@ type cashRefund struct {
 	state      payment.RefundState
 	at         time.Time
 	until      time.Time // PROCESSING becomes SUCCESS then
+	merchants  bool      // SUCCESS gave it to the merchant's own account
 }
 
 func newWechat(w *world) *wechat {
@@ -198,7 +199,7 @@ func (c *wechat) status(outRefundNo string) payment.RefundStatus {
 	if r.state == payment.RefundProcessing && !c.w.clock.Now().Before(r.until) {
 		r.state, r.at = payment.RefundSuccess, r.until
 	}
-	s := payment.RefundStatus{OutRefundNo: outRefundNo, OutTradeNo: r.outTradeNo, RefundID: r.number, State: r.state, Refund: r.amount,
+	s := payment.RefundStatus{OutRefundNo: outRefundNo, OutTradeNo: r.outTradeNo, RefundID: r.number, State: r.state, ToMerchant: r.merchants, Refund: r.amount,
 		Total: c.orders[r.outTradeNo].total}
 	if r.state == payment.RefundSuccess {
 		s.SucceededAt = r.at

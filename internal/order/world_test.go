@@ -58,6 +58,8 @@ type world struct {
 	kills   int
 	process int // how often our process was started
 
+	booksAlone bool // audits look at our own books alone
+
 	failures []string // every call of the database
 	failAt   int      // which of them fails; 0: none
 	failed   string   // the one that failed, until somebody has heard of it

@@ -125,6 +125,7 @@ type RefundStatus struct {
 	Refund      money.Fen
 	Total       money.Fen
 	SucceededAt time.Time // zero unless RefundSuccess
+	ToMerchant  bool      // RefundSuccess, and yet not to the patient: the money is with the merchant again
 }
 
 // Notice is what a verified callback of WeChat Pay tells. It is a hint: the step that handles it queries.

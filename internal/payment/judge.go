@@ -11,16 +11,17 @@ type Finding string
 
 // The findings.
 const (
-	FoundOpen       Finding = "open"       // not paid yet, may be paid any moment
-	FoundPaid       Finding = "paid"       // the money is here
-	FoundDead       Finding = "dead"       // never paid, and never will be
-	FoundGone       Finding = "gone"       // paid, and refunded by somebody else
-	FoundReturned   Finding = "returned"   // the refund is back with the patient
-	FoundUnderWay   Finding = "under_way"  // the refund is accepted
-	FoundNoRefund   Finding = "no_refund"  // the refund's number is dead, the money is still here
-	FoundAbnormal   Finding = "abnormal"   // the refund needs a person at the merchant's desk
-	FoundUnlikely   Finding = "unlikely"   // other numbers or amounts than ours, or a state we do not know
-	FoundUnbearable Finding = "unbearable" // the same, said again and again: a person must look
+	FoundOpen       Finding = "open"        // not paid yet, may be paid any moment
+	FoundPaid       Finding = "paid"        // the money is here
+	FoundDead       Finding = "dead"        // never paid, and never will be
+	FoundGone       Finding = "gone"        // paid, and refunded by somebody else
+	FoundReturned   Finding = "returned"    // the refund is back with the patient
+	FoundUnderWay   Finding = "under_way"   // the refund is accepted
+	FoundNoRefund   Finding = "no_refund"   // the refund's number is dead, the money is still here
+	FoundAbnormal   Finding = "abnormal"    // the refund needs a person at the merchant's desk
+	FoundAtMerchant Finding = "at_merchant" // it ended at the merchant's desk, in the merchant's own account: the patient has nothing yet
+	FoundUnlikely   Finding = "unlikely"    // other numbers or amounts than ours, or a state we do not know
+	FoundUnbearable Finding = "unbearable"  // the same, said again and again: a person must look
 )
 
 // maxDoubts is how many unlikely answers in a row are asked again before a person must look.
@@ -83,6 +84,9 @@ func (m *MoneyBack) Judge(r RefundStatus, of *Payment) Finding {
 		RefundAbnormal: FoundAbnormal}[r.State]
 	if finding == "" || (finding == FoundReturned && r.SucceededAt.IsZero()) {
 		return m.doubt()
+	}
+	if finding == FoundReturned && r.ToMerchant {
+		finding = FoundAtMerchant
 	}
 	m.RefundID, m.Doubts = r.RefundID, 0
 	if finding == FoundReturned {

@@ -122,6 +122,7 @@ func TestJudgeRefund(t *testing.T) {
 		{"under way", func(r *RefundStatus) { r.State, r.SucceededAt = RefundProcessing, time.Time{} }, FoundUnderWay},
 		{"closed", func(r *RefundStatus) { r.State = RefundClosed }, FoundNoRefund},
 		{"abnormal", func(r *RefundStatus) { r.State = RefundAbnormal }, FoundAbnormal},
+		{"in the merchant's own account", func(r *RefundStatus) { r.ToMerchant = true }, FoundAtMerchant},
 		{"another number", func(r *RefundStatus) { r.OutRefundNo = "R2" }, FoundUnlikely},
 		{"another cash order", func(r *RefundStatus) { r.OutTradeNo = "t2" }, FoundUnlikely},
 		{"one fen less", func(r *RefundStatus) { r.Refund-- }, FoundUnlikely},
