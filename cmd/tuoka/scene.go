@@ -16,6 +16,7 @@ import (
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sandbox"
 	"github.com/tuoka/tuoka/internal/store"
 )
@@ -168,7 +169,7 @@ func (s *scene) work(p *process, step func(context.Context) (bool, error), next 
 		worked, err := step(context.Background())
 		if err != nil {
 			s.note("%s: %v", p.group, err)
-			if !errors.Is(err, job.ErrLost) && !errors.Is(err, job.ErrBusy) {
+			if !errors.Is(err, job.ErrLost) && !errors.Is(err, job.ErrBusy) && !refusedToHIS(err) {
 				s.faults = append(s.faults, fmt.Errorf("%s: %w", p.group, err))
 			}
 		}
@@ -182,6 +183,11 @@ func (s *scene) work(p *process, step func(context.Context) (bool, error), next 
 			least = 0
 		}
 	}
+}
+
+// refusedToHIS is a refund of which the window asked for more than the phone had left by then: it is said in the log, and nothing else happens.
+func refusedToHIS(err error) bool {
+	return errors.Is(err, refund.ErrNothing) || errors.Is(err, refund.ErrAmount) || errors.Is(err, refund.ErrLine) || errors.Is(err, refund.ErrQuantity)
 }
 
 // nextDue is how long it is until a job is due, a minute at most.
@@ -263,7 +269,14 @@ func (s *scene) run(ctx context.Context) error {
 	s.wild = false
 	s.note("the faults end")
 	quiet = s.virtual.Now()
-	if err := s.virtual.Run(quiet.Add(backlogLife), over); err != nil {
+	caughtUp := func() bool { // a process that stood still as the faults ended may yet have to come round
+		if !over() {
+			return false
+		}
+		_, oldest, err := s.db.Jobs().Backlog(ctx, s.virtual.Now())
+		return err != nil || oldest <= time.Minute
+	}
+	if err := s.virtual.Run(quiet.Add(backlogLife), caughtUp); err != nil {
 		return err
 	}
 	due, oldest, err := s.db.Jobs().Backlog(ctx, s.virtual.Now())

@@ -25,7 +25,7 @@ type visitor struct {
 	id     order.ID
 	gone   bool
 	asked  int       // refunds so far
-	until  time.Time // the window has asked for one: until then it may come
+	until  time.Time // the window has asked for one, or an answer was lost: until then it may come
 }
 
 func (v *visitor) arrive(ctx context.Context) error {
@@ -284,6 +284,7 @@ func (v *visitor) giveBack(ctx context.Context, o *order.Order) {
 		if !errors.Is(err, errDown) && !errors.Is(err, job.ErrBusy) && !errors.Is(err, job.ErrLost) {
 			return
 		}
+		v.until = s.virtual.Now().Add(30 * time.Minute)
 		_ = s.virtual.Sleep(ctx, 3*time.Second)
 	}
 }
