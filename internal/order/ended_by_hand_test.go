@@ -286,3 +286,31 @@ func TestRestCancelledAtTheDesk(t *testing.T) {
 	w.audit()
 	w.auditEnd()
 }
+
+// TestSilenceIsNotDeath: a number that people call dead is dead when WeChat says so, too: not when it says nothing, or what cannot be.
+func TestSilenceIsNotDeath(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		says mishap
+		why  Cause
+	}{"nothing": {loseBefore, TooLong}, "other amounts": {amounts, RefundStuck}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			id := booked(w)
+			abnormal(item(diapers))(w, id)
+			w.settle(tenDays)
+			number := w.order(id).Refunds[0].Cash.OutRefundNo
+			w.mishaps = always("query refund", tt.says)
+			w.agree(id, "resume cash=paid till=20.00")
+			w.settle(tenDays)
+			if f := w.order(id).Refunds[0]; f.State != refund.InReview || f.Cause != string(tt.why) || f.Cash.OutRefundNo != number {
+				t.Errorf("refund %s (%s), its number %q", f.State, f.Cause, f.Cash.OutRefundNo)
+			}
+			w.mishaps = nil
+			fetched(w, id)
+			w.agree(id, "resume")
+			w.wantDone(id, 0)
+		})
+	}
+}

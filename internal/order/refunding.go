@@ -270,7 +270,9 @@ func (r *run) lookAfterTill(ctx context.Context, f *refund.Refund, m moneyBack) 
 	status, err := r.party.Gateway.QueryRefund(ctx, f.Cash.OutRefundNo)
 	if err != nil {
 		a := later(m.pace(), "query refund: "+kindOf(err))
-		a.over = dead
+		if errors.Is(err, payment.ErrRefundNotExist) { // as people say, and WeChat for days; no answer at all says nothing
+			a.over = dead
+		}
 		return a
 	}
 	finding := f.Cash.Judge(status, m.of)
@@ -281,7 +283,9 @@ func (r *run) lookAfterTill(ctx context.Context, f *refund.Refund, m moneyBack) 
 		r.review(GivenTwice)
 	case payment.FoundUnderWay, payment.FoundUnlikely, payment.FoundAbnormal: // not final: the merchant's desk may yet send it to the patient
 		return later(&job.Returning, "refund called dead: "+string(finding))
-	default:
+	case payment.FoundUnbearable:
+		m.stuck()
+	default: // closed, or in the merchant's own account
 		dead()
 	}
 	return again{}
