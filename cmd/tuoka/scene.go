@@ -186,7 +186,11 @@ func (s *scene) work(p *process, step func(context.Context) (bool, error), next 
 }
 
 // refusedToHIS is a refund of which the window asked for more than the phone had left by then: it is said in the log, and nothing else happens.
+// Another fault beside it is one.
 func refusedToHIS(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // they were joined
+		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !refusedToHIS(one) })
+	}
 	return errors.Is(err, refund.ErrNothing) || errors.Is(err, refund.ErrAmount) || errors.Is(err, refund.ErrLine) || errors.Is(err, refund.ErrQuantity)
 }
 
