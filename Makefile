@@ -8,7 +8,7 @@ SIMULATED ?= 20000
 MUTANTS ?= 400
 MUTATE_SEED ?= 1
 
-.PHONY: help run build test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build servers test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,11 +19,14 @@ build: ## build bin/tuoka
 run: build ## start everything on this machine: Tuoka, its database and a simulator of every counterpart
 	./bin/tuoka serve --sandbox
 
-test: ## run all tests (the daily proof, at most ten minutes)
-	go test -shuffle=on -timeout 15m ./...
+servers: ## install PostgreSQL, MariaDB and Redis from Debian packages, where they are missing and we may
+	@.ci/servers install
 
-race: ## run all tests under the race detector
-	go test -race -shuffle=on -timeout 30m ./...
+test: servers ## run all tests (the daily proof, at most ten minutes), each on every database that is installed
+	.ci/servers with go test -shuffle=on -timeout 15m ./...
+
+race: servers ## run all tests under the race detector
+	.ci/servers with go test -race -shuffle=on -timeout 30m ./...
 
 check: fmt generated lint security secrets reveal ## everything that reads the code without running it
 

@@ -59,6 +59,8 @@ var arrows = map[string][]string{
 
 	"internal/store": slices.Concat(ground, domain, []string{"internal/job", "internal/audit", "internal/ledger", "internal/staff",
 		"internal/vault", "migrations"}),
+	"internal/store/storetest": nil,
+
 	"migrations": nil,
 	"configs":    nil,
 
@@ -80,6 +82,8 @@ var arrows = map[string][]string{
 var homes = map[string]string{
 	"github.com/tjfoc/gmsm":                   "internal/gm",
 	"gorm.io/":                                "internal/store",
+	"github.com/jackc/pgx":                    "internal/store",
+	"github.com/go-sql-driver/mysql":          "internal/store",
 	"github.com/redis/go-redis":               "internal/cache",
 	"github.com/wechatpay-apiv3/wechatpay-go": "adapters/wechatpay",
 }

@@ -10,8 +10,8 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/*.sql
+//go:embed sqlite/*.sql postgres/*.sql mysql/*.sql
 var files embed.FS
 
-// SQLite is the folder of steps for SQLite.
-func SQLite() (fs.FS, error) { return fs.Sub(files, "sqlite") }
+// Of is the folder of steps for a dialect: sqlite, postgres or mysql.
+func Of(dialect string) (fs.FS, error) { return fs.Sub(files, dialect) }

@@ -39,6 +39,25 @@ type premises struct {
 // openPremises makes and starts everything in that folder: workers, too.
 func openPremises(t *testing.T, data string) *premises {
 	t.Helper()
+	p := makePremises(t, data)
+	working, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	var err error
+	if p.api, err = p.house.api(working.Done()); err != nil {
+		t.Fatal(err)
+	}
+	p.house.work(working)
+	p.sims.repeat(working, p.sims.nhsa.StepCentre)
+	for _, one := range p.sims.hospitals {
+		p.sims.repeat(working, one.pay.Step)
+		p.sims.repeat(working, one.his.Step)
+	}
+	return p
+}
+
+// makePremises makes everything, but nobody works.
+func makePremises(t *testing.T, data string) *premises {
+	t.Helper()
 	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
@@ -65,17 +84,10 @@ func openPremises(t *testing.T, data string) *premises {
 	p.house = h
 	p.sims, err = openSimulators(p.stage, cfg, at, counterpartsSource())
 	must(err)
-	working, stop := context.WithCancel(context.Background())
-	p.stop = stop
-	p.api, err = h.api(working.Done())
+	p.stop = func() {}
+	p.api, err = h.api(nil)
 	must(err)
 	p.notes = callback.Handler(h.inbox, h.notices, nil, h.nudge)
-	h.work(working)
-	p.sims.repeat(working, p.sims.nhsa.StepCentre)
-	for _, one := range p.sims.hospitals {
-		p.sims.repeat(working, one.pay.Step)
-		p.sims.repeat(working, one.his.Step)
-	}
 	t.Cleanup(p.close)
 	return p
 }

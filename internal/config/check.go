@@ -47,11 +47,28 @@ func (c *Config) Check() error {
 		f.add("database.dsn", "is missing (or database.dsn_file)")
 	case c.Database.DSN != "" && c.Database.DSNFile != "":
 		f.add("database.dsn", "and database.dsn_file: only one of them")
+	case holdsPassword(c.Database.DSN):
+		f.add("database.dsn", "holds a password: put the DSN into a file of mode 600 and name that in database.dsn_file")
+	}
+	if c.Database.Connections < 0 || c.Database.Connections > mostConnections {
+		f.add("database.connections", "must be 0 to %d", mostConnections)
 	}
 	f.need("vault.master_key_file", c.Vault.MasterKeyFile)
 	c.checkLimits(&f)
 	c.checkInstitutions(&f)
 	return f.join()
+}
+
+// mostConnections bounds the connections to a database server; far fewer are the fastest.
+const mostConnections = 500
+
+func holdsPassword(dsn string) bool {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return strings.Contains(dsn, "://") // not even readable: better not in the configuration
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password")
 }
 
 func (c *Config) checkListen(f *faults) {

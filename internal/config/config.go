@@ -55,8 +55,9 @@ type Listen struct {
 
 // Database names the store.
 type Database struct {
-	DSN     string `koanf:"dsn"`      // a path or file: DSN is SQLite
-	DSNFile string `koanf:"dsn_file"` // the same, from a file that only we can read
+	DSN         string `koanf:"dsn"`         // postgres:// and mysql:// are servers, a path is SQLite
+	DSNFile     string `koanf:"dsn_file"`    // the same, from a file that only we can read
+	Connections int    `koanf:"connections"` // to a server; 0: 16
 }
 
 // Redis names the cache; without an address an embedded one is used, on one node only.

@@ -32,6 +32,9 @@ var (
 	ErrCommit = fault.New(fault.Unknown, "STORE_COMMIT", sorry)
 )
 
+// errConflict is what a dialector answers for a transaction that the engine gave up in favour of another: nothing of it was written.
+var errConflict = errors.New("store: the database preferred another transaction")
+
 // errBusy is what a dialector answers for a lock that could not be had.
 var errBusy = errors.New("store: the database is locked")
 
@@ -45,7 +48,7 @@ func translated(err error) error {
 		return ErrDuplicate.Because(err)
 	case errors.Is(err, gorm.ErrCheckConstraintViolated), errors.Is(err, gorm.ErrForeignKeyViolated), errors.Is(err, errNull):
 		return ErrRow.Because(err)
-	case errors.Is(err, errBusy):
+	case errors.Is(err, errBusy), errors.Is(err, errConflict):
 		return ErrBusy.Because(err)
 	}
 	return err

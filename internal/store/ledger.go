@@ -24,23 +24,24 @@ type Balance struct {
 func (db *DB) Balances(ctx context.Context, institution string, first, last time.Time) ([]Balance, error) {
 	var rows []struct {
 		Institution string
-		Day         int64 // since 1970, in China
+		Midnight    int64 // in China, were it London
 		Account     string
 		Amount      int64
 	}
 	const day, ahead = int64(24 * time.Hour / time.Microsecond), int64(8 * time.Hour / time.Microsecond)
-	query := `SELECT institution, (at_us + ?) / ? AS day, account, SUM(amount_fen) AS amount FROM ledger_line
-		WHERE at_us >= ? AND at_us < ? AND (? = '' OR institution = ?)
-		GROUP BY institution, (at_us + ?) / ?, account ORDER BY institution, day, account`
+	query := `SELECT institution, midnight, account, SUM(amount_fen) AS amount FROM (
+			SELECT institution, at_us + ? - (at_us + ?) % ? AS midnight, account, amount_fen FROM ledger_line
+			WHERE at_us >= ? AND at_us < ? AND (? = '' OR institution = ?)) AS line
+		GROUP BY institution, midnight, account ORDER BY institution, midnight, account`
 	begin := time.Date(first.Year(), first.Month(), first.Day(), 0, 0, 0, 0, clock.Shanghai)
 	end := time.Date(last.Year(), last.Month(), last.Day()+1, 0, 0, 0, 0, clock.Shanghai)
-	err := db.read(ctx).Raw(query, ahead, day, micros(begin), micros(end), institution, institution, ahead, day).Scan(&rows).Error
+	err := db.read(ctx).Raw(query, ahead, ahead, day, micros(begin), micros(end), institution, institution).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("balances: %w", translated(err))
 	}
 	out := make([]Balance, len(rows))
 	for i, r := range rows {
-		out[i] = Balance{Institution: r.Institution, Day: time.Unix(r.Day*24*3600, 0).UTC().Format(time.DateOnly), Account: ledger.Account(r.Account),
+		out[i] = Balance{Institution: r.Institution, Day: moment(r.Midnight).Format(time.DateOnly), Account: ledger.Account(r.Account),
 			Amount: money.Fen(r.Amount)}
 	}
 	return out, nil

@@ -4,19 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
-	"github.com/tuoka/tuoka/migrations"
+	"github.com/tuoka/tuoka/internal/clock"
 )
 
-// Migrate brings the schema up to this program's version and tells how many steps that took. Each step is a transaction of its own.
+// Migrate brings the schema up to this program's version and tells how many steps that took. Each step is a transaction of its own, where the
+// engine has that for schemas. Of several processes that start at once one migrates, and the others wait for it.
 func (db *DB) Migrate(ctx context.Context) (int, error) {
 	p, err := db.steps()
 	if err != nil {
 		return 0, err
 	}
-	done, err := p.Up(ctx)
+	var done []*goose.MigrationResult
+	err = db.alone(ctx, func() error {
+		var err error
+		done, err = p.Up(ctx)
+		return err
+	})
 	if err != nil {
 		return len(done), fmt.Errorf("migrate up: %w", err)
 	}
@@ -29,14 +36,57 @@ func (db *DB) MigrateDown(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	done, err := p.Down(ctx)
-	if errors.Is(err, goose.ErrNoNextVersion) {
-		return 0, nil
-	}
+	var undone int64
+	err = db.alone(ctx, func() error {
+		done, err := p.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		}
+		if err == nil {
+			undone = done.Source.Version
+		}
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("migrate down: %w", err)
 	}
-	return done.Source.Version, nil
+	return undone, nil
+}
+
+// migrating is how long a process may take to migrate before another takes it for dead.
+const migrating = 10 * time.Minute
+
+// alone runs work while no other process migrates this database: a row that only one can insert, since no lock of an engine's own is known to all of
+// them. A SQLite file has one process anyway.
+func (db *DB) alone(ctx context.Context, work func() error) (err error) {
+	if db.engine == sqliteEngine {
+		return work()
+	}
+	real := clock.Real{}
+	me := db.ids.Nonce(24)
+	g := db.writer.WithContext(ctx)
+	for {
+		// Two that create it at once may both be told that it exists.
+		made := g.Exec("CREATE TABLE IF NOT EXISTS goose_lock (id BIGINT PRIMARY KEY, owner VARCHAR(64) NOT NULL, until_us BIGINT NOT NULL)").Error
+		now := real.Now()
+		took := g.Exec("INSERT INTO goose_lock (id, owner, until_us) VALUES (1, ?, ?)", me, micros(now.Add(migrating))).Error
+		if took == nil {
+			break
+		}
+		if !duplicate(took) {
+			return errors.Join(made, took)
+		}
+		if err := g.Exec("DELETE FROM goose_lock WHERE id = 1 AND until_us < ?", micros(now)).Error; err != nil {
+			return err
+		}
+		if err := real.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("another process migrates: %w", err)
+		}
+	}
+	defer func() {
+		err = errors.Join(err, db.writer.WithContext(context.WithoutCancel(ctx)).Exec("DELETE FROM goose_lock WHERE id = 1 AND owner = ?", me).Error)
+	}()
+	return work()
 }
 
 // SchemaVersion tells the newest step that was applied, and the newest that this program knows.
@@ -56,11 +106,11 @@ func (db *DB) steps() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := migrations.SQLite()
+	dialect, folder, err := db.engine.steps()
 	if err != nil {
 		return nil, err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, pool, folder, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(dialect, pool, folder, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}

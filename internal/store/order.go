@@ -121,7 +121,7 @@ func (w *writing) moveOrder(tx *gorm.DB) error {
 		return move(w.db, tx, &w.order, orderMoves(), "id = ? AND version = ?", int64(o.ID), o.Version)
 	}
 	insured, uninsured := int64(o.RefundInsured), int64(o.RefundUninsured)
-	return move(w.db, tx, &w.order, orderMoves(), `id = ? AND version = ? AND ? >= 0 AND ? >= 0 AND ? <= total_fen - uninsured_fen AND ? <= uninsured_fen`,
+	return move(w.db, tx, &w.order, orderMoves(), `id = ? AND version = ? AND total_fen - ? <= total_fen AND total_fen - ? <= total_fen AND ? <= total_fen - uninsured_fen AND ? <= uninsured_fen`,
 		int64(o.ID), o.Version, insured, uninsured, insured, uninsured)
 }
 

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 
+	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/settlement"
@@ -42,6 +44,7 @@ func suiteRaces(t *testing.T, open func(t *testing.T) *DB) {
 			t.Fatalf("the key names %q: %v, %v", replay.Ref, found, err)
 		}
 	})
+	t.Run("rows taken crosswise", func(t *testing.T) { crosswise(t, open(t)) })
 	t.Run("many orders at once", func(t *testing.T) {
 		db := open(t)
 		for _, err := range atOnce(8, func(n int) error { return fiftySaves(t, db, n) }) {
@@ -51,6 +54,41 @@ func suiteRaces(t *testing.T, open func(t *testing.T) *DB) {
 			t.Fatalf("%d events, want %d", n, 8*51)
 		}
 	})
+}
+
+// crosswise: transactions that take the same rows in another order are in each other's way for good, until the engine gives one up. That one is done
+// again, and nobody hears of it.
+func crosswise(t *testing.T, db *DB) {
+	refs := []string{"1", "2"}
+	for _, ref := range refs {
+		check(t, db.write(t.Context(), func(tx *gorm.DB) error {
+			_, err := db.addJob(tx, hospital, job.New{Kind: "test", Ref: ref, RunAt: now(db)})
+			return err
+		}))
+	}
+	const rounds = 20
+	for _, err := range atOnce(2, func(n int) error {
+		for range rounds {
+			err := db.write(t.Context(), func(tx *gorm.DB) error {
+				for i := range refs {
+					if _, err := change(tx, "UPDATE job SET attempt = attempt + 1 WHERE kind = 'test' AND ref = ?", refs[(i+n)%2]); err != nil {
+						return err
+					}
+					_ = clock.Real{}.Sleep(t.Context(), time.Millisecond)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		check(t, err)
+	}
+	if n := count(t, db, "SELECT SUM(attempt) FROM job WHERE kind = 'test'"); n != 2*2*rounds {
+		t.Fatalf("%d changes, want %d", n, 2*2*rounds)
+	}
 }
 
 func fiftySaves(t *testing.T, db *DB, n int) error {

@@ -6,9 +6,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/store/storetest"
 	"github.com/tuoka/tuoka/migrations"
 )
 
@@ -41,12 +44,72 @@ func suiteMigrations(t *testing.T, open func(t *testing.T) *DB) {
 	}
 }
 
+// TestRacingStarters: of eight processes that start at once on an empty database one migrates, and all find it migrated.
+func TestRacingStarters(t *testing.T) {
+	t.Parallel()
+	for _, engine := range storetest.Engines()[1:] {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dsn := storetest.Fresh(t, engine)
+			var wg sync.WaitGroup
+			var steps atomic.Int64
+			for range 8 {
+				db := openBare(t, dsn, Config{})
+				wg.Go(func() {
+					n, err := db.Migrate(t.Context())
+					if err != nil {
+						t.Errorf("Migrate() = %v", err)
+					}
+					steps.Add(int64(n))
+					if applied, known, err := db.SchemaVersion(t.Context()); applied != known || err != nil {
+						t.Errorf("SchemaVersion() = %d of %d, %v", applied, known, err)
+					}
+				})
+			}
+			wg.Wait()
+			_, known, err := openBare(t, dsn, Config{}).SchemaVersion(t.Context())
+			if err != nil || steps.Load() != known {
+				t.Errorf("%d steps were made, of %d: %v", steps.Load(), known, err)
+			}
+		})
+	}
+}
+
 // objects lists our tables and indexes with their definitions.
 func objects(t testing.TB, db *DB) []string {
 	t.Helper()
 	var out []string
-	check(t, db.writer.WithContext(t.Context()).Raw("SELECT COALESCE(sql, name) FROM sqlite_master WHERE name NOT LIKE 'goose%' AND name NOT LIKE 'sqlite%' ORDER BY name").Scan(&out).Error)
+	for _, query := range map[engine][]string{
+		sqliteEngine: {"SELECT COALESCE(sql, name) FROM sqlite_master WHERE name NOT LIKE 'goose%' AND name NOT LIKE 'sqlite%'"},
+		postgresEngine: {"SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'",
+			"SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conname NOT LIKE 'goose%'",
+			"SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'"},
+		mysqlEngine: {"SELECT CONCAT(table_name, ' ', index_name, ' ', column_name, ' ', non_unique) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'",
+			"SELECT CONCAT(table_name, ' ', constraint_name, ' ', constraint_type) FROM information_schema.table_constraints WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'",
+			"SELECT CONCAT(table_name, ' ', column_name, ' ', column_type, ' ', is_nullable) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'"},
+	}[db.engine] {
+		var found []string
+		check(t, db.writer.WithContext(t.Context()).Raw(query).Scan(&found).Error)
+		out = append(out, found...)
+	}
+	slices.Sort(out)
 	return out
+}
+
+type column struct{ Name, Type string }
+
+// tableColumns lists a table's columns, with the lengths of texts as VARCHAR(n).
+func tableColumns(t testing.TB, db *DB, table string) []column {
+	t.Helper()
+	query := map[engine]string{
+		sqliteEngine: "SELECT name, type FROM pragma_table_info(?)",
+		postgresEngine: "SELECT column_name AS name, CASE WHEN data_type = 'character varying' THEN 'VARCHAR(' || character_maximum_length || ')' ELSE data_type END AS type " +
+			"FROM information_schema.columns WHERE table_schema = 'public' AND table_name = ?",
+		mysqlEngine: "SELECT column_name AS name, UPPER(column_type) AS type FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?",
+	}[db.engine]
+	var columns []column
+	check(t, db.reader.WithContext(t.Context()).Raw(query, table).Scan(&columns).Error)
+	return columns
 }
 
 // suiteSchema compares every row struct with its table: the same columns, the same lengths, and every column may be moved or never is.
@@ -73,8 +136,7 @@ func suiteSchema(t *testing.T, open func(t *testing.T) *DB) {
 	} {
 		s, err := db.layout(c.row)
 		check(t, err)
-		var columns []struct{ Name, Type string }
-		check(t, db.reader.WithContext(t.Context()).Raw("SELECT name, type FROM pragma_table_info(?)", s.Table).Scan(&columns).Error)
+		columns := tableColumns(t, db, s.Table)
 		var inTable, inRow []string
 		for _, column := range columns {
 			inTable = append(inTable, column.Name)
@@ -103,7 +165,7 @@ func TestSources(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
 	check(t, err)
-	folder, err := migrations.SQLite()
+	folder, err := migrations.Of("sqlite")
 	check(t, err)
 	forbidden := regexp.MustCompile(`(?i)\bRETURNING\b|SKIP LOCKED|FOR UPDATE|ON CONFLICT|ON DUPLICATE|GET_LOCK|ADVISORY|CREATE TRIGGER|JSON_|AUTOINCREMENT|\bWHERE\b[^;]*CREATE UNIQUE|REPLACE INTO|INSERT OR`)
 	comment := regexp.MustCompile(`(?m)(//|--).*$`)

@@ -27,13 +27,8 @@ import (
 // memory is the DSN of a database without a file.
 const memory = ":memory:"
 
-// parseDSN gives the path of a SQLite file, or memory. The engine is chosen by the DSN's scheme. How SQLite is to behave is not for the DSN
-// to say: a file with parameters is refused.
-func parseDSN(dsn string) (string, error) {
-	scheme, _, found := strings.Cut(dsn, "://")
-	if found && scheme != "file" {
-		return "", ErrEngine.Because(fmt.Errorf("store: %s arrives in a later version; give the path of a SQLite file", engine(scheme)))
-	}
+// parseFile gives the path of a SQLite file, or memory. How SQLite is to behave is not for the DSN to say: a file with parameters is refused.
+func parseFile(dsn string) (string, error) {
 	path := strings.TrimPrefix(strings.TrimPrefix(dsn, "file:"), "//")
 	switch {
 	case path == memory:
@@ -44,16 +39,6 @@ func parseDSN(dsn string) (string, error) {
 		return "", ErrEngine.Because(errors.New("store: a SQLite file takes no parameters, and no ?, # or % in its name"))
 	}
 	return path, nil
-}
-
-func engine(scheme string) string {
-	switch strings.ToLower(scheme) {
-	case "postgres", "postgresql":
-		return "PostgreSQL"
-	case "mysql", "mariadb":
-		return "MySQL"
-	}
-	return "this database"
 }
 
 // fileDSN is the driver's DSN: WAL, every commit synced (a power cut loses nothing that was acknowledged), foreign keys on. Writers begin
@@ -74,8 +59,8 @@ func fileDSN(path string, busy time.Duration, readOnly bool) string {
 	return "file:" + path + "?" + q.Encode()
 }
 
-// connect opens one connection that writes and several that read. In memory there is only the one: a second would see a second database.
-func (db *DB) connect(ctx context.Context, cfg Config, path string) error {
+// connectFile opens one connection that writes and several that read. In memory there is only the one: a second would see a second database.
+func (db *DB) connectFile(ctx context.Context, cfg Config, path string, log quiet) error {
 	busy, readers := cfg.Busy, cfg.Readers
 	if busy <= 0 {
 		busy = 10 * time.Second
@@ -92,10 +77,6 @@ func (db *DB) connect(ctx context.Context, cfg Config, path string) error {
 		if err := f.Close(); err != nil {
 			return err
 		}
-	}
-	log := quiet{log: cfg.Log, slow: cfg.Slow, clock: db.clock}
-	if log.slow <= 0 {
-		log.slow = 200 * time.Millisecond
 	}
 	var err error
 	if db.writer, err = openPool(ctx, fileDSN(path, busy, false), 1, log); err != nil {
@@ -212,11 +193,14 @@ func (d sqliteDialect) Translate(err error) error {
 	return err
 }
 
-// quiet is gorm's logger: it tells of slow statements, without values, and of nothing else. Errors are logged where they stop.
+// quiet is gorm's logger: it counts the statements and tells of slow ones, without values, and of nothing else. Errors are logged where they
+// stop.
 type quiet struct {
-	log   *slog.Logger
-	slow  time.Duration
-	clock clock.Clock
+	log    *slog.Logger
+	slow   time.Duration
+	clock  clock.Clock
+	counts *counts
+	sent   func(statement string) // told of every statement; nil: nobody
 }
 
 // LogMode changes nothing.
@@ -236,8 +220,13 @@ func (q quiet) ParamsFilter(_ context.Context, statement string, _ ...any) (stri
 	return statement, nil
 }
 
-// Trace logs a slow statement.
+// Trace counts a statement, and logs a slow one.
 func (q quiet) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
+	q.counts.statements.Add(1)
+	if q.sent != nil {
+		text, _ := statement()
+		q.sent(text)
+	}
 	if q.log == nil {
 		return
 	}

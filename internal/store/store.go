@@ -11,11 +11,13 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -27,9 +29,11 @@ import (
 
 // Config says where the database is. All but DSN may be left zero.
 type Config struct {
-	// DSN is a path, "file:" and a path, or ":memory:" for a database that ends with the process. "postgres://" and "mysql://" are
-	// recognised and answered by ErrEngine.
+	// DSN is postgres://user:<password>@host:5432/database, mysql://user:<password>@host:3306/database, a path, "file:" and a path, or ":memory:" for a
+	// database that ends with the process.
 	DSN string
+	// Connections is how many connections to a server are kept; 16 when zero.
+	Connections int
 	// Busy is how long a writer waits for the file; 10 s when zero.
 	Busy time.Duration
 	// Readers is how many connections read beside the one that writes; 4 when zero.
@@ -37,37 +41,65 @@ type Config struct {
 	// Log is told of statements slower than Slow (200 ms when zero), never of their values. Nil tells nobody.
 	Log  *slog.Logger
 	Slow time.Duration
+	// Sent is told the text of every statement, without values. Nil tells nobody.
+	Sent func(statement string)
 }
 
 // DB is an open database. It may be used by several goroutines at once. Without a vault it can migrate and keep data keys; everything
 // else answers ErrNoVault.
 type DB struct {
-	writer  *gorm.DB // one connection: SQLite has one writer
-	reader  *gorm.DB // the same handle as writer in memory
+	engine  engine
+	writer  *gorm.DB // SQLite: one connection, since it has one writer
+	reader  *gorm.DB // the same handle as writer, but for a SQLite file
 	clock   clock.Clock
 	ids     *clock.Source
 	vault   *vault.Vault
 	lock    *os.File
 	schemas *sync.Map // how row structs are laid out, by type
 	naming  schema.Namer
+	counts  *counts
+}
+
+// Counts is what was asked of a database since it was opened, all handles of WithVault together. BEGIN and COMMIT are no statements; a commit is
+// the end of a transaction that wrote.
+type Counts struct{ Statements, Commits int64 }
+
+type counts struct{ statements, commits atomic.Int64 }
+
+// Counts tells what was asked of the database.
+func (db *DB) Counts() Counts {
+	return Counts{Statements: db.counts.statements.Load(), Commits: db.counts.commits.Load()}
 }
 
 // Open opens the database and, for a file, takes the lock that keeps a second process out (ErrInUse). It does not migrate.
 func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (*DB, error) {
-	file, err := parseDSN(cfg.DSN)
+	t, err := parseDSN(cfg.DSN)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}}
-	if file != memory {
-		if db.lock, err = LockFile(file); err != nil {
-			return nil, fmt.Errorf("open %s: %w", file, err)
+	db := &DB{engine: t.engine, clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}, counts: &counts{}}
+	if t.engine == sqliteEngine && t.path != memory {
+		if db.lock, err = LockFile(t.path); err != nil {
+			return nil, fmt.Errorf("open %s: %w", t, err)
 		}
 	}
-	if err := db.connect(ctx, cfg, file); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), db.Close())
+	if err := db.connect(ctx, cfg, t); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", t, err), db.Close())
 	}
 	return db, nil
+}
+
+func (db *DB) connect(ctx context.Context, cfg Config, t target) (err error) {
+	log := quiet{log: cfg.Log, slow: cfg.Slow, clock: db.clock, counts: db.counts, sent: cfg.Sent}
+	if log.slow <= 0 {
+		log.slow = 200 * time.Millisecond
+	}
+	if t.engine == sqliteEngine {
+		return db.connectFile(ctx, cfg, t.path, log)
+	}
+	db.writer, err = db.serverPool(ctx, cfg, t, log)
+	db.reader = db.writer
+	return err
 }
 
 // WithVault is the same database with a vault, which was opened on it.
@@ -108,23 +140,40 @@ func (db *DB) Ping(ctx context.Context) error {
 	return translated(db.reader.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
 }
 
-// write runs work in one transaction. An error of work leaves nothing behind. ErrCommit when the commit itself had no clear answer.
+// mostTries bounds how often a transaction is begun that the engine gives up in favour of another.
+const mostTries = 8
+
+// write runs work in one transaction, and once more where the engine gave it up in favour of another: work must bear that. An error of work leaves
+// nothing behind. ErrCommit when the commit itself had no clear answer.
 func (db *DB) write(ctx context.Context, work func(tx *gorm.DB) error) error {
 	if db.vault == nil {
 		return ErrNoVault
 	}
+	for try := 1; ; try++ {
+		err := db.tryWrite(ctx, work)
+		if !errors.Is(err, errConflict) || try == mostTries {
+			return translated(err)
+		}
+		if err := (clock.Real{}).Sleep(ctx, db.ids.Spread(time.Duration(try*try)*5*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+func (db *DB) tryWrite(ctx context.Context, work func(tx *gorm.DB) error) error {
 	committing := false
 	err := db.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := work(tx); err != nil {
 			return err
 		}
 		committing = true
+		db.counts.commits.Add(1)
 		return nil
 	})
-	if err != nil && committing {
+	if err != nil && committing && !errors.Is(err, errConflict) {
 		return ErrCommit.Because(err)
 	}
-	return translated(err)
+	return err
 }
 
 // snapshot runs reads in one transaction, so that rows of one order are of one moment.
@@ -132,7 +181,11 @@ func (db *DB) snapshot(ctx context.Context, read func(tx *gorm.DB) error) error 
 	if db.vault == nil {
 		return ErrNoVault
 	}
-	return translated(db.reader.WithContext(ctx).Transaction(read))
+	how := &sql.TxOptions{}
+	if db.engine != sqliteEngine { // whose readers see one moment anyway
+		how = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	return translated(db.reader.WithContext(ctx).Transaction(read, how))
 }
 
 // read is a single statement outside a transaction.
