@@ -140,11 +140,11 @@ func (s *scene) cast(ctx context.Context) error {
 func (s *scene) start(node int) {
 	s.started++
 	skew := &skewed{s.virtual, time.Duration(s.virtual.Chance(3001)-1500) * time.Millisecond}
-	h := &house{config: s.config, world: world{clock: skew, wire: s, keyBits: s.theatre.stage.keyBits}, db: s.db, bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
+	h := &house{config: s.config, world: world{clock: skew, wire: s, keyBits: s.theatre.stage.keyBits}, db: s.db.WithVault(s.theatre.vault), bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
 		log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
 	h.source = clock.NewSeeded(skew, s.started, mix(s.seed, uint64(s.started))) //nolint:gosec // a small number
 	parties, institutions, err := h.counterparts()
-	h.storage = s.storage()
+	h.storage = s.storage(h.db)
 	if err == nil {
 		err = planted(s, h, parties)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/store"
+	"github.com/tuoka/tuoka/internal/vault"
 )
 
 // theatre is what the seeds of one thread share: keys, the database, which every seed finds empty, and what is written down.
@@ -25,6 +26,7 @@ type theatre struct {
 	now    *turning
 	source *clock.Source // of the database
 	db     *store.DB
+	vault  *vault.Vault
 	broom  *sql.DB
 	due    *sql.Stmt // when the next job is
 	unread *sql.Stmt // how many notices are
@@ -59,7 +61,7 @@ func newTheatre(ctx context.Context, dir, route string, keyBits int) (*theatre, 
 	if err := t.stage.claim(hospitalsOf(t.config)); err != nil {
 		return nil, err
 	}
-	if t.db, _, err = openDatabase(ctx, t.config, t.now, t.source); err != nil {
+	if t.db, t.vault, err = openDatabase(ctx, t.config, t.now, t.source); err != nil {
 		return nil, errors.Join(err, t.stage.release())
 	}
 	if t.broom, err = sql.Open("sqlite", t.config.Database.DSN); err != nil {
@@ -99,6 +101,7 @@ func (t *theatre) sweep(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
+	t.db.Forget()
 	_, err = t.broom.ExecContext(ctx, "BEGIN;"+strings.Join(all, "")+"COMMIT")
 	return err
 }

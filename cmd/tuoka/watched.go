@@ -6,11 +6,12 @@ import (
 
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/store"
 )
 
 // storage is what a process writes to: others may go first around every commit, a process may be killed there, and all is watched.
-func (s *scene) storage() storage {
-	return storage{watchedOrders{s.db.Orders(), s}, watchedJobs{s.db.Jobs(), s}, watchedInbox{s.db.Inbox(), s}}
+func (s *scene) storage(db *store.DB) storage {
+	return storage{watchedOrders{db.Orders(), s}, watchedJobs{db.Jobs(), s}, watchedInbox{db.Inbox(), s}}
 }
 
 // step is a commit.

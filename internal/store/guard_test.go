@@ -182,6 +182,7 @@ func suiteTampering(t *testing.T, open func(t *testing.T) *DB) {
 	other, _ := paying(t, db, "b2")
 	id := o.ID.No()
 	loaded := func() error {
+		db.Forget()
 		_, err := db.Orders().Load(t.Context(), o.ID)
 		if err == nil {
 			_, err = db.Orders().History(t.Context(), o.ID)
@@ -249,7 +250,7 @@ func restore(t *testing.T, db *DB, o *order.Order) {
 		if err := move(db, tx, &w.order, orderMoves(), "id = ?", w.order.ID); err != nil {
 			return err
 		}
-		if err := db.addBills(tx, o); err != nil {
+		if err := w.addBills(tx); err != nil {
 			return err
 		}
 		s, err := db.settlementRowOf(o, o.Settlement())

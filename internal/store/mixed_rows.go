@@ -1,8 +1,6 @@
 package store
 
 import (
-	"fmt"
-
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/payment"
@@ -79,20 +77,4 @@ func (db *DB) mixedOf(r mixedRow) (*payment.Mixed, error) {
 	m.Notice, m.NoticedAt = s.open("notice_sealed", r.NoticeSealed), moment(r.NoticedUS)
 	m.Stored(r.Version)
 	return m, s.err
-}
-
-// addMixed opens the rows of mixed orders and hands each to its order.
-func (db *DB) addMixed(orders []*order.Order, rows []mixedRow) error {
-	byID := make(map[int64]*order.Order, len(orders))
-	for _, o := range orders {
-		byID[int64(o.ID)] = o
-	}
-	for _, r := range rows {
-		m, err := db.mixedOf(r)
-		if err != nil {
-			return fmt.Errorf("mixed order %d: %w", r.ID, err)
-		}
-		byID[r.OrderID].Mixed = append(byID[r.OrderID].Mixed, m)
-	}
-	return nil
 }

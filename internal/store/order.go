@@ -45,7 +45,7 @@ func (s Orders) Create(ctx context.Context, o *order.Order, j job.New, key job.K
 		if err := insert(s.db, tx, w.order); err != nil {
 			return err
 		}
-		if err := s.db.addBills(tx, o); err != nil {
+		if err := w.addBills(tx); err != nil {
 			return err
 		}
 		if err := w.saveLegs(tx); err != nil {
@@ -54,7 +54,7 @@ func (s Orders) Create(ctx context.Context, o *order.Order, j job.New, key job.K
 		if err := w.addEvents(tx, 0); err != nil {
 			return err
 		}
-		if err := w.reviews(tx, head{}); err != nil {
+		if err := w.reviews(tx, 0); err != nil {
 			return err
 		}
 		var err error
@@ -87,14 +87,14 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 		if moved, err = s.db.moveJob(tx, *claim, next); err != nil {
 			return err
 		}
-		was, err := headOf(tx, o)
+		was, err := w.head(tx)
 		if err != nil {
 			return err
 		}
 		if err := w.moveOrder(tx); err != nil {
 			return err
 		}
-		if err := s.db.moveBills(tx, o); err != nil {
+		if err := w.moveBills(tx); err != nil {
 			return err
 		}
 		if err := w.saveLegs(tx); err != nil {
@@ -103,7 +103,7 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 		if err := w.addEvents(tx, was.Seq); err != nil {
 			return err
 		}
-		return w.reviews(tx, was)
+		return w.reviews(tx, was.Cases)
 	})
 	if err != nil {
 		return fmt.Errorf("save order %s: %w", o.ID.No(), instead(err, order.ErrNumberTaken.Because(err)))
@@ -162,29 +162,6 @@ func instead(err, better error) error {
 	return err
 }
 
-// head is what a move wants to know of the order's version that it moves. It is read before the conditional update and is right whenever
-// that succeeds: all of it changes only together with the version.
-type head struct {
-	State string
-	Seq   int64 // of the last event
-	Cases int64 // open review cases
-}
-
-func headOf(tx *gorm.DB, o *order.Order) (head, error) {
-	var heads []head
-	err := tx.Raw(`SELECT o.state AS state,
-		(SELECT COALESCE(MAX(e.seq), 0) FROM order_event e WHERE e.order_id = o.id) AS seq,
-		(SELECT COUNT(*) FROM review_case c WHERE c.order_id = o.id AND c.open_marker = 1) AS cases
-		FROM orders o WHERE o.id = ? AND o.version = ?`, int64(o.ID), o.Version).Scan(&heads).Error
-	if err != nil {
-		return head{}, err
-	}
-	if len(heads) == 0 {
-		return head{}, job.ErrLost
-	}
-	return heads[0], nil
-}
-
 // writing is one Create or Save: the rows, sealed before the transaction begins, and what to note on the order when it has committed.
 type writing struct {
 	db          *DB
@@ -195,6 +172,9 @@ type writing struct {
 	payments    []paymentRow
 	mixed       []mixedRow
 	refunds     []refundRow
+	before      *orderRows // as it is stored; nil: not known
+	bills       []billRow  // all of them, as they will be stored
+	after       head       // likewise
 }
 
 func (db *DB) writing(o *order.Order) (*writing, error) {
@@ -204,7 +184,10 @@ func (db *DB) writing(o *order.Order) (*writing, error) {
 	if err := checkOrder(o); err != nil {
 		return nil, err
 	}
-	w := &writing{db: db, o: o, at: db.clock.Now()}
+	w := &writing{db: db, o: o, at: db.clock.Now(), before: &orderRows{}}
+	if o.Version > 0 {
+		w.before = db.recent.at(int64(o.ID), o.Version)
+	}
 	var err error
 	if w.order, err = db.rowOf(o); err != nil {
 		return nil, err
@@ -296,6 +279,7 @@ func saveLeg[T any](db *DB, tx *gorm.DB, row *T, columns []string, version int64
 // stored brings the order up to date after the commit.
 func (w *writing) stored() {
 	o := w.o
+	w.remember()
 	o.Version, o.UpdatedAt, o.CreatedAt, o.Events = w.order.Version, w.at, moment(w.order.CreatedUS), nil
 	o.Vote = nil
 	for _, t := range o.Settlements {
@@ -321,22 +305,23 @@ func (w *writing) stored() {
 }
 
 // addBills inserts the bills of a new order. order.ErrBillLive when one is in a live order.
-func (db *DB) addBills(tx *gorm.DB, o *order.Order) error {
-	rows := make([]billRow, len(o.Bills))
-	for i := range o.Bills {
+func (w *writing) addBills(tx *gorm.DB) error {
+	w.bills = make([]billRow, len(w.o.Bills))
+	for i := range w.o.Bills {
 		var err error
-		if rows[i], err = db.billRowOf(o, i, db.ids.ID()); err != nil {
+		if w.bills[i], err = w.db.billRowOf(w.o, i, w.db.ids.ID()); err != nil {
 			return err
 		}
 	}
-	return instead(insert(db, tx, rows...), order.ErrBillLive)
+	return instead(insert(w.db, tx, w.bills...), order.ErrBillLive)
 }
 
 // moveBills replaces the copies of bills that were read anew, adds and removes bills, and gives them back once the order is not live. A mark
 // that was given back stays so: a late payment of a closed order takes no bill from the order that came after it.
-func (db *DB) moveBills(tx *gorm.DB, o *order.Order) error {
-	var rows []billRow // details stay closed: digest and total tell whether they changed
-	if err := tx.Omit("detail_sealed").Where("order_id = ?", int64(o.ID)).Find(&rows).Error; err != nil {
+func (w *writing) moveBills(tx *gorm.DB) error {
+	o := w.o
+	rows, err := w.storedBills(tx)
+	if err != nil {
 		return err
 	}
 	stored := make(map[string]billRow, len(rows))
@@ -345,14 +330,16 @@ func (db *DB) moveBills(tx *gorm.DB, o *order.Order) error {
 		stored[r.BillNo] = r
 		live = live || r.Live != nil
 	}
+	w.bills = make([]billRow, len(o.Bills))
 	for i := range o.Bills {
 		b := &o.Bills[i]
 		was, found := stored[b.Bill.No]
 		delete(stored, b.Bill.No)
 		if found && b.Digest != "" && was.Digest == b.Digest && was.TotalFen == int64(b.Bill.Total) && was.Seq == int64(i+1) {
+			w.bills[i] = was
 			continue
 		}
-		if err := db.putBill(tx, o, i, was.ID); err != nil {
+		if w.bills[i], err = w.putBill(tx, i, was); err != nil {
 			return err
 		}
 	}
@@ -365,22 +352,34 @@ func (db *DB) moveBills(tx *gorm.DB, o *order.Order) error {
 		if _, err := change(tx, "UPDATE order_bill SET live = NULL WHERE order_id = ? AND live = 1", int64(o.ID)); err != nil {
 			return err
 		}
+		for i := range w.bills {
+			w.bills[i].Live = nil
+		}
 	}
 	return nil
 }
 
-// putBill writes the order's bill i over the row with that id, or as a new row without one.
-func (db *DB) putBill(tx *gorm.DB, o *order.Order, i int, id int64) error {
-	if id == 0 {
-		r, err := db.billRowOf(o, i, db.ids.ID())
+// storedBills are the order's bills as they are stored. Where they must be read, details stay closed: digest and total tell whether they changed.
+func (w *writing) storedBills(tx *gorm.DB) (rows []billRow, err error) {
+	if w.before != nil {
+		return w.before.bills, nil
+	}
+	return rows, tx.Omit("detail_sealed").Where("order_id = ?", int64(w.o.ID)).Find(&rows).Error
+}
+
+// putBill writes the order's bill i over the row that was, or as a new row where there was none, and gives the row.
+func (w *writing) putBill(tx *gorm.DB, i int, was billRow) (billRow, error) {
+	if was.ID == 0 {
+		r, err := w.db.billRowOf(w.o, i, w.db.ids.ID())
 		if err != nil {
-			return err
+			return billRow{}, err
 		}
-		return instead(insert(db, tx, r), order.ErrBillLive)
+		return r, instead(insert(w.db, tx, r), order.ErrBillLive)
 	}
-	r, err := db.billRowOf(o, i, id)
+	r, err := w.db.billRowOf(w.o, i, was.ID)
 	if err != nil {
-		return err
+		return billRow{}, err
 	}
-	return move(db, tx, &r, []string{"seq", "total_fen", "digest", "detail_sealed"}, "id = ? AND order_id = ?", r.ID, r.OrderID)
+	r.Live = was.Live
+	return r, move(w.db, tx, &r, []string{"seq", "total_fen", "digest", "detail_sealed"}, "id = ? AND order_id = ?", r.ID, r.OrderID)
 }

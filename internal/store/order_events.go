@@ -63,6 +63,7 @@ func (w *writing) addEvents(tx *gorm.DB, last int64) error {
 				LineNo: int64(n + 1), Account: string(l.Account), AmountFen: int64(l.Amount), AtUS: micros(at)})
 		}
 	}
+	w.after.Seq = last + int64(len(events))
 	if err := insert(w.db, tx, events...); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}

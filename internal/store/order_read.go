@@ -16,8 +16,20 @@ import (
 // mostListed bounds a page of orders.
 const mostListed = 100
 
-// Load reads an order with all attempts, every row verified. order.ErrNotFound; ErrTampered.
+// Load reads an order with all attempts, every row verified when it was read. order.ErrNotFound; ErrTampered.
 func (s Orders) Load(ctx context.Context, id order.ID) (*order.Order, error) {
+	if rows := s.db.recent.of(int64(id)); rows != nil {
+		version, err := s.VersionOf(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if version == rows.order.Version {
+			if o, err := s.db.assemble(rows); err == nil {
+				return o, nil
+			}
+			s.db.recent.drop(int64(id)) // sealed by a key that was retired: read again
+		}
+	}
 	orders, err := s.load(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Where("id = ?", int64(id)) })
 	if err != nil {
 		return nil, fmt.Errorf("load order %s: %w", id.No(), err)
@@ -49,93 +61,107 @@ func (s Orders) List(ctx context.Context, account patient.AccountID, before orde
 func (s Orders) load(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*order.Order, error) {
 	var orders []*order.Order
 	err := s.db.opened(ctx, func() error {
-		var rows []orderRow
-		var bills []billRow
-		var settlements []settlementRow
-		var payments []paymentRow
-		var mixed []mixedRow
-		var refunds []refundRow
-		err := s.db.snapshot(ctx, func(tx *gorm.DB) error {
-			var err error
-			if rows, err = find[orderRow](s.db, which(tx)); err != nil || len(rows) == 0 {
-				return err
-			}
-			ids := make([]int64, len(rows))
-			for i, r := range rows {
-				ids[i] = r.ID
-			}
-			parts := func() *gorm.DB { return tx.Where("order_id IN ?", ids).Order("order_id, seq") }
-			if bills, err = find[billRow](s.db, parts()); err != nil {
-				return err
-			}
-			if settlements, err = find[settlementRow](s.db, parts()); err != nil {
-				return err
-			}
-			if payments, err = find[paymentRow](s.db, parts()); err != nil {
-				return err
-			}
-			if mixed, err = find[mixedRow](s.db, parts()); err != nil {
-				return err
-			}
-			refunds, err = find[refundRow](s.db, parts())
-			return err
-		})
+		all, err := s.rows(ctx, which)
 		if err != nil {
 			return err
 		}
-		if orders, err = s.db.assemble(rows, bills, settlements, payments); err != nil {
-			return err
+		orders = make([]*order.Order, len(all))
+		for i, rows := range all {
+			if orders[i], err = s.db.assemble(rows); err != nil {
+				return err
+			}
+			s.db.recent.keep(rows)
 		}
-		if err := s.db.addMixed(orders, mixed); err != nil {
-			return err
-		}
-		return s.db.addRefunds(orders, refunds)
+		return nil
 	})
 	return orders, err
 }
 
-// assemble opens the rows and puts each order together.
-func (db *DB) assemble(rows []orderRow, bills []billRow, settlements []settlementRow, payments []paymentRow) ([]*order.Order, error) {
-	orders := make([]*order.Order, len(rows))
-	byID := make(map[int64]*order.Order, len(rows))
-	for i, r := range rows {
-		o, err := db.orderOf(r)
-		if err != nil {
-			return nil, err
+// rows reads orders with all that belongs to them, verified.
+func (s Orders) rows(ctx context.Context, which func(tx *gorm.DB) *gorm.DB) ([]*orderRows, error) {
+	var all []*orderRows
+	err := s.db.snapshot(ctx, func(tx *gorm.DB) error {
+		orders, err := find[orderRow](s.db, which(tx))
+		if err != nil || len(orders) == 0 {
+			return err
 		}
-		orders[i], byID[r.ID] = o, o
+		all = make([]*orderRows, len(orders))
+		byID := make(map[int64]*orderRows, len(orders))
+		ids := make([]int64, len(orders))
+		for i, r := range orders {
+			all[i], ids[i] = &orderRows{order: r}, r.ID
+			byID[r.ID] = all[i]
+		}
+		parts := func() *gorm.DB { return tx.Where("order_id IN ?", ids).Order("order_id, seq") }
+		return errors.Join(
+			share(s.db, parts(), func(r billRow) { o := byID[r.OrderID]; o.bills = append(o.bills, r) }),
+			share(s.db, parts(), func(r settlementRow) { o := byID[r.OrderID]; o.settlements = append(o.settlements, r) }),
+			share(s.db, parts(), func(r paymentRow) { o := byID[r.OrderID]; o.payments = append(o.payments, r) }),
+			share(s.db, parts(), func(r mixedRow) { o := byID[r.OrderID]; o.mixed = append(o.mixed, r) }),
+			share(s.db, parts(), func(r refundRow) { o := byID[r.OrderID]; o.refunds = append(o.refunds, r) }))
+	})
+	return all, err
+}
+
+// share reads rows and hands each out.
+func share[T any](db *DB, query *gorm.DB, to func(T)) error {
+	rows, err := find[T](db, query)
+	for _, r := range rows {
+		to(r)
 	}
-	for _, r := range bills {
+	return err
+}
+
+// assemble opens an order's rows and puts them together.
+func (db *DB) assemble(rows *orderRows) (*order.Order, error) {
+	o, err := db.orderOf(rows.order)
+	if err != nil {
+		return nil, err
+	}
+	var sum money.Fen
+	for _, r := range rows.bills {
 		b, err := db.billOf(r)
 		if err != nil {
 			return nil, err
 		}
-		byID[r.OrderID].Bills = append(byID[r.OrderID].Bills, b)
+		o.Bills = append(o.Bills, b)
+		sum += b.Bill.Total
 	}
-	for _, r := range settlements {
+	if sum != o.Total { // a bill's row is not signed together with the order; its absence shows here
+		return nil, ErrTampered.Because(refuse("order %s: the bills sum to %s, the total is %s", o.ID.No(), sum, o.Total))
+	}
+	for _, r := range rows.settlements {
 		t, err := db.settlementOf(r)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("settlement %d: %w", r.ID, err)
 		}
-		byID[r.OrderID].Settlements = append(byID[r.OrderID].Settlements, t)
+		o.Settlements = append(o.Settlements, t)
 	}
-	for _, r := range payments {
+	for _, r := range rows.payments {
 		p, err := db.paymentOf(r)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("payment %d: %w", r.ID, err)
 		}
-		byID[r.OrderID].Payments = append(byID[r.OrderID].Payments, p)
+		o.Payments = append(o.Payments, p)
 	}
-	for _, o := range orders {
-		var sum money.Fen
-		for i := range o.Bills {
-			sum += o.Bills[i].Bill.Total
+	for _, r := range rows.mixed {
+		m, err := db.mixedOf(r)
+		if err != nil {
+			return nil, fmt.Errorf("mixed order %d: %w", r.ID, err)
 		}
-		if sum != o.Total { // a bill's row is not signed together with the order; its absence shows here
-			return nil, ErrTampered.Because(refuse("order %s: the bills sum to %s, the total is %s", o.ID.No(), sum, o.Total))
-		}
+		o.Mixed = append(o.Mixed, m)
 	}
-	return orders, nil
+	for _, r := range rows.refunds {
+		f, err := db.refundOf(r)
+		if err != nil {
+			return nil, fmt.Errorf("refund %d: %w", r.ID, err)
+		}
+		o.Refunds = append(o.Refunds, f)
+	}
+	if err := checkReserved(o); err != nil { // what an order has reserved must be what its refunds promise
+		return nil, ErrTampered.Because(err)
+	}
+	return o, nil
 }
 
 // ByNumber finds the order of an out_trade_no, cash or mixed, or of the centre's payOrdId. order.ErrNotFound.

@@ -123,27 +123,6 @@ func (w *writing) saveRefunds(tx *gorm.DB) error {
 	return nil
 }
 
-// addRefunds opens the rows of refunds and hands each to its order. What an order has reserved must be what its refunds promise.
-func (db *DB) addRefunds(orders []*order.Order, rows []refundRow) error {
-	byID := make(map[int64]*order.Order, len(orders))
-	for _, o := range orders {
-		byID[int64(o.ID)] = o
-	}
-	for _, r := range rows {
-		f, err := db.refundOf(r)
-		if err != nil {
-			return fmt.Errorf("refund %d: %w", r.ID, err)
-		}
-		byID[r.OrderID].Refunds = append(byID[r.OrderID].Refunds, f)
-	}
-	for _, o := range orders {
-		if err := checkReserved(o); err != nil {
-			return ErrTampered.Because(err)
-		}
-	}
-	return nil
-}
-
 // checkReserved refuses an order whose reserved amounts are not what its refunds promise, or are more than there was.
 func checkReserved(o *order.Order) error {
 	var insured, uninsured money.Fen

@@ -55,7 +55,7 @@ const rejected = "rejected"
 
 // reviews opens a case when the order, or a refund of it, is in review and has none; takes a vote; and closes the case when the order has left,
 // or when the checker did not agree.
-func (w *writing) reviews(tx *gorm.DB, was head) error {
+func (w *writing) reviews(tx *gorm.DB, open int64) error {
 	cause, inReview := toReview(w.o)
 	again := false
 	if v := w.o.Vote; v != nil {
@@ -64,7 +64,11 @@ func (w *writing) reviews(tx *gorm.DB, was head) error {
 		}
 		again = v.Verdict.Outcome == order.ToReject
 	}
-	if was.Cases > 0 && (!inReview || again) {
+	w.after.Cases = 0
+	if inReview {
+		w.after.Cases = 1
+	}
+	if open > 0 && (!inReview || again) {
 		outcome := string(w.o.State)
 		if again {
 			outcome = rejected
@@ -74,7 +78,7 @@ func (w *writing) reviews(tx *gorm.DB, was head) error {
 			return err
 		}
 	}
-	if inReview && (was.Cases == 0 || again) {
+	if inReview && (open == 0 || again) {
 		return insert(w.db, tx, caseRow{ID: w.db.ids.ID(), Institution: w.o.Institution, OrderID: int64(w.o.ID), Cause: cause,
 			OpenMarker: mark(true), Version: 1, OpenedUS: micros(w.at)})
 	}

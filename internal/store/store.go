@@ -58,6 +58,7 @@ type DB struct {
 	schemas *sync.Map // how row structs are laid out, by type
 	naming  schema.Namer
 	counts  *counts
+	recent  *recent
 }
 
 // Counts is what was asked of a database since it was opened, all handles of WithVault together. BEGIN and COMMIT are no statements; a commit is
@@ -77,7 +78,7 @@ func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: t.engine, clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}, counts: &counts{}}
+	db := &DB{engine: t.engine, clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}, counts: &counts{}, recent: &recent{}}
 	if t.engine == sqliteEngine && t.path != memory {
 		if db.lock, err = LockFile(t.path); err != nil {
 			return nil, fmt.Errorf("open %s: %w", t, err)
@@ -102,10 +103,10 @@ func (db *DB) connect(ctx context.Context, cfg Config, t target) (err error) {
 	return err
 }
 
-// WithVault is the same database with a vault, which was opened on it.
+// WithVault is the same database with a vault, which was opened on it. Each handle remembers orders for itself.
 func (db *DB) WithVault(v *vault.Vault) *DB {
 	with := *db
-	with.vault = v
+	with.vault, with.recent = v, &recent{}
 	return &with
 }
 

@@ -164,10 +164,14 @@ func newPayment(db *DB, o *order.Order) *payment.Payment {
 	return p
 }
 
+// load reads an order, and once more as a process reads it that has never seen it: what is remembered must be what is stored.
 func load(t testing.TB, db *DB, id order.ID) *order.Order {
 	t.Helper()
 	o, err := db.Orders().Load(t.Context(), id)
 	check(t, err)
+	stored, err := db.WithVault(db.vault).Orders().Load(t.Context(), id)
+	check(t, err)
+	sameOrder(t, o, stored)
 	return o
 }
 
@@ -194,6 +198,7 @@ func exec(t testing.TB, db *DB, statement string, args ...any) {
 	t.Helper()
 	done := db.writer.WithContext(t.Context()).Exec(statement, args...)
 	check(t, done.Error)
+	db.Forget()
 	if done.RowsAffected == 0 {
 		t.Fatalf("%s changed nothing", statement)
 	}
