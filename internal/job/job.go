@@ -24,7 +24,12 @@ type Job struct {
 	Attempt int // how often the present wait was repeated; the schedule's index
 	Version int64
 	Note    string // why it waits, for the console; no personal data
+
+	HeldUntil time.Time // the end of somebody's lease; zero: nobody holds it
 }
+
+// Free reports whether the job may be claimed, as far as what was read tells.
+func (j *Job) Free(now time.Time) bool { return !j.HeldUntil.After(now) }
 
 // Claim is the right to work on a job until its lease ends. Every write that the work makes carries it; a version that has moved on
 // (somebody took over) refuses the write with ErrLost.
@@ -32,11 +37,22 @@ type Claim struct {
 	Job
 	Owner      string
 	LeaseUntil time.Time
+	Wanted     time.Time // not taken yet, but wanted then: the first write takes it, see Want
 }
+
+// Want is a claim that the first write which carries it takes, or refuses with ErrBusy when somebody was faster. Until then nobody outside may be
+// called for it; a claim that is not used costs nothing.
+func Want(j Job, owner string, now, until time.Time) Claim {
+	return Claim{Job: j, Owner: owner, LeaseUntil: until, Wanted: now}
+}
+
+// Held reports whether the claim was taken.
+func (c *Claim) Held() bool { return c.Wanted.IsZero() }
 
 // Next is what becomes of the job in the transaction that stores a step's effect.
 type Next struct {
 	Done    bool      // finished: moved to history
+	Stay    bool      // the claim is held long enough: the write only makes sure that it is held
 	Hold    time.Time // not zero: keep the claim until then (a call follows); the claim's RunAt is stored
 	RunAt   time.Time // otherwise: give it back, to run again then
 	Attempt int
@@ -48,6 +64,9 @@ func Finish() Next { return Next{Done: true} }
 
 // Hold keeps the claim for a call that ends before until.
 func Hold(until time.Time, attempt int) Next { return Next{Hold: until, Attempt: attempt} }
+
+// Stay leaves a claim as it is, for a call that ends before its lease.
+func Stay() Next { return Next{Stay: true} }
 
 // At gives the job back until that time.
 func At(t time.Time, attempt int, note string) Next {

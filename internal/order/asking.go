@@ -6,6 +6,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
@@ -47,25 +48,27 @@ func (s *Service) AskRefund(ctx context.Context, a RefundAsk) (*Order, *refund.R
 	if _, err := s.planRefund(o, a); err != nil { // before anything is held up
 		return nil, nil, err
 	}
-	o, claim, err := s.holdAnew(ctx, o)
+	var f *refund.Refund
+	err = s.heldAnew(ctx, o, func(now *Order, claim job.Claim) (err error) {
+		o = now
+		if f = o.refundBy(a.Key); f != nil {
+			return nil
+		}
+		if f, err = s.planRefund(o, a); err != nil {
+			return err
+		}
+		o.Refunds = append(o.Refunds, f)
+		o.RefundInsured += f.Insured()
+		o.RefundUninsured += f.Uninsured()
+		claim.RunAt, claim.Attempt = s.clock.Now(), 0
+		o.Events = append(o.Events, Event{At: f.AskedAt, Actor: a.Actor, Subject: "refund", Verb: "ask", To: string(f.State), Number: f.ID.No(),
+			Detail: f.Total().String()})
+		return s.drive(ctx, o, claim, a.Actor)
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("refund: %w", err)
 	}
-	if f := o.refundBy(a.Key); f != nil {
-		return o, f, s.refuse(ctx, claim, nil)
-	}
-	f, err := s.planRefund(o, a)
-	if err != nil {
-		return nil, nil, s.refuse(ctx, claim, err)
-	}
-	o.Refunds = append(o.Refunds, f)
-	o.RefundInsured += f.Insured()
-	o.RefundUninsured += f.Uninsured()
-	claim.RunAt, claim.Attempt = s.clock.Now(), 0
-	o.Events = append(o.Events, Event{At: f.AskedAt, Actor: a.Actor, Subject: "refund", Verb: "ask", To: string(f.State), Number: f.ID.No(),
-		Detail: f.Total().String()})
-	o, err = s.drive(ctx, o, claim, a.Actor)
-	return o, f, err
+	return o, f, nil
 }
 
 // Left are the bills as far as nothing of them was given back, or is about to be.

@@ -90,7 +90,7 @@ func (p *phone) act(w *world) bool {
 	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:
 		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id, 0); return err })
 		w.audit()
-		return err == nil
+		return err == nil || errors.Is(err, errKilled) // a page without an answer sends it again
 	case o.State == Paying && !p.gaveUp:
 		if !w.pay(p.id) {
 			return false

@@ -85,6 +85,15 @@ func (s *Service) take(ctx context.Context, j job.Job) (job.Claim, error) {
 	return s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
 }
 
+// want is take for whoever writes something at once: the write takes the claim.
+func (s *Service) want(j job.Job) (job.Claim, error) {
+	now := s.clock.Now()
+	if _, working := s.working.Load(j.ID); working || !j.Free(now) {
+		return job.Claim{}, job.ErrBusy
+	}
+	return job.Want(j, s.config.Owner, now, s.leaseEnd()), nil
+}
+
 // leaseEnd is when a claim taken now ends: a call may begin at once.
 func (s *Service) leaseEnd() time.Time {
 	return s.clock.Now().Add(s.config.CallLimit + s.config.Pace.Wait(leaseMargin))
@@ -136,7 +145,9 @@ func (s *Service) holding(o *Order, claim job.Claim, actor string) (*run, error)
 // commit. The caller's going away does not end it.
 func (r *run) loop(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	r.working.Store(r.claim.ID, true)
+	if _, working := r.working.LoadOrStore(r.claim.ID, true); working && !r.claim.Held() {
+		return job.ErrBusy
+	}
 	defer r.working.Delete(r.claim.ID)
 	err := r.turns(ctx)
 	if errors.Is(err, ErrNumberTaken) {
@@ -195,14 +206,20 @@ func (r *run) turns(ctx context.Context) error {
 	}
 }
 
-// intend makes sure, before a call, that what is asked is stored and that the claim outlives the call.
-func (r *run) intend(ctx context.Context) error {
+// intend makes sure, before a call, that what is asked is stored, that the claim is held, and that it outlives the call.
+func (r *run) intend(ctx context.Context) (err error) {
 	end := r.leaseEnd()
-	if !r.dirty() && !r.claim.LeaseUntil.Before(end.Add(-r.config.Pace.Wait(leaseMargin/2))) {
-		return nil // a question only, and the lease is fresh
-	}
-	if r.dirty() { // something new is asked: whoever takes over after a crash is not too early for it
+	fresh := r.claim.Held() && !r.claim.LeaseUntil.Before(end.Add(-r.config.Pace.Wait(leaseMargin/2)))
+	switch {
+	case !r.dirty() && fresh: // a question only
+		return nil
+	case !r.dirty() && !r.claim.Held():
+		r.claim, err = r.queue.Take(ctx, r.claim.Job, r.claim.Owner, r.claim.Wanted, end)
+		return err
+	case r.dirty() && r.early: // something new is asked: whoever takes over after a crash is not too early for it
 		r.early, r.claim.RunAt = false, r.clock.Now()
+	case fresh && r.attempt == r.claim.Attempt:
+		return r.commit(ctx, job.Stay())
 	}
 	return r.commit(ctx, job.Hold(end, r.attempt))
 }
@@ -247,7 +264,7 @@ func (r *run) dirty() bool {
 // commit stores what changed and what becomes of the job. Where nothing changed, as after most looks, the order keeps its version: who waits
 // for news is not woken by none.
 func (r *run) commit(ctx context.Context, next job.Next) error {
-	if next.Hold.IsZero() && !r.dirty() {
+	if next.Hold.IsZero() && !next.Stay && !r.dirty() {
 		if err := r.queue.Give(ctx, r.claim, next); err != nil {
 			return fmt.Errorf("give order %s back: %w", r.order.ID.No(), err)
 		}

@@ -280,8 +280,11 @@ func (m *memory) Load(_ context.Context, id ID) (*Order, error) {
 
 func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Next) error {
 	m.w.point("save, before")
-	row, held := m.jobs[claim.Ref]
-	if !held || row.ID != claim.ID || row.Version != claim.Version || row.owner != claim.Owner || m.orders[o.ID].Version != o.Version {
+	row, err := m.fence(*claim)
+	if err != nil {
+		return err
+	}
+	if m.orders[o.ID].Version != o.Version {
 		return job.ErrLost
 	}
 	old := m.legs[o.ID]
@@ -338,9 +341,24 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 	}
 	o.Version++
 	m.write(o)
-	m.moveJob(row, claim, next)
+	if !next.Stay {
+		m.moveJob(row, claim, next)
+	}
 	m.w.point("save, after")
 	return nil
+}
+
+// fence gives the job of a claim that is held, or that was wanted and may be taken.
+func (m *memory) fence(c job.Claim) (*jobRow, error) {
+	r, ok := m.jobs[c.Ref]
+	same := ok && r.ID == c.ID && r.Version == c.Version
+	switch {
+	case !c.Held() && (!same || (r.owner != "" && r.due.After(c.Wanted))):
+		return nil, job.ErrBusy
+	case c.Held() && (!same || r.owner != c.Owner):
+		return nil, job.ErrLost
+	}
+	return r, nil
 }
 
 // taken is what the database's unique keys say of the numbers that other orders have.
@@ -372,7 +390,7 @@ func (m *memory) moveJob(row *jobRow, claim *job.Claim, next job.Next) {
 		*claim = job.Claim{Job: row.Job}
 		return
 	case !next.Hold.IsZero():
-		row.RunAt, row.due = claim.RunAt, next.Hold
+		row.owner, row.RunAt, row.due = claim.Owner, claim.RunAt, next.Hold
 	default:
 		row.owner, row.RunAt, row.due, row.Note = "", next.RunAt, next.RunAt, next.Note
 	}
@@ -478,27 +496,31 @@ func (m *memory) Due(_ context.Context, _ []string, now time.Time, limit int) ([
 }
 
 func (m *memory) Take(_ context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
-	r, ok := m.jobs[j.Ref]
-	if !ok || r.ID != j.ID || r.Version != j.Version || (r.owner != "" && r.due.After(now)) {
-		return job.Claim{}, job.ErrBusy
+	claim := job.Want(j, owner, now, until)
+	r, err := m.fence(claim)
+	if err != nil {
+		return job.Claim{}, err
 	}
-	r.Version++
-	r.owner, r.due = owner, until
-	return job.Claim{Job: r.Job, Owner: owner, LeaseUntil: until}, nil
+	m.moveJob(r, &claim, job.Hold(until, j.Attempt))
+	return claim, nil
 }
 
 func (m *memory) Find(_ context.Context, _, ref string) (job.Job, bool, error) {
 	if r, ok := m.jobs[ref]; ok {
-		return r.Job, true, nil
+		j := r.Job
+		if r.owner != "" {
+			j.HeldUntil = r.due
+		}
+		return j, true, nil
 	}
 	return job.Job{}, false, nil
 }
 
 func (m *memory) Give(_ context.Context, c job.Claim, n job.Next) error {
 	m.w.point("give, before")
-	r, ok := m.jobs[c.Ref]
-	if !ok || r.ID != c.ID || r.Version != c.Version || r.owner != c.Owner {
-		return job.ErrLost
+	r, err := m.fence(c)
+	if err != nil {
+		return err
 	}
 	m.moveJob(r, &c, n)
 	m.w.point("give, after")

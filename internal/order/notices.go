@@ -129,7 +129,7 @@ func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error)
 	if learnt != nil {
 		o.Events = append(o.Events, *learnt)
 	}
-	_, err = s.drive(ctx, o, claim, "system")
+	err = s.drive(ctx, o, claim, "system")
 	return err == nil, err
 }
 

@@ -131,38 +131,46 @@ func (s *Service) Vote(ctx context.Context, person string, id ID, v Verdict, rea
 	if _, err := s.store.OpenCase(ctx, id); err != nil {
 		return nil, false, fmt.Errorf("vote on order %s: %w", id.No(), err)
 	}
-	o, claim, err := s.holdAnew(ctx, o)
+	err = s.heldAnew(ctx, o, func(now *Order, claim job.Claim) (err error) {
+		o = now
+		applied, err = s.vote(ctx, o, claim, person, v, reason)
+		return err
+	})
 	if err != nil {
 		return nil, false, fmt.Errorf("vote: %w", err)
 	}
-	c, err := s.store.OpenCase(ctx, id) // as it stands now that nobody else moves it
+	return o, applied, nil
+}
+
+func (s *Service) vote(ctx context.Context, o *Order, claim job.Claim, person string, v Verdict, reason string) (applied bool, err error) {
+	c, err := s.store.OpenCase(ctx, o.ID) // the claim's job was read before it: a vote in between has moved that
 	if err != nil {
-		return nil, false, s.refuse(ctx, claim, err)
+		return false, err
 	}
 	r, err := s.holding(o, claim, person)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	vote := Vote{Person: person, Position: Maker, Verdict: v, Reason: reason, At: s.clock.Now()}
 	if len(c.Votes) > 0 {
 		vote.Position = Checker
 	}
 	if err := r.mayVote(ctx, c, vote); err != nil {
-		return nil, false, s.refuse(ctx, claim, err)
+		return false, err
 	}
 	o.Vote = &vote
 	r.note(Event{Subject: "review", Verb: string(vote.Position), Number: fmt.Sprint(c.ID), Detail: v.String()})
 	applied = vote.Position == Checker && v.Outcome != ToReject
 	if applied {
 		if err := r.rule(ctx, v); err != nil {
-			return nil, false, s.refuse(ctx, claim, err)
+			return false, err
 		}
 	}
 	next := job.Finish()
 	if applied { // a worker does what follows: whoever votes may know no counterpart
 		next = job.At(s.clock.Now(), 0, "ruled by two people")
 	}
-	return o, applied, r.commit(context.WithoutCancel(ctx), next)
+	return applied, r.commit(context.WithoutCancel(ctx), next)
 }
 
 // mayVote refuses a vote that cannot stand. What the machine would not do is refused to the maker already.

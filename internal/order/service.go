@@ -142,7 +142,10 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
-	return s.drive(ctx, o, claim, actorOf(q.Account))
+	if err := s.drive(ctx, o, claim, actorOf(q.Account)); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 func checkNos(nos []string) error {
@@ -214,82 +217,87 @@ func (s *Service) checkAuth(o *Order) error {
 func actorOf(a patient.AccountID) string { return fmt.Sprintf("account:%d", a) }
 
 // drive works on a held order in the request that needs the result. Whatever goes wrong here, the job survives and a worker goes on.
-func (s *Service) drive(ctx context.Context, o *Order, claim job.Claim, actor string) (*Order, error) {
+func (s *Service) drive(ctx context.Context, o *Order, claim job.Claim, actor string) error {
 	r, err := s.running(o, claim, actor)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := r.loop(ctx); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return r.loop(ctx)
 }
 
-// hold claims an order's job for a request; it waits a moment for a worker that has it.
-func (s *Service) hold(ctx context.Context, account patient.AccountID, id ID) (*Order, job.Claim, error) {
-	if _, err := s.Get(ctx, account, id); err != nil {
-		return nil, job.Claim{}, err
-	}
+// held lets act work on an order of the account that nobody else works on. Its claim is only wanted: where somebody was faster after all, act
+// comes once more with the order as it then stands. An order whose job is done is ErrState.
+func (s *Service) held(ctx context.Context, account patient.AccountID, id ID, act func(*Order, job.Claim) error) error {
 	for tries := 0; ; tries++ {
-		j, found, err := s.queue.Find(ctx, JobKind, id.No())
-		if err != nil {
-			return nil, job.Claim{}, fmt.Errorf("order %s: %w", id.No(), err)
-		}
-		if !found {
-			return nil, job.Claim{}, ErrState
-		}
-		claim, err := s.take(ctx, j)
-		if err == nil {
-			o, err := s.Get(ctx, account, id) // as it stands now that nobody else moves it
-			return o, claim, err
-		}
+		err := s.once(ctx, account, id, act)
 		if !errors.Is(err, job.ErrBusy) || tries >= 30 {
-			return nil, job.Claim{}, fmt.Errorf("order %s: %w", id.No(), err)
+			return err
 		}
 		if err := s.clock.Sleep(ctx, 100*time.Millisecond); err != nil {
-			return nil, job.Claim{}, err
+			return err
 		}
 	}
 }
 
-// holdAnew is hold for an order whose job may be done. A new one is not due before we have had the time to take it: a worker that found it first
+// errNoJob is an order whose job is done.
+var errNoJob = errors.New("the order has no job")
+
+func (s *Service) once(ctx context.Context, account patient.AccountID, id ID, act func(*Order, job.Claim) error) error {
+	j, found, err := s.queue.Find(ctx, JobKind, id.No()) // before the order: what moves in between has moved the job, too
+	if err != nil {
+		return fmt.Errorf("order %s: %w", id.No(), err)
+	}
+	o, err := s.Get(ctx, account, id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrState.Because(errNoJob)
+	}
+	claim, err := s.want(j)
+	if err != nil {
+		return fmt.Errorf("order %s: %w", id.No(), err)
+	}
+	return act(o, claim)
+}
+
+// heldAnew is held for an order whose job may be done. A new one is not due before we have had the time to take it: a worker that found it first
 // would see nothing to do and finish it.
-func (s *Service) holdAnew(ctx context.Context, o *Order) (*Order, job.Claim, error) {
+func (s *Service) heldAnew(ctx context.Context, o *Order, act func(*Order, job.Claim) error) error {
 	for tries := 0; ; tries++ {
 		if err := s.store.Revive(ctx, o.ID, s.leaseEnd()); err != nil {
-			return nil, job.Claim{}, fmt.Errorf("order %s: %w", o.ID.No(), err)
+			return fmt.Errorf("order %s: %w", o.ID.No(), err)
 		}
-		held, claim, err := s.hold(ctx, o.Account, o.ID)
+		err := s.held(ctx, o.Account, o.ID, act)
 		switch {
-		case !errors.Is(err, ErrState):
-			return held, claim, err
+		case !errors.Is(err, errNoJob):
+			return err
 		case tries >= 3: // each time somebody has just finished the former one: the order's state is not to blame, and nothing is decided
-			return nil, job.Claim{}, fmt.Errorf("order %s: %w", o.ID.No(), job.ErrBusy)
+			return fmt.Errorf("order %s: %w", o.ID.No(), job.ErrBusy)
 		}
 	}
-}
-
-// refuse gives a claim back untouched and answers with the reason.
-func (s *Service) refuse(ctx context.Context, claim job.Claim, reason error) error {
-	return errors.Join(reason, s.queue.Give(ctx, claim, job.At(claim.RunAt, claim.Attempt, claim.Note)))
 }
 
 // Confirm takes the patient's consent to the quote as it stood at the version seen (0: as it stands): it locks the bills, reads them again and begins to collect. The order comes back as
 // far as it got: paying (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged,
 // ErrExpired, ErrState, patient.ErrAuthExpired, job.ErrBusy.
 func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID, seen int64) (*Order, error) {
-	o, claim, err := s.hold(ctx, account, id)
+	var confirmed *Order
+	err := s.held(ctx, account, id, func(o *Order, claim job.Claim) error {
+		if err := s.mayConfirm(o, seen); err != nil {
+			return err
+		}
+		o.ConfirmedAt = s.clock.Now()
+		claim.RunAt, claim.Attempt = o.ConfirmedAt, 0
+		o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
+			To: string(o.State), Split: o.Split})
+		confirmed = o
+		return s.drive(ctx, o, claim, actorOf(account))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("confirm: %w", err)
 	}
-	if err := s.mayConfirm(o, seen); err != nil {
-		return nil, fmt.Errorf("confirm: %w", s.refuse(ctx, claim, err))
-	}
-	o.ConfirmedAt = s.clock.Now()
-	claim.RunAt, claim.Attempt = o.ConfirmedAt, 0
-	o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
-		To: string(o.State), Split: o.Split})
-	return s.drive(ctx, o, claim, actorOf(account))
+	return confirmed, nil
 }
 
 func (s *Service) mayConfirm(o *Order, seen int64) error {
@@ -311,23 +319,26 @@ func (s *Service) mayConfirm(o *Order, seen int64) error {
 // Cancel gives an order up that is not paid yet. What it answers is the order as far as it got: an order that turns out to be paid already goes
 // on, and a payment that arrives while the order is being closed goes back. Errors: ErrNotFound, ErrState, job.ErrBusy.
 func (s *Service) Cancel(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
-	o, claim, err := s.hold(ctx, account, id)
+	var cancelled *Order
+	err := s.held(ctx, account, id, func(o *Order, claim job.Claim) error {
+		cancelled = o
+		switch {
+		case o.State == Closing && o.Renew: // it was to be taken up again
+			o.Renew = false
+		case o.State == Closing || (o.CancelAsked && o.State == Paying): // asked already: it is only looked after
+			return s.queue.Wake(ctx, JobKind, id.No(), s.clock.Now())
+		case o.State != Quoting && o.State != Quoted && o.State != Paying:
+			return ErrState
+		}
+		o.CancelAsked = true
+		claim.RunAt, claim.Attempt = s.clock.Now(), 0
+		o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(account), Subject: "order", Verb: "cancel", From: string(o.State), To: string(o.State)})
+		return s.drive(ctx, o, claim, actorOf(account))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cancel: %w", err)
 	}
-	switch {
-	case o.State == Closing && o.Renew: // it was to be taken up again
-		o.Renew = false
-	case o.State == Closing || (o.CancelAsked && o.State == Paying):
-		err := s.refuse(ctx, claim, nil) // asked already: it is only looked after
-		return o, errors.Join(err, s.queue.Wake(ctx, JobKind, id.No(), s.clock.Now()))
-	case o.State != Quoting && o.State != Quoted && o.State != Paying:
-		return nil, fmt.Errorf("cancel: %w", s.refuse(ctx, claim, ErrState))
-	}
-	o.CancelAsked = true
-	claim.RunAt, claim.Attempt = s.clock.Now(), 0
-	o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(account), Subject: "order", Verb: "cancel", From: string(o.State), To: string(o.State)})
-	return s.drive(ctx, o, claim, actorOf(account))
+	return cancelled, nil
 }
 
 // Get reads an order of the account. ErrNotFound for another's.

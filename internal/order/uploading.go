@@ -204,20 +204,28 @@ func (r *run) unforeseen(standing settlement.Standing, a again) again {
 // then asked anew, under new numbers. A refund that waits for one to settle the rest goes on, and takes it with its next intent. Errors:
 // ErrNotFound, ErrState, ErrAuthUsed without a new authorisation, patient.ErrAuthExpired, patient.ErrNotBound, job.ErrBusy.
 func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (*Order, error) {
-	o, claim, err := s.hold(ctx, account, id)
+	var renewed *Order
+	err := s.held(ctx, account, id, func(o *Order, claim job.Claim) error {
+		renewed = o
+		return s.renew(ctx, o, claim)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("renew: %w", err)
 	}
+	return renewed, nil
+}
+
+func (s *Service) renew(ctx context.Context, o *Order, claim job.Claim) error {
 	auth, err := s.people.NewestAuth(ctx, o.Patient)
 	resettles := o.Refund() != nil && o.Refund().WantsAuth()
 	waits := (o.State == Quoting && o.Renew) || resettles
 	switch fresh := err == nil && auth.ID != o.PayAuth; {
 	case !o.Insured || o.CancelAsked || o.PayAuth == 0 || (!waits && (o.State != Quoted || !o.ConfirmedAt.IsZero())):
-		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, ErrState))
+		return ErrState
 	case errors.Is(err, patient.ErrNotBound) || (err == nil && !fresh):
-		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, ErrAuthUsed))
+		return ErrAuthUsed
 	case err != nil:
-		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, err))
+		return err
 	}
 	before := *o
 	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
@@ -226,17 +234,17 @@ func (s *Service) Renew(ctx context.Context, account patient.AccountID, id ID) (
 		o.PayAuth, o.AuthUntil = before.PayAuth, before.AuthUntil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("renew: %w", s.refuse(ctx, claim, err))
+		return err
 	}
 	o.Renew = false
 	claim.RunAt, claim.Attempt = s.clock.Now(), 0
-	o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(account), Subject: "order", Verb: "authorised", From: string(o.State), To: string(o.State)})
-	r, err := s.running(o, claim, actorOf(account))
+	o.Events = append(o.Events, Event{At: s.clock.Now(), Actor: actorOf(o.Account), Subject: "order", Verb: "authorised", From: string(o.State), To: string(o.State)})
+	r, err := s.running(o, claim, actorOf(o.Account))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.State == Quoted {
 		r.requote("authorised anew")
 	}
-	return o, r.loop(ctx)
+	return r.loop(ctx)
 }

@@ -38,7 +38,11 @@ type jobRow struct {
 func (jobRow) TableName() string { return "job" }
 
 func (r jobRow) job() job.Job {
-	return job.Job{ID: r.ID, Kind: r.Kind, Ref: r.Ref, RunAt: moment(r.RunUS), Attempt: int(r.Attempt), Version: r.Version, Note: r.Note}
+	j := job.Job{ID: r.ID, Kind: r.Kind, Ref: r.Ref, RunAt: moment(r.RunUS), Attempt: int(r.Attempt), Version: r.Version, Note: r.Note}
+	if r.Owner != "" {
+		j.HeldUntil = moment(r.DueUS)
+	}
+	return j
 }
 
 type finishedJobRow struct {
@@ -78,19 +82,16 @@ func (q Jobs) Take(ctx context.Context, j job.Job, owner string, now, until time
 	if owner == "" || !until.After(now) {
 		return job.Claim{}, refuse("a claim needs an owner and a lease")
 	}
-	row := jobRow{ID: j.ID, Version: j.Version + 1, Owner: owner, DueUS: micros(until)}
+	claim := job.Want(j, owner, now, until)
 	err := q.db.write(ctx, func(tx *gorm.DB) error {
-		return move(q.db, tx, &row, []string{"version", "owner", "due_us"}, "id = ? AND version = ? AND (owner = '' OR due_us <= ?)",
-			j.ID, j.Version, micros(now))
+		var err error
+		claim, err = q.db.moveJob(tx, job.Want(j, owner, now, until), job.Hold(until, j.Attempt))
+		return err
 	})
-	if errors.Is(err, job.ErrLost) {
-		return job.Claim{}, fmt.Errorf("take %s %s: %w", j.Kind, j.Ref, job.ErrBusy)
-	}
 	if err != nil {
 		return job.Claim{}, fmt.Errorf("take %s %s: %w", j.Kind, j.Ref, err)
 	}
-	j.Version++
-	return job.Claim{Job: j, Owner: owner, LeaseUntil: until}, nil
+	return claim, nil
 }
 
 // Find reads one job; false when there is none.
@@ -157,17 +158,36 @@ func (db *DB) addJob(tx *gorm.DB, institution string, n job.New) (job.Claim, err
 // heldJob is the condition of every write that carries a claim: the fencing version, and who holds it.
 const heldJob = "id = ? AND version = ? AND owner = ?"
 
-// moveJob does with a held job what the step decided, and gives the claim as it then stands: with the new version and lease, or without an
-// owner when it was given back or finished. job.ErrLost when it is held no longer.
+// fence is that condition; for a claim that is only wanted, that it may be taken.
+func fence(c job.Claim) (where string, args []any) {
+	if c.Held() {
+		return heldJob, []any{c.ID, c.Version, c.Owner}
+	}
+	return "id = ? AND version = ? AND (owner = '' OR due_us <= ?)", []any{c.ID, c.Version, micros(c.Wanted)}
+}
+
+// fenced answers ErrBusy for a claim that could not be taken.
+func fenced(c job.Claim, err error) error {
+	if !c.Held() && errors.Is(err, job.ErrLost) {
+		return job.ErrBusy
+	}
+	return err
+}
+
+// moveJob does with a job what the step decided, and gives the claim as it then stands: with the new version and lease, or without an
+// owner when it was given back or finished. job.ErrLost when it is held no longer, job.ErrBusy when it was wanted and is not to be had.
 func (db *DB) moveJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
 	if c.Owner == "" {
 		return c, job.ErrLost
 	}
+	if n.Stay {
+		return c, refuse("a claim that stays as it is is not written")
+	}
 	if n.Done {
-		return db.finishJob(tx, c, n)
+		return db.finishJob(tx, c)
 	}
 	next := c
-	next.Version, next.Attempt = c.Version+1, n.Attempt
+	next.Version, next.Attempt, next.Wanted, next.HeldUntil = c.Version+1, n.Attempt, time.Time{}, n.Hold
 	row := jobRow{ID: c.ID, Version: next.Version, Attempt: int64(n.Attempt)}
 	columns := []string{"version", "attempt", "owner", "run_us", "due_us", "note"}
 	if !n.Hold.IsZero() {
@@ -182,27 +202,21 @@ func (db *DB) moveJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
 	}
 	next.Note = clip(next.Note, 200)
 	row.Note = next.Note
-	return next, move(db, tx, &row, columns, heldJob, c.ID, c.Version, c.Owner)
+	where, args := fence(c)
+	return next, fenced(c, move(db, tx, &row, columns, where, args...))
 }
 
-func (db *DB) finishJob(tx *gorm.DB, c job.Claim, n job.Next) (job.Claim, error) {
-	row, found, err := one[jobRow](db, tx.Where(heldJob, c.ID, c.Version, c.Owner))
-	if err != nil {
-		return c, err
+// finishJob takes the job away and keeps it in the history.
+func (db *DB) finishJob(tx *gorm.DB, c job.Claim) (job.Claim, error) {
+	where, args := fence(c)
+	// Zero times a number: an engine that asks what type a value has finds it there.
+	err := exactlyOne(tx.Exec(`INSERT INTO job_history (id, institution, kind, ref, attempt, version, owner, note, created_us, finished_us)
+		SELECT id, institution, kind, ref, attempt, version, owner, note, created_us, created_us * 0 + ? FROM job WHERE `+where,
+		append([]any{micros(db.clock.Now())}, args...)...))
+	if err == nil {
+		err = exactlyOne(tx.Exec("DELETE FROM job WHERE "+where, args...))
 	}
-	if !found {
-		return c, job.ErrLost
-	}
-	if n.Note != "" {
-		row.Note = clip(n.Note, 200)
-	}
-	// Taken away first: were the row read stale, the delete would find nothing and the history keep nothing.
-	if err := exactlyOne(tx.Exec("DELETE FROM job WHERE "+heldJob, c.ID, c.Version, c.Owner)); err != nil {
-		return c, err
-	}
-	err = insert(db, tx, finishedJobRow{ID: row.ID, Institution: row.Institution, Kind: row.Kind, Ref: row.Ref, Attempt: row.Attempt,
-		Version: row.Version, Owner: row.Owner, Note: row.Note, CreatedUS: row.CreatedUS, FinishedUS: micros(db.clock.Now())})
-	return job.Claim{Job: c.Job}, err
+	return job.Claim{Job: c.Job}, fenced(c, err)
 }
 
 // clip shortens a note, which is for people only, to what its column holds.

@@ -55,6 +55,7 @@ func suiteJobs(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("a lease keeps others out until it is over", func(t *testing.T) { leases(t, open(t)) })
 	t.Run("of many takers one wins", func(t *testing.T) { oneTaker(t, open(t)) })
 	t.Run("finished jobs go to history, and may come again", func(t *testing.T) { finishedJobs(t, open(t)) })
+	t.Run("a wanted claim is taken by its first write", func(t *testing.T) { wanted(t, open(t)) })
 	t.Run("wake", func(t *testing.T) { wakes(t, open(t)) })
 	t.Run("refused", func(t *testing.T) { refusedJobs(t, open(t)) })
 }
@@ -151,13 +152,39 @@ func finishedJobs(t *testing.T, db *DB) {
 	t.Helper()
 	for round := range 2 {
 		j := put(t, db, "order", "1", now(db))
-		check(t, db.Jobs().Give(t.Context(), take(t, db, j, "a", time.Minute), job.Next{Done: true, Note: "well"}))
+		check(t, db.Jobs().Give(t.Context(), take(t, db, j, "a", time.Minute), job.Finish()))
 		if _, found, err := db.Jobs().Find(t.Context(), "order", "1"); found || err != nil {
 			t.Fatalf("finished job found: %v, %v", found, err)
 		}
-		if n := count(t, db, "SELECT COUNT(*) FROM job_history WHERE kind = 'order' AND ref = '1' AND note = 'well' AND owner = 'a'"); n != int64(round+1) {
+		if n := count(t, db, "SELECT COUNT(*) FROM job_history WHERE kind = 'order' AND ref = '1' AND owner = 'a'"); n != int64(round+1) {
 			t.Fatalf("%d rows of history, want %d", n, round+1)
 		}
+	}
+}
+
+func wanted(t *testing.T, db *DB) {
+	t.Helper()
+	want := func(owner string) (c job.Claim) {
+		j, _, err := db.Jobs().Find(t.Context(), "order", "1")
+		check(t, err)
+		return job.Want(j, owner, now(db), now(db).Add(time.Minute))
+	}
+	put(t, db, "order", "1", now(db))
+	first, second := want("a"), want("b")
+	if !first.Free(now(db)) || first.Held() {
+		t.Fatalf("a job that nobody holds: %+v", first)
+	}
+	check(t, db.Jobs().Give(t.Context(), first, job.Hold(now(db).Add(time.Minute), 2)))
+	wantErr(t, "write with a claim that another has taken", db.Jobs().Give(t.Context(), second, job.At(now(db), 0, "")), job.ErrBusy)
+	third := want("b")
+	if third.Free(now(db)) || !third.Free(now(db).Add(time.Minute)) || third.Attempt != 2 {
+		t.Fatalf("a job that a holds: %+v", third)
+	}
+	wantErr(t, "write with a claim that is held", db.Jobs().Give(t.Context(), third, job.Finish()), job.ErrBusy)
+	advance(t, db, time.Minute)
+	check(t, db.Jobs().Give(t.Context(), want("b"), job.Finish()))
+	if n := count(t, db, "SELECT COUNT(*) FROM job"); n != 0 {
+		t.Fatalf("%d jobs, want none", n)
 	}
 }
 

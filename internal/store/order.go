@@ -83,15 +83,18 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 	}
 	var moved job.Claim
 	err = s.db.write(ctx, func(tx *gorm.DB) error {
-		var err error
-		if moved, err = s.db.moveJob(tx, *claim, next); err != nil {
-			return err
+		moved = *claim
+		if !next.Stay {
+			var err error
+			if moved, err = s.db.moveJob(tx, *claim, next); err != nil {
+				return err
+			}
 		}
 		was, err := w.head(tx)
 		if err != nil {
 			return err
 		}
-		if err := w.moveOrder(tx); err != nil {
+		if err := w.moveOrder(tx, *claim, next.Stay); err != nil {
 			return err
 		}
 		if err := w.moveBills(tx); err != nil {
@@ -114,15 +117,21 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 }
 
 // moveOrder moves the order's own row. What refunds reserve is bounded here, by what the insurer saw of the order and by what it never saw
-// (design.md §4.5): a version that stands is not enough.
-func (w *writing) moveOrder(tx *gorm.DB) error {
+// (design.md §4.5): a version that stands is not enough. Where the claim stays as it is, that it is held is part of the same condition.
+func (w *writing) moveOrder(tx *gorm.DB, claim job.Claim, stays bool) error {
 	o := w.o
-	if len(o.Refunds) == 0 {
-		return move(w.db, tx, &w.order, orderMoves(), "id = ? AND version = ?", int64(o.ID), o.Version)
+	where, args := "id = ? AND version = ?", []any{int64(o.ID), o.Version}
+	if len(o.Refunds) > 0 {
+		insured, uninsured := int64(o.RefundInsured), int64(o.RefundUninsured)
+		where += " AND total_fen - ? <= total_fen AND total_fen - ? <= total_fen AND ? <= total_fen - uninsured_fen AND ? <= uninsured_fen"
+		args = append(args, insured, uninsured, insured, uninsured)
 	}
-	insured, uninsured := int64(o.RefundInsured), int64(o.RefundUninsured)
-	return move(w.db, tx, &w.order, orderMoves(), `id = ? AND version = ? AND total_fen - ? <= total_fen AND total_fen - ? <= total_fen AND ? <= total_fen - uninsured_fen AND ? <= uninsured_fen`,
-		int64(o.ID), o.Version, insured, uninsured, insured, uninsured)
+	if stays {
+		held, of := fence(claim)
+		where += " AND EXISTS (SELECT 1 FROM job WHERE " + held + ")"
+		args = append(args, of...)
+	}
+	return move(w.db, tx, &w.order, orderMoves(), where, args...)
 }
 
 // Revive creates the job of an order that has none, due at that time. order.ErrNotFound without the order.

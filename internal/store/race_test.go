@@ -145,7 +145,7 @@ func staleClaim(t *testing.T, db *DB) {
 	check(t, err)
 	fresh := take(t, db, j, "worker-2", time.Minute)
 	mine := load(t, db, o.ID)
-	for _, next := range []job.Next{job.Finish(), job.Hold(now(db).Add(time.Hour), 0), job.At(now(db), 0, "")} {
+	for _, next := range []job.Next{job.Finish(), job.Stay(), job.Hold(now(db).Add(time.Hour), 0), job.At(now(db), 0, "")} {
 		late := stale
 		o.Events = []order.Event{{Actor: "system", Subject: "order", Verb: "late"}}
 		newPayment(db, mustQuote(o))

@@ -129,7 +129,7 @@ func refundBounds(t *testing.T, db *DB) {
 		w := must(db.writing(twin))(t)
 		twin.RefundInsured, twin.RefundUninsured = over[0], over[1]
 		w.order.RefundInsuredFen, w.order.RefundUninsuredFen = int64(over[0]), int64(over[1])
-		err := db.write(t.Context(), func(tx *gorm.DB) error { return w.moveOrder(tx) })
+		err := db.write(t.Context(), func(tx *gorm.DB) error { return w.moveOrder(tx, job.Claim{}, false) })
 		wantErr(t, "past the checks in Go", err, job.ErrLost)
 	}
 	sameOrder(t, load(t, db, o.ID), o)
