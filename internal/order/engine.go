@@ -50,7 +50,16 @@ type run struct {
 	attempt int              // the schedule's index: how often the present wait was repeated
 	early   bool             // woken before its time: a look out of turn, which uses up nothing of the schedule
 	account *patient.Account // read when first needed
-	looked  bool             // a closed order's payment was looked up in this run
+	known   acquaintance
+	opened  bool // the settlement was opened by this run, and nobody was asked yet
+	looked  bool // a closed order's payment was looked up in this run
+}
+
+// acquaintance is what the request that began a run has read of the people it acts for.
+type acquaintance struct {
+	person    *patient.Patient
+	auth      *patient.PayAuth
+	consented bool // to ask the insurer
 }
 
 // restart begins the waits of something new.

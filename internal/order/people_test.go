@@ -67,7 +67,7 @@ func (p *people) authorise(until time.Time) {
 }
 
 func (p *people) NewestAuth(context.Context, patient.ID) (patient.PayAuth, error) {
-	if p.auth == nil || (p.held != nil && p.auth.ID <= p.held()) {
+	if p.auth == nil || !p.bound || (p.held != nil && p.auth.ID <= p.held()) {
 		return patient.PayAuth{}, patient.ErrNotBound
 	}
 	return *p.auth, nil

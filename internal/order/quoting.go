@@ -28,14 +28,14 @@ func (r *run) quoting(ctx context.Context) (turn, error) {
 	if s != nil && s.State == settlement.Withdrawing { // at the centre: the old upload is proved dead first
 		return turn{call: r.revoke}, nil
 	}
-	if !o.Insured || (!r.atOnce && r.party.Insurer == nil) || o.InsuredTotal() == 0 || o.Refusal != "" {
+	if !r.asksInsurer() {
 		o.Split = split.AllCash(o.Total)
 		return r.quotedNow(ctx)
 	}
 	if r.atOnce {
 		return r.uploading(ctx)
 	}
-	if s != nil && s.State == settlement.Presettling { // loaded as asked: its answer is lost
+	if s != nil && s.State == settlement.Presettling && !r.opened { // loaded as asked: its answer is lost
 		if err := r.dropPresettlement(); err != nil {
 			return turn{}, err
 		}
@@ -43,9 +43,21 @@ func (r *run) quoting(ctx context.Context) (turn, error) {
 	if s != nil && s.State == settlement.Presettled {
 		return r.foreseen(ctx)
 	}
-	r.newSettlement()
+	if !r.opened {
+		r.newSettlement()
+	}
+	r.opened = false
 	return turn{call: r.presettle}, nil
 }
+
+// asksInsurer reports whether an insurer has a say in who pays.
+func (r *run) asksInsurer() bool {
+	o := r.order
+	return o.Insured && (r.atOnce || r.party.Insurer != nil) && o.InsuredTotal() != 0 && o.Refusal == ""
+}
+
+// presettles reports whether a new order begins with a presettlement at the core platform.
+func (r *run) presettles() bool { return r.asksInsurer() && !r.atOnce }
 
 // foreseen takes the presettlement over into the quote.
 func (r *run) foreseen(ctx context.Context) (turn, error) {
@@ -112,7 +124,7 @@ func (r *run) dropPresettlement() error {
 func (r *run) presettle(ctx context.Context) again {
 	s := r.order.Settlement()
 	from := s.State
-	may, err := r.consented(ctx, r.order.Account)
+	may, err := r.mayAsk(ctx)
 	if err != nil {
 		return r.presettleLost(err)
 	}
@@ -163,23 +175,58 @@ func (r *run) presettleLost(err error) again {
 	return a
 }
 
-// claimOf is what the insurer is told; the person and the authorisation are read afresh and never kept in the order.
+// mayAsk reports whether the consent to ask the insurer stands, once: whoever asks again looks again.
+func (r *run) mayAsk(ctx context.Context) (bool, error) {
+	if r.known.consented {
+		r.known.consented = false
+		return true, nil
+	}
+	return r.consented(ctx, r.order.Account)
+}
+
+// person is the order's patient. What the request has read that began the run serves once.
+func (r *run) person(ctx context.Context) (patient.Patient, error) {
+	if p := r.known.person; p != nil {
+		r.known.person = nil
+		return *p, nil
+	}
+	p, err := r.people.Patient(ctx, r.order.Account, r.order.Patient)
+	if err != nil {
+		return patient.Patient{}, fmt.Errorf("patient of order: %w", err)
+	}
+	return p, nil
+}
+
+// authorisation is the one that the order goes by, likewise.
+func (r *run) authorisation(ctx context.Context) (patient.PayAuth, error) {
+	if a := r.known.auth; a != nil {
+		r.known.auth = nil
+		return *a, nil
+	}
+	a, err := r.people.PayAuth(ctx, r.order.Patient, r.order.PayAuth)
+	if err != nil {
+		return patient.PayAuth{}, fmt.Errorf("authorisation of order: %w", err)
+	}
+	return a, nil
+}
+
+// claimOf is what the insurer is told; the person and the authorisation are never kept in the order.
 func (r *run) claimOf(ctx context.Context) (settlement.Claim, error) {
 	return r.claimFor(ctx, r.order.Settlement())
 }
 
 func (r *run) claimFor(ctx context.Context, s *settlement.Settlement) (settlement.Claim, error) {
 	o := r.order
-	p, err := r.people.Patient(ctx, o.Account, o.Patient)
+	p, err := r.person(ctx)
 	if err != nil {
-		return settlement.Claim{}, fmt.Errorf("patient of order: %w", err)
+		return settlement.Claim{}, err
 	}
 	c := settlement.Claim{Person: settlement.Person{Name: p.Name, IDNumber: p.IDNumber}, Visit: s.Visit, BatchNo: s.BatchNo,
 		Total: s.Total, UseAccount: s.UseAccount, Echo: s.Echo, Upload: s.Upload}
 	if o.PayAuth != 0 {
-		auth, err := r.people.PayAuth(ctx, o.Patient, o.PayAuth)
+		auth, err := r.authorisation(ctx)
 		if err != nil {
-			return settlement.Claim{}, fmt.Errorf("authorisation of order: %w", err)
+			return settlement.Claim{}, err
 		}
 		c.Person.Token, c.Person.UsableUntil, c.Location = auth.Number, auth.UsableUntil, r.place(auth)
 	}

@@ -119,7 +119,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if err := checkNos(q.BillNos); err != nil {
 		return nil, err
 	}
-	o, err := s.draft(ctx, q, party)
+	o, known, err := s.draft(ctx, q, party)
 	if err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
@@ -137,12 +137,21 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
 	o.Events = []Event{{At: o.CreatedAt, Actor: actorOf(q.Account), Subject: "order", Verb: "create", To: string(o.State)}}
-	claim, err := s.store.Create(ctx, o, job.New{Kind: JobKind, Ref: o.ID.No(), RunAt: o.CreatedAt, Owner: s.config.Owner, LeaseUntil: s.leaseEnd()},
+	r, err := s.running(o, job.Claim{}, actorOf(q.Account))
+	if err != nil {
+		return nil, fmt.Errorf("quote: %w", err)
+	}
+	r.known, r.early = known, false
+	if r.presettles() { // the intent is stored with the order
+		r.newSettlement()
+		r.opened = true
+	}
+	r.claim, err = s.store.Create(ctx, o, job.New{Kind: JobKind, Ref: o.ID.No(), RunAt: o.CreatedAt, Owner: s.config.Owner, LeaseUntil: s.leaseEnd()},
 		q.Key, job.Replay{BodyDigest: q.BodyDigest, Ref: o.ID.No(), CreatedAt: o.CreatedAt})
 	if err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
-	if err := s.drive(ctx, o, claim, actorOf(q.Account)); err != nil {
+	if err := r.loop(ctx); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -159,45 +168,44 @@ func checkNos(nos []string) error {
 	return nil
 }
 
-// draft checks who asks for whom, before any counterpart is called.
-func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Order, error) {
+// draft checks who asks for whom, before any counterpart is called, and gives the order to be made with what was read for it.
+func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Order, acquaintance, error) {
+	known := acquaintance{}
 	p, err := s.people.Patient(ctx, q.Account, q.Patient)
 	if err != nil {
-		return nil, err
+		return nil, known, err
 	}
 	if p.Institution != q.Institution {
-		return nil, patient.ErrNotFound
+		return nil, known, patient.ErrNotFound
 	}
+	known.person = &p
 	now := s.clock.Now()
 	o := &Order{ID: ID(s.source.ID()), Institution: q.Institution, Account: q.Account, Patient: p.ID, HISPatient: p.HISPatient,
 		Route: party.Route, State: Quoting, CreatedAt: now, UpdatedAt: now, UseAccount: q.UseAccount}
 	if !q.Insurance || !s.insures(party) {
-		return o, nil
+		return o, known, nil
 	}
-	may, err := s.consented(ctx, q.Account)
-	if err != nil {
-		return nil, err
+	if known.consented, err = s.consented(ctx, q.Account); err != nil {
+		return nil, known, err
 	}
-	if !may {
-		return nil, patient.ErrNoConsent
-	}
-	_, bound, err := s.people.BindingOf(ctx, p.ID)
-	if err != nil {
-		return nil, err
-	}
-	if !bound {
-		return nil, patient.ErrNotBound
+	if !known.consented {
+		return nil, known, patient.ErrNoConsent
 	}
 	o.Insured = true
 	if !party.NeedsAuth {
-		return o, nil
+		_, bound, err := s.people.BindingOf(ctx, p.ID)
+		if err == nil && !bound {
+			err = patient.ErrNotBound
+		}
+		return o, known, err
 	}
-	auth, err := s.people.NewestAuth(ctx, p.ID)
+	auth, err := s.people.NewestAuth(ctx, p.ID) // whoever has authorised is bound
 	if err != nil {
-		return nil, err
+		return nil, known, err
 	}
+	known.auth = &auth
 	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
-	return o, s.checkAuth(o)
+	return o, known, s.checkAuth(o)
 }
 
 // consented reports whether the account's consent to ask the insurer stands. Withdrawal stops new payments, never refunds (design.md §5).

@@ -125,13 +125,13 @@ func (r *run) mixedOrder(ctx context.Context, outTradeNo, prepayID string) (paym
 	if err != nil {
 		return payment.MixedOrder{}, err
 	}
-	p, err := r.people.Patient(ctx, o.Account, o.Patient)
+	p, err := r.person(ctx)
 	if err != nil {
-		return payment.MixedOrder{}, fmt.Errorf("patient of order: %w", err)
+		return payment.MixedOrder{}, err
 	}
-	auth, err := r.people.PayAuth(ctx, o.Patient, o.PayAuth)
+	auth, err := r.authorisation(ctx)
 	if err != nil {
-		return payment.MixedOrder{}, fmt.Errorf("authorisation of order: %w", err)
+		return payment.MixedOrder{}, err
 	}
 	f := s.Figures
 	in := payment.MixedOrder{OutTradeNo: outTradeNo, SerialNo: s.Upload.OrderNo, PayOrderID: s.Upload.PayOrdID, PayAuthNo: auth.Number,

@@ -98,7 +98,7 @@ func (r *run) sendUpload() turn {
 func (r *run) askUpload(ctx context.Context) again {
 	s := r.order.Settlement()
 	from := s.State
-	may, err := r.consented(ctx, r.order.Account)
+	may, err := r.mayAsk(ctx)
 	if err == nil && !may { // withdrawn since the order was made
 		_ = r.dropPresettlement() // presettling has this move
 		r.giveUp(ByPatient)
