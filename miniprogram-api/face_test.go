@@ -256,6 +256,7 @@ type orders struct {
 	seen    int64
 	limit   int
 	err     error
+	after   error // of a confirmation, after it has moved the order
 }
 
 func (s *orders) Quote(_ context.Context, r order.QuoteRequest) (*order.Order, error) {
@@ -267,7 +268,7 @@ func (s *orders) Quote(_ context.Context, r order.QuoteRequest) (*order.Order, e
 	if err != nil {
 		return nil, err
 	}
-	if !s.replays.put(r.Key, job.Replay{BodyDigest: r.BodyDigest, Ref: o.ID.No(), CreatedAt: o.CreatedAt}) { // as order.Store.Create does
+	if !s.replays.store(r.Request, o.ID) { // as order.Store does
 		return nil, job.ErrBusy
 	}
 	s.list[o.ID] = o
@@ -285,11 +286,19 @@ func (s *orders) change(id order.ID, account patient.AccountID, how func(*order.
 	return o, nil
 }
 
-func (s *orders) Confirm(_ context.Context, a patient.AccountID, id order.ID, seen int64) (*order.Order, error) {
+func (s *orders) Confirm(_ context.Context, a patient.AccountID, id order.ID, seen int64, asked *job.Request) (*order.Order, error) {
 	if o, ok := s.list[id]; ok && o.Account == a && o.Version != seen {
 		return nil, order.ErrChanged
 	}
-	return s.change(id, a, s.confirm)
+	return s.change(id, a, func(o *order.Order) error {
+		if err := s.confirm(o); err != nil {
+			return err
+		}
+		if !s.replays.store(asked, id) {
+			return job.ErrBusy
+		}
+		return s.after
+	})
 }
 
 func (s *orders) Cancel(_ context.Context, a patient.AccountID, id order.ID) (*order.Order, error) {
@@ -376,11 +385,15 @@ type replays struct {
 	broken  map[string]error
 }
 
-func (r *replays) put(k job.Key, rec job.Replay) bool {
-	if _, there := r.records[k]; there {
+// store stores a request's record with what it moved.
+func (r *replays) store(asked *job.Request, made order.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, there := r.records[asked.Key]; there {
 		return false
 	}
-	r.records[k] = rec
+	asked.Record = int64(len(r.records) + 1)
+	r.records[asked.Key] = job.Replay{Record: asked.Record, BodyDigest: asked.BodyDigest, Ref: made.No(), CreatedAt: asked.At}
 	return true
 }
 
@@ -391,36 +404,20 @@ func (r *replays) FindReplay(_ context.Context, k job.Key) (job.Replay, bool, er
 	return rec, ok, r.broken["FindReplay"]
 }
 
-func (r *replays) PutReplay(_ context.Context, k job.Key, rec job.Replay) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.broken["PutReplay"]; err != nil {
-		return false, err
-	}
-	return r.put(k, rec), nil
-}
-
-func (r *replays) KeepAnswer(_ context.Context, k job.Key, status int, answer []byte) error {
+func (r *replays) KeepAnswer(_ context.Context, institution string, asked job.Request, ref string, status int, answer []byte) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.broken["KeepAnswer"]; err != nil {
-		return err
+		return false, err
 	}
-	if rec := r.records[k]; rec.Answer == nil {
-		rec.Status, rec.Answer = status, bytes.Clone(answer)
-		r.records[k] = rec
+	rec, there := r.records[asked.Key]
+	if rec.Answer != nil || there != (asked.Record != 0) || institution != "h1" {
+		return false, nil
 	}
-	return nil
-}
-
-func (r *replays) DropReplay(_ context.Context, k job.Key) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.broken["DropReplay"]; err != nil {
-		return err
+	if !there {
+		rec = job.Replay{Record: int64(len(r.records) + 1), BodyDigest: asked.BodyDigest, Ref: ref, CreatedAt: asked.At}
 	}
-	if r.records[k].Answer == nil {
-		delete(r.records, k)
-	}
-	return nil
+	rec.Status, rec.Answer = status, bytes.Clone(answer)
+	r.records[asked.Key] = rec
+	return true, nil
 }

@@ -25,9 +25,7 @@ func (s *Server) QuoteOrder(c *gin.Context, params QuoteOrderParams) {
 		if err != nil {
 			return nil, err
 		}
-		key := keyOf(who, c, params.IdempotencyKey)
-		digest := digestOf(c)
-		return s.once(c, who, request{key: key, digest: digest, done: http.StatusCreated, moving: quoting,
+		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusCreated, moving: quoting,
 			allow: func(ctx context.Context) error {
 				if in.Insurance && tooOld(in.MedicalInsurance) && s.orders.Joint(who.Institution) {
 					return ErrClientTooOld
@@ -35,9 +33,9 @@ func (s *Server) QuoteOrder(c *gin.Context, params QuoteOrderParams) {
 				_, err := s.patients.MayPay(ctx, who, person, in.Insurance)
 				return err
 			},
-			act: func(ctx context.Context) (*order.Order, error) {
+			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
 				return s.orders.Quote(ctx, order.QuoteRequest{Account: who.Account, Institution: who.Institution, Patient: person, BillNos: in.BillNos,
-					Insurance: in.Insurance, UseAccount: in.Insurance && in.UseAccount != nil && *in.UseAccount, Key: key, BodyDigest: digest})
+					Insurance: in.Insurance, UseAccount: in.Insurance && in.UseAccount != nil && *in.UseAccount, Request: asked})
 			}})
 	})
 }
@@ -59,7 +57,7 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 		if err != nil {
 			return nil, err
 		}
-		return s.once(c, who, request{key: keyOf(who, c, params.IdempotencyKey), digest: digestOf(c), done: http.StatusOK, ref: seenRef(o), moving: moving,
+		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusOK, moving: moving,
 			allow: func(ctx context.Context) error {
 				if err := asSeen(o, in.Version); err != nil {
 					return err
@@ -67,8 +65,8 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 				_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
 				return err
 			},
-			act: func(ctx context.Context) (*order.Order, error) {
-				return s.orders.Confirm(ctx, who.Account, n, o.Version)
+			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
+				return s.orders.Confirm(ctx, who.Account, n, o.Version, asked)
 			}})
 	})
 }
@@ -80,11 +78,6 @@ func asSeen(o *order.Order, version *int64) error {
 		return nil
 	}
 	return order.ErrChanged
-}
-
-// keyOf names a request by account, route and the client's key.
-func keyOf(who patient.Caller, c *gin.Context, key string) job.Key {
-	return job.Key{Account: int64(who.Account), Route: c.Request.Method + " " + c.FullPath(), Key: key}
 }
 
 // tooOld reports a client that says it has no wx.requestMedicalInsurancePay. One that says nothing counts as having it: where that is wrong,

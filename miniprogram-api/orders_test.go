@@ -1,7 +1,6 @@
 package miniprogramapi
 
 import (
-	"context"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -86,7 +85,7 @@ func TestQuoteConfirmPay(t *testing.T) {
 	if body["id"] != orderNo || body["state"] != "quoted" || body["next_action"] != "confirm" || body["charge_fen"] != 1617.0 || body["total_fen"] != 3117.0 {
 		t.Errorf("order = %v", body)
 	}
-	if q := f.orders.asked; q.Account != f.account() || q.Institution != "h1" || !q.Insurance || !q.UseAccount || len(q.BillNos) != 1 || q.Key.Route != "POST /api/v1/orders" || q.Key.Key != "quote-0001" {
+	if q := f.orders.asked; q.Account != f.account() || q.Institution != "h1" || !q.Insurance || !q.UseAccount || len(q.BillNos) != 1 || q.Request.Key.Route != "POST /api/v1/orders" || q.Request.Key.Key != "quote-0001" {
 		t.Errorf("asked for %+v", q)
 	}
 	f.want(f.do("GET", "/orders/"+orderNo+"/cashier", ""), 409, "ORDER_STATE")
@@ -276,9 +275,9 @@ func TestARequestThatStillRuns(t *testing.T) {
 		t.Errorf("%d quotes, want 1", f.orders.quotes)
 	}
 	f.orders.err = errDatabase
-	rec := f.replays.records[f.orders.asked.Key]
+	rec := f.replays.records[f.orders.asked.Request.Key]
 	rec.Answer = nil
-	f.replays.records[f.orders.asked.Key] = rec
+	f.replays.records[f.orders.asked.Request.Key] = rec
 	f.want(f.quote(id, "quote-0001"), 500, "INTERNAL")
 }
 
@@ -296,14 +295,7 @@ func TestAConfirmationThatDied(t *testing.T) {
 		f.replays.records[key] = dead
 	}
 
-	reset() // died before the order was touched
-	f.want(f.confirm("confirm-0001", ""), 409, "ORDER_BUSY")
-	f.clock.Advance(abandoned + time.Second)
-	if body := f.want(f.confirm("confirm-0001", ""), 200, ""); body["state"] != "paying" {
-		t.Errorf("order = %v", body)
-	}
-
-	reset() // died after: the amounts were asked anew, and the patient has not seen them
+	reset() // the amounts were asked anew, and the patient has not seen them
 	o.Version, o.Split = 5, split.Split{PooledFund: 1, Cash: 1916, Uninsured: 1200}
 	f.orders.confirm = func(*order.Order) error { t.Error("confirmed amounts that nobody has seen"); return nil }
 	if body := f.want(f.confirm("confirm-0001", ""), 200, ""); body["state"] != "quoted" || body["next_action"] != "confirm" {
@@ -320,30 +312,15 @@ func TestAConfirmationThatDied(t *testing.T) {
 	}
 }
 
-func TestARecordWithoutOrderAndAnswer(t *testing.T) {
-	t.Parallel()
-	f, id := ordering(t)
-	f.want(f.quote(id, "quote-0001"), 201, "")
-	rec := f.replays.records[f.orders.asked.Key]
-	rec.Answer, rec.Ref = nil, ""
-	rec.CreatedAt = f.clock.Now()
-	f.replays.records[f.orders.asked.Key] = rec
-	f.want(f.quote(id, "quote-0001"), 409, "ORDER_BUSY")
-	f.clock.Advance(abandoned + time.Second)
-	f.want(f.quote(id, "quote-0001"), 201, "")
-	if f.orders.quotes != 2 {
-		t.Errorf("%d quotes, want 2", f.orders.quotes)
-	}
-}
-
-// TestARivalUnderTheSameKey lets another request with the same key make the order while this one is being refused for it.
+// TestARivalUnderTheSameKey lets another request with the same key make the order, or confirm it, while this one is being refused for it.
 func TestARivalUnderTheSameKey(t *testing.T) {
 	t.Parallel()
 	f, id := ordering(t)
 	f.orders.quote = func(r order.QuoteRequest) (*order.Order, error) {
 		o := quotedOrder(f, id)
 		f.orders.list[o.ID] = o
-		f.replays.put(r.Key, job.Replay{BodyDigest: r.BodyDigest, Ref: o.ID.No(), CreatedAt: o.CreatedAt})
+		rival := *r.Request
+		f.replays.store(&rival, o.ID)
 		return nil, order.ErrBillLive // the rival's
 	}
 	f.want(f.quote(id, "quote-0001"), 201, "")
@@ -351,38 +328,51 @@ func TestARivalUnderTheSameKey(t *testing.T) {
 	inner := f.orders.confirm
 	f.orders.confirm = func(o *order.Order) error { return errDatabase }
 	f.want(f.confirm("confirm-0001", ""), 500, "INTERNAL")
+	f.orders.confirm = func(o *order.Order) error {
+		f.replays.store(&job.Request{Key: job.Key{Account: int64(f.account()), Route: "POST /api/v1/orders/:order_id/confirm", Key: "confirm-0002"},
+			BodyDigest: "another body's"}, o.ID)
+		return order.ErrConfirmed
+	}
+	f.want(f.confirm("confirm-0002", ""), 422, "IDEMPOTENCY_KEY_REUSED")
 	f.orders.confirm = inner
-	f.server.replays = late{f.replays}
-	f.want(f.confirm("confirm-0002", ""), 409, "ORDER_BUSY") // lost the race for the record, and the winner has dropped it again
+	f.want(f.confirm("confirm-0001", ""), 200, "")
 }
 
-// late is Replays in which somebody else is always faster, and gone.
-type late struct{ *replays }
-
-func (late) PutReplay(context.Context, job.Key, job.Replay) (bool, error) { return false, nil }
+// TestARefusalAfterTheMove: what went wrong after the request had moved its order is no outcome; the order tells.
+func TestARefusalAfterTheMove(t *testing.T) {
+	t.Parallel()
+	f, id := ordering(t)
+	f.want(f.quote(id, "quote-0001"), 201, "")
+	moved := false
+	inner := f.orders.confirm
+	f.orders.confirm = func(o *order.Order) error { moved = true; return inner(o) }
+	f.orders.after = order.ErrNumberTaken
+	f.want(f.confirm("confirm-0001", ""), 409, "NUMBER_TAKEN")
+	if rec := f.replays.records[job.Key{Account: int64(f.account()), Route: "POST /api/v1/orders/:order_id/confirm", Key: "confirm-0001"}]; !moved ||
+		rec.Record == 0 || rec.Answer != nil {
+		t.Errorf("record = %+v", rec)
+	}
+	f.orders.after = nil
+	if body := f.want(f.confirm("confirm-0001", ""), 200, ""); body["state"] != "paying" {
+		t.Errorf("order = %v", body)
+	}
+}
 
 func TestBrokenReplaysAreNeverASuccess(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"FindReplay", "PutReplay", "KeepAnswer"} {
-		f, id := ordering(t)
-		f.replays.broken = map[string]error{method: errDatabase}
-		if method == "PutReplay" {
-			f.orders.quote = func(order.QuoteRequest) (*order.Order, error) { return nil, bill.ErrPaid }
-		}
-		w := f.quote(id, "quote-0001")
-		if w.Code < 400 || strings.Contains(w.Body.String(), `"state"`) {
-			t.Errorf("%s broken: %d %s", method, w.Code, w.Body)
+	for _, method := range []string{"FindReplay", "KeepAnswer"} {
+		for _, refusal := range []error{nil, bill.ErrPaid} {
+			f, id := ordering(t)
+			f.replays.broken = map[string]error{method: errDatabase}
+			if refusal != nil {
+				f.orders.quote = func(order.QuoteRequest) (*order.Order, error) { return nil, refusal }
+			}
+			w := f.quote(id, "quote-0001")
+			if w.Code < 500 || strings.Contains(w.Body.String(), `"state"`) {
+				t.Errorf("%s broken: %d %s", method, w.Code, w.Body)
+			}
 		}
 	}
-	f, id := ordering(t)
-	f.want(f.quote(id, "quote-0001"), 201, "")
-	f.replays.broken = map[string]error{"PutReplay": errDatabase}
-	f.want(f.confirm("confirm-0001", ""), 500, "INTERNAL")
-	f.replays.broken = map[string]error{"DropReplay": errDatabase}
-	f.orders.confirm = func(*order.Order) error { return bill.ErrMaintenance }
-	f.want(f.confirm("confirm-0002", ""), 503, "HIS_MAINTENANCE")
-	f.clock.Advance(abandoned + time.Second)
-	f.want(f.confirm("confirm-0002", ""), 500, "INTERNAL")
 }
 
 func TestCancelThatIsStillClosing(t *testing.T) {

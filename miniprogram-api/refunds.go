@@ -10,6 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
@@ -47,16 +48,15 @@ func (s *Server) AskRefund(c *gin.Context, id OrderID, params AskRefundParams) {
 		if err != nil {
 			return nil, err
 		}
-		o, err := s.orders.Get(ctx, who.Account, n)
-		if err != nil {
+		if _, err := s.orders.Get(ctx, who.Account, n); err != nil {
 			return nil, err
 		}
-		key := keyOf(who, c, params.IdempotencyKey)
-		ask.Order, ask.Account, ask.Actor, ask.Key = n, who.Account, fmt.Sprintf("account:%d", who.Account), "api "+key.Key
-		return s.once(c, who, request{key: key, digest: digestOf(c), done: http.StatusCreated, ref: seenRef(o), sure: true,
+		ask.Order, ask.Account, ask.Actor, ask.Key = n, who.Account, fmt.Sprintf("account:%d", who.Account), "api "+params.IdempotencyKey
+		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusCreated,
 			moving: func(*order.Order) bool { return false },
 			allow:  func(context.Context) error { return nil }, // consent withdrawn stops new payments, never refunds
-			act: func(ctx context.Context) (*order.Order, error) {
+			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
+				ask.Request = asked
 				o, _, err := s.orders.AskRefund(ctx, ask)
 				return o, err
 			}})

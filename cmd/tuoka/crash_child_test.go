@@ -194,9 +194,9 @@ func wording(o *order.Order, next string) string {
 }
 
 // Create creates.
-func (s crashOrders) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (claim job.Claim, err error) {
+func (s crashOrders) Create(ctx context.Context, o *order.Order, j job.New) (claim job.Claim, err error) {
 	err = s.c.passing(wording(o, "created"), func() error {
-		claim, err = s.Store.Create(ctx, o, j, key, rec)
+		claim, err = s.Store.Create(ctx, o, j)
 		return err
 	})
 	s.c.state = string(o.State)
@@ -353,7 +353,7 @@ func (c *crasher) look(ctx context.Context) (o *order.Order, err error) {
 		o, err = c.house.orders.Get(ctx, c.memo.Account, c.memo.Order)
 	} else if o, err = c.house.orders.Live(ctx, c.memo.Account); errors.Is(err, order.ErrNotFound) {
 		o, err = c.house.orders.Quote(ctx, order.QuoteRequest{Account: c.memo.Account, Institution: c.Role.Institution, Patient: c.memo.Person, BillNos: c.Role.Bills,
-			Insurance: true, UseAccount: true, Key: job.Key{Account: int64(c.memo.Account), Route: "quote", Key: "k"}, BodyDigest: "d"})
+			Insurance: true, UseAccount: true, Request: &job.Request{Key: job.Key{Account: int64(c.memo.Account), Route: "quote", Key: "k"}, BodyDigest: "d"}})
 		if errors.Is(err, job.ErrBusy) {
 			return nil, nil
 		}
@@ -375,7 +375,7 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 	f := o.Refund()
 	switch {
 	case o.State == order.Quoted && o.ConfirmedAt.IsZero():
-		_, err = c.house.orders.Confirm(ctx, c.memo.Account, o.ID, o.Version)
+		_, err = c.house.orders.Confirm(ctx, c.memo.Account, o.ID, o.Version, nil)
 	case f != nil && f.WantsAuth(), o.State == order.Quoting && o.Renew:
 		if err = c.visitor().bind(ctx, c.house); err == nil {
 			_, err = c.house.orders.Renew(ctx, c.memo.Account, o.ID)

@@ -142,7 +142,7 @@ func (v *visitor) live(ctx context.Context) {
 func (v *visitor) quote(ctx context.Context) {
 	err := v.scene.ask(ctx, "quote", func(ctx context.Context, h *house) error {
 		o, err := h.orders.Quote(ctx, order.QuoteRequest{Account: v.caller.Account, Institution: v.role.Institution, Patient: v.person, BillNos: v.role.Bills,
-			Insurance: v.insured(), UseAccount: v.useAccount(), Key: job.Key{Account: int64(v.caller.Account), Route: "quote", Key: v.role.Bills[0]}, BodyDigest: "d"})
+			Insurance: v.insured(), UseAccount: v.useAccount(), Request: &job.Request{Key: job.Key{Account: int64(v.caller.Account), Route: "quote", Key: v.role.Bills[0]}, BodyDigest: "d"}})
 		if err == nil {
 			v.id = o.ID
 		}
@@ -180,7 +180,7 @@ func (v *visitor) act(ctx context.Context, o *order.Order) (over bool) {
 		v.agreed = viewOf(o)
 		for range 1 + s.virtual.Chance(2) { // some press twice
 			err := s.ask(ctx, "confirm", func(ctx context.Context, h *house) error {
-				_, err := h.orders.Confirm(ctx, v.caller.Account, v.id, o.Version)
+				_, err := h.orders.Confirm(ctx, v.caller.Account, v.id, o.Version, nil)
 				return err
 			})
 			if errors.Is(err, patient.ErrAuthExpired) {

@@ -29,10 +29,10 @@ type watchedOrders struct {
 }
 
 // Create creates.
-func (w watchedOrders) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (claim job.Claim, err error) {
+func (w watchedOrders) Create(ctx context.Context, o *order.Order, j job.New) (claim job.Claim, err error) {
 	events := o.Events
 	err = w.scene.step(func() error {
-		if claim, err = w.Store.Create(ctx, o, j, key, rec); err == nil {
+		if claim, err = w.Store.Create(ctx, o, j); err == nil {
 			w.scene.watch.committed(o, events)
 		}
 		return err

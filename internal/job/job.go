@@ -131,8 +131,18 @@ type Key struct {
 	Key     string // the client's Idempotency-Key
 }
 
-// Replay is the record of a request under a Key. Answer is nil while it runs.
+// Request is a request of our API under its Key. Its record is stored with the first thing that it moves.
+type Request struct {
+	Key        Key
+	BodyDigest string
+	At         time.Time
+
+	Record int64 // the number of its record; 0: nothing of it is stored
+}
+
+// Replay is the record of a request. Answer is nil while it runs.
 type Replay struct {
+	Record     int64
 	BodyDigest string
 	Ref        string // what it made: an order's number
 	Status     int
@@ -140,14 +150,12 @@ type Replay struct {
 	CreatedAt  time.Time
 }
 
-// Replays keeps idempotency records for at least 400 days. The row is inserted by the domain's own store method, together with what it makes.
+// Replays keeps idempotency records for at least 400 days. The row is inserted by the domain's own store method, together with what the request
+// moves first.
 type Replays interface {
 	// FindReplay reads a record; false when there is none.
 	FindReplay(ctx context.Context, k Key) (Replay, bool, error)
-	// PutReplay inserts a record without an answer; false when one is there already.
-	PutReplay(ctx context.Context, k Key, r Replay) (fresh bool, err error)
-	// KeepAnswer adds the final answer; the first one stays.
-	KeepAnswer(ctx context.Context, k Key, status int, answer []byte) error
-	// DropReplay removes a record without an answer: the request ended without a decision.
-	DropReplay(ctx context.Context, k Key) error
+	// KeepAnswer adds the final answer to the request's record; where nothing was stored of the request, the record is made. False when another
+	// answer, or another record, was first: that one stays.
+	KeepAnswer(ctx context.Context, institution string, r Request, ref string, status int, answer []byte) (kept bool, err error)
 }

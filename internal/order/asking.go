@@ -29,7 +29,8 @@ type RefundAsk struct {
 	Note      bool   // the window has handed the money back
 	HISNo     string // the HIS's own number
 	Reason    string
-	Total     money.Fen // what the asker reckons that the items are worth; 0: nothing is reckoned
+	Request   *job.Request // stored with the refund; nil: none
+	Total     money.Fen    // what the asker reckons that the items are worth; 0: nothing is reckoned
 }
 
 // AskRefund takes a request for a refund: it reserves what is to go back, and works on it as far as it gets. An order that the HIS has not
@@ -57,6 +58,7 @@ func (s *Service) AskRefund(ctx context.Context, a RefundAsk) (*Order, *refund.R
 		if f, err = s.planRefund(o, a); err != nil {
 			return err
 		}
+		o.Request = a.Request
 		o.Refunds = append(o.Refunds, f)
 		o.RefundInsured += f.Insured()
 		o.RefundUninsured += f.Uninsured()

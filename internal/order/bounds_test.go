@@ -188,9 +188,9 @@ func TestNoticeWhileClosing(t *testing.T) {
 		t.Fatal("a closed order has a job")
 	}
 	queries := w.calls["query"]
-	handled, err := w.service.seize(t.Context(), id, nil)
-	if !handled || err != nil || w.calls["query"] != queries+1 {
-		t.Errorf("seize = %v, %v after %d queries, want one", handled, err, w.calls["query"]-queries)
+	became, err := w.service.seize(t.Context(), id, job.Stored{}, nil)
+	if became == unhandled || err != nil || w.calls["query"] != queries+1 {
+		t.Errorf("seize = %v, %v after %d queries, want one", became, err, w.calls["query"]-queries)
 	}
 	w.wantState(id, Closed, ByPatient)
 	w.auditEnd()
@@ -202,7 +202,7 @@ func TestAccountIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	o, err := w.service.Quote(t.Context(), QuoteRequest{Account: testAccount, Institution: hospitalID, Patient: testPatient, BillNos: []string{testBill},
-		Insurance: true, Key: job.Key{Key: "1"}})
+		Insurance: true, Request: &job.Request{Key: job.Key{Key: "1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -301,6 +301,7 @@ func (r *run) numberTaken(ctx context.Context) error {
 	if len(o.Refunds) < len(r.order.Refunds) { // what was asked just now has the number: it is refused, and nobody else's matter
 		return errors.Join(ErrNumberTaken, r.queue.Give(ctx, r.claim, job.At(r.clock.Now(), 0, "a refund was not taken")))
 	}
+	o.Notice, o.Request = r.order.Notice, r.order.Request
 	*r.order = *o // as it is stored; whoever waits for it sees that
 	for i := range told {
 		e := &told[i]

@@ -96,9 +96,9 @@ func copyRefund(f *refund.Refund) *refund.Refund {
 	return &c
 }
 
-func (m *memory) Create(_ context.Context, o *Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error) {
+func (m *memory) Create(_ context.Context, o *Order, j job.New) (job.Claim, error) {
 	m.w.point("create, before")
-	if _, taken := m.replays[key]; taken {
+	if m.keyTaken(o) {
 		return job.Claim{}, job.ErrBusy
 	}
 	for _, no := range o.BillNos() {
@@ -112,7 +112,6 @@ func (m *memory) Create(_ context.Context, o *Order, j job.New, key job.Key, rec
 	for _, no := range o.BillNos() {
 		m.live[o.Institution+"/"+no] = o.ID
 	}
-	m.replays[key] = rec
 	m.nextJob++
 	row := &jobRow{Job: job.Job{ID: m.nextJob, Kind: j.Kind, Ref: j.Ref, RunAt: j.RunAt, Version: 1}, owner: j.Owner, due: j.LeaseUntil}
 	m.jobs[j.Ref] = row
@@ -175,6 +174,14 @@ func checkRow(o *Order) error {
 // write stores a checked order and brings its versions up to date.
 func (m *memory) write(o *Order) {
 	o.UpdatedAt = m.w.fake.Now()
+	if o.Request != nil {
+		m.replays[o.Request.Key] = job.Replay{BodyDigest: o.Request.BodyDigest, Ref: o.ID.No(), CreatedAt: o.Request.At}
+		o.Request.Record, o.Request = int64(len(m.replays)), nil
+	}
+	for i := range m.notices {
+		m.notices[i].marked = m.notices[i].marked || m.notices[i].ID == o.Notice
+	}
+	o.Notice = 0
 	m.orders[o.ID] = copyOrder(o)
 	var rows legs
 	for _, s := range o.Settlements {
@@ -287,6 +294,9 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 	if m.orders[o.ID].Version != o.Version {
 		return job.ErrLost
 	}
+	if m.keyTaken(o) {
+		return job.ErrBusy
+	}
 	old := m.legs[o.ID]
 	for i, s := range o.Settlements {
 		if i >= len(old.settlements) {
@@ -346,6 +356,14 @@ func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Ne
 	}
 	m.w.point("save, after")
 	return nil
+}
+
+func (m *memory) keyTaken(o *Order) bool {
+	if o.Request == nil {
+		return false
+	}
+	_, taken := m.replays[o.Request.Key]
+	return taken
 }
 
 // fence gives the job of a claim that is held, or that was wanted and may be taken.

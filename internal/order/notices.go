@@ -30,12 +30,15 @@ func (s *Service) StepInbox(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("inbox: %w", err)
 		}
 		for _, n := range unread[min(tried, len(unread)):] {
-			handled, err := s.notified(ctx, n)
+			fate, err := s.notified(ctx, n)
 			if err != nil {
 				faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
 			}
-			if handled {
-				return true, errors.Join(faults, s.inbox.Mark(ctx, n.ID, s.clock.Now()))
+			if fate == handled {
+				err = s.inbox.Mark(ctx, n.ID, s.clock.Now())
+			}
+			if fate != unhandled {
+				return true, errors.Join(faults, err)
 			}
 		}
 		if tried = len(unread); tried < limit || limit >= mostUnread {
@@ -44,37 +47,54 @@ func (s *Service) StepInbox(ctx context.Context) (bool, error) {
 	}
 }
 
-func (s *Service) notified(ctx context.Context, n job.Stored) (bool, error) {
+// fate is what became of a notice.
+type fate int
+
+const (
+	unhandled fate = iota // somebody else works on its order, or something failed: later
+	handled               // to be marked
+	marked                // with what it led to
+)
+
+// done is handled, unless an error says otherwise.
+func done(err error) (fate, error) {
+	if err != nil {
+		return unhandled, err
+	}
+	return handled, nil
+}
+
+func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 	if n.Source == lateSource {
 		return s.learnLate(ctx, n)
 	}
 	_, institution, ok := strings.Cut(n.Source, "/")
 	if !ok {
-		return true, nil // not ours to understand; it stays in the inbox, marked
+		return handled, nil // not ours to understand; it stays in the inbox, marked
 	}
 	id, err := s.about(ctx, institution, n.Number)
 	if errors.Is(err, ErrNotFound) {
-		return true, nil // a number that is not ours: kept for reconciliation
+		return handled, nil // a number that is not ours: kept for reconciliation
 	}
 	if err != nil {
-		return false, err
+		return unhandled, err
 	}
 	if n.Kind == refund.KindAsked {
 		return s.askedByHIS(ctx, id, n)
 	}
-	return s.seize(ctx, id, nil)
+	return s.seize(ctx, id, n, nil)
 }
 
 // askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
 // stays unknown here, and the HIS finds that when it asks.
-func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (bool, error) {
+func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, error) {
 	o, err := s.store.Load(ctx, id)
 	if err != nil {
-		return false, err
+		return unhandled, err
 	}
 	var in refund.AskedByHIS
 	if err := json.Unmarshal(n.Body, &in); err != nil {
-		return true, fmt.Errorf("refund asked by the HIS: %w", err)
+		return handled, fmt.Errorf("refund asked by the HIS: %w", err)
 	}
 	a := RefundAsk{By: refund.ByHIS, Actor: "his:" + o.Institution, Order: o.ID, Key: "his " + in.HISNo, Whole: in.Whole, KeptAgain: true, Note: in.Note,
 		HISNo: in.HISNo, Reason: in.Reason, Total: in.Total}
@@ -84,53 +104,60 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (bool, er
 	_, _, err = s.AskRefund(ctx, a)
 	switch {
 	case err == nil:
-		return true, nil
+		return handled, nil
 	case errors.Is(err, job.ErrBusy), errors.Is(err, job.ErrLost), errors.Is(err, refund.ErrUnderWay):
-		return false, nil // later
+		return unhandled, nil // later
 	case errors.Is(err, ErrState) && !o.State.Final():
-		return false, nil // it may yet be booked
+		return unhandled, nil // it may yet be booked
 	case fault.KindOf(err) == fault.Internal:
-		return false, err
+		return unhandled, err
 	}
-	return true, fmt.Errorf("refund %s asked by the HIS for order %s: %w", in.HISNo, o.ID.No(), err)
+	return handled, fmt.Errorf("refund %s asked by the HIS for order %s: %w", in.HISNo, o.ID.No(), err)
 }
 
-// seize claims an order's job for a notice and runs its step at once; false while somebody else works on it, so that a notice is not
-// taken for handled by a step that began before it. An order without a job is final or in review, where nothing happens by itself; only to a
+// seize claims an order's job for a notice and runs its step at once; not while somebody else works on it, so that a notice is not
+// taken for handled by a step that began before it. What the step writes first marks the notice. An order without a job is final or in review, where nothing happens by itself; only to a
 // closed one money may have come after all.
-func (s *Service) seize(ctx context.Context, id ID, learnt *Event) (bool, error) {
+func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event) (fate, error) {
 	j, found, err := s.queue.Find(ctx, JobKind, id.No())
 	if err != nil {
-		return false, err
+		return unhandled, err
 	}
 	if !found {
 		o, err := s.store.Load(ctx, id)
 		if err != nil || o.State != Closed {
-			return err == nil, err
+			return done(err)
 		}
 		if err := s.store.Revive(ctx, id, s.clock.Now()); err != nil {
-			return false, err
+			return unhandled, err
 		}
 		if j, found, err = s.queue.Find(ctx, JobKind, id.No()); err != nil || !found {
-			return false, err // a worker was faster; the notice stays for a step that begins after it
+			return unhandled, err // a worker was faster; the notice stays for a step that begins after it
 		}
 	}
 	claim, err := s.take(ctx, j)
 	if errors.Is(err, job.ErrBusy) {
-		return false, nil
+		return unhandled, nil
 	}
 	if err != nil {
-		return false, err
+		return unhandled, err
 	}
 	o, err := s.store.Load(ctx, id)
 	if err != nil {
-		return false, err
+		return unhandled, err
 	}
 	if learnt != nil {
 		o.Events = append(o.Events, *learnt)
 	}
-	err = s.drive(ctx, o, claim, "system")
-	return err == nil, err
+	o.Notice = n.ID
+	r, err := s.running(o, claim, "system")
+	if err == nil {
+		err = r.loop(ctx)
+	}
+	if err == nil && r.order.Notice == 0 {
+		return marked, nil
+	}
+	return done(err)
 }
 
 // about finds the order of a notice: WeChat and the centre name what they know of it, a HIS names the order itself, which must be of its own.
@@ -151,13 +178,13 @@ func (s *Service) about(ctx context.Context, institution, number string) (ID, er
 
 // learnLate writes a late answer into the order's history, where the next step and people find it. What it claims is proved by the
 // queries that the order makes anyway.
-func (s *Service) learnLate(ctx context.Context, n job.Stored) (bool, error) {
+func (s *Service) learnLate(ctx context.Context, n job.Stored) (fate, error) {
 	id, err := ParseID(n.Number)
 	if err != nil {
-		return true, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
+		return handled, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
 	}
-	if err := s.store.Revive(ctx, id, s.leaseEnd()); err != nil { // see holdAnew
-		return false, err
+	if err := s.store.Revive(ctx, id, s.leaseEnd()); err != nil { // see heldAnew
+		return unhandled, err
 	}
-	return s.seize(ctx, id, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
+	return s.seize(ctx, id, n, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
 }

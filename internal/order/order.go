@@ -9,6 +9,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/patient"
@@ -107,6 +108,9 @@ type Order struct {
 
 	Events []Event // new ones, not yet stored; the store empties it
 	Vote   *Vote   // likewise
+
+	Request *job.Request // of our API, that this order is moved for: its record is stored with the next write
+	Notice  int64        // likewise: the stored notice that is handled with the next write
 
 	changed bool // something changed that no event tells
 }

@@ -96,10 +96,9 @@ type QuoteRequest struct {
 	Institution string
 	Patient     patient.ID
 	BillNos     []string
-	Insurance   bool // ask the insurer; needs consent, binding and a living authorisation
-	UseAccount  bool // let the personal account pay (acct_used_flag)
-	Key         job.Key
-	BodyDigest  string
+	Insurance   bool         // ask the insurer; needs consent, binding and a living authorisation
+	UseAccount  bool         // let the personal account pay (acct_used_flag)
+	Request     *job.Request // stored with the order; nil: none
 }
 
 // maxBills is how many bills one order may hold.
@@ -136,6 +135,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if o.Total, err = totalOf(bills); err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
+	o.Request = q.Request
 	o.Events = []Event{{At: o.CreatedAt, Actor: actorOf(q.Account), Subject: "order", Verb: "create", To: string(o.State)}}
 	r, err := s.running(o, job.Claim{}, actorOf(q.Account))
 	if err != nil {
@@ -146,8 +146,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 		r.newSettlement()
 		r.opened = true
 	}
-	r.claim, err = s.store.Create(ctx, o, job.New{Kind: JobKind, Ref: o.ID.No(), RunAt: o.CreatedAt, Owner: s.config.Owner, LeaseUntil: s.leaseEnd()},
-		q.Key, job.Replay{BodyDigest: q.BodyDigest, Ref: o.ID.No(), CreatedAt: o.CreatedAt})
+	r.claim, err = s.store.Create(ctx, o, job.New{Kind: JobKind, Ref: o.ID.No(), RunAt: o.CreatedAt, Owner: s.config.Owner, LeaseUntil: s.leaseEnd()})
 	if err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
@@ -286,16 +285,17 @@ func (s *Service) heldAnew(ctx context.Context, o *Order, act func(*Order, job.C
 	}
 }
 
-// Confirm takes the patient's consent to the quote as it stood at the version seen (0: as it stands): it locks the bills, reads them again and begins to collect. The order comes back as
-// far as it got: paying (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged,
-// ErrExpired, ErrState, patient.ErrAuthExpired, job.ErrBusy.
-func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID, seen int64) (*Order, error) {
+// Confirm takes the patient's consent to the quote as it stood at the version seen (0: as it stands): it locks the bills, reads them again and
+// begins to collect. The request's record is stored with it; nil: none. The order comes back as far as it got: paying (see Cashier), settling,
+// quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged, ErrExpired, ErrState, patient.ErrAuthExpired,
+// job.ErrBusy.
+func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID, seen int64, request *job.Request) (*Order, error) {
 	var confirmed *Order
 	err := s.held(ctx, account, id, func(o *Order, claim job.Claim) error {
 		if err := s.mayConfirm(o, seen); err != nil {
 			return err
 		}
-		o.ConfirmedAt = s.clock.Now()
+		o.ConfirmedAt, o.Request = s.clock.Now(), request
 		claim.RunAt, claim.Attempt = o.ConfirmedAt, 0
 		o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
 			To: string(o.State), Split: o.Split})

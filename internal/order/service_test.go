@@ -46,14 +46,14 @@ func TestQuoteRefuses(t *testing.T) {
 		{"not bound", func(w *world, _ *QuoteRequest) { w.people.bound = false }, patient.ErrNotBound},
 		{"no authorisation", func(w *world, _ *QuoteRequest) { w.people.auth = nil }, patient.ErrNotBound},
 		{"authorisation about to end", func(w *world, _ *QuoteRequest) { w.people.auth.UsableUntil = start.Add(179 * time.Second) }, patient.ErrAuthExpired},
-		{"the key is taken", func(w *world, q *QuoteRequest) { w.store.replays[q.Key] = job.Replay{} }, job.ErrBusy},
+		{"the key is taken", func(w *world, q *QuoteRequest) { w.store.replays[q.Request.Key] = job.Replay{} }, job.ErrBusy},
 		{"the bill is in a live order", func(w *world, _ *QuoteRequest) { w.store.live[hospitalID+"/"+testBill] = 1 }, ErrBillLive},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1)
 			q := QuoteRequest{Account: testAccount, Institution: hospitalID, Patient: testPatient, BillNos: []string{testBill}, Insurance: true,
-				Key: job.Key{Account: 7, Key: "k"}}
+				Request: &job.Request{Key: job.Key{Account: 7, Key: "k"}}}
 			tt.set(w, &q)
 			if o, err := w.service.Quote(t.Context(), q); !errors.Is(err, tt.want) || o != nil {
 				t.Errorf("Quote = %v, %v, want %v", o, err, tt.want)

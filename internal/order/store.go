@@ -10,16 +10,16 @@ import (
 
 // Store keeps orders.
 type Store interface {
-	// Create inserts a new order with its bills, first attempts and events, its job, and the idempotency record key (with rec), in one
-	// transaction, and returns the claim when the job was born held. ErrBillLive when one of the bills is in a live order; job.ErrBusy
-	// when the key is there already.
-	Create(ctx context.Context, o *Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error)
+	// Create inserts a new order with its bills, first attempts and events, its job, and the record of its request, in one transaction, and
+	// returns the claim when the job was born held. ErrBillLive when one of the bills is in a live order; job.ErrBusy when the request's key is
+	// there already.
+	Create(ctx context.Context, o *Order, j job.New) (job.Claim, error)
 	// Load reads an order with all attempts. ErrNotFound.
 	Load(ctx context.Context, id ID) (*Order, error)
 	// Save writes what changed of the order and its attempts (each by compare-and-set on its version), its new events, their ledger
-	// postings, and what becomes of the job, in one transaction. A state that is not Live gives up the live marks of the order's bills for
+	// postings, what becomes of the job, the record of the request and the mark of the notice that it is moved for, in one transaction. A state that is not Live gives up the live marks of the order's bills for
 	// good: a late payment is unwound while its bills may already be in another order. job.ErrLost when the claim or any row has
-	// moved on: then nothing was written. job.ErrBusy when the claim was only wanted and somebody was faster. On success versions, the claim and o.Events are brought up to date.
+	// moved on: then nothing was written. job.ErrBusy when the claim was only wanted and somebody was faster, or the request's key is there already. On success versions, the claim and o.Events are brought up to date.
 	Save(ctx context.Context, o *Order, claim *job.Claim, next job.Next) error
 	// Revive creates the job of an order that has none, due at that time; nothing happens when there is one.
 	Revive(ctx context.Context, id ID, at time.Time) error

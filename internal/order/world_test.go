@@ -226,7 +226,7 @@ func (w *world) try(do func() error) (err error) {
 // quote asks for an order of the bills.
 func (w *world) quote(insurance bool, nos ...string) (*Order, error) {
 	return w.service.Quote(context.Background(), QuoteRequest{Account: testAccount, Institution: hospitalID, Patient: testPatient, BillNos: nos,
-		Insurance: insurance, UseAccount: true, Key: job.Key{Account: 7, Route: "POST /api/v1/orders", Key: fmt.Sprint(len(w.store.replays))}})
+		Insurance: insurance, UseAccount: true, Request: &job.Request{Key: job.Key{Account: 7, Route: "POST /api/v1/orders", Key: fmt.Sprint(len(w.store.replays))}}})
 }
 
 func (w *world) mustQuote(insurance bool, nos ...string) ID {
@@ -240,7 +240,7 @@ func (w *world) mustQuote(insurance bool, nos ...string) ID {
 
 func (w *world) mustConfirm(id ID) *Order {
 	w.t.Helper()
-	o, err := w.service.Confirm(context.Background(), testAccount, id, 0)
+	o, err := w.service.Confirm(context.Background(), testAccount, id, 0, nil)
 	if err != nil {
 		w.t.Fatalf("Confirm: %v", err)
 	}

@@ -50,7 +50,7 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set := func(name string, err error) { errs[name] = err }
 	orders, jobs := db.Orders(), db.Jobs()
 	claim := job.Claim{Job: job.Job{ID: 1, Kind: order.JobKind, Ref: o.ID.No(), Version: 1}, Owner: worker}
-	_, err := orders.Create(ctx, o, jobOf(db, o), keyOf(o), job.Replay{})
+	_, err := orders.Create(ctx, asked(o), jobOf(db, o))
 	set("Create", err)
 	set("Save", orders.Save(ctx, o, &claim, job.Finish()))
 	_, err = orders.Load(ctx, 1)
@@ -71,10 +71,8 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set("Mark", db.Inbox().Mark(ctx, 1, now(db)))
 	_, _, err = db.Replays().FindReplay(ctx, keyOf(o))
 	set("FindReplay", err)
-	_, err = db.Replays().PutReplay(ctx, keyOf(o), job.Replay{})
-	set("PutReplay", err)
-	set("KeepAnswer", db.Replays().KeepAnswer(ctx, keyOf(o), 200, nil))
-	set("DropReplay", db.Replays().DropReplay(ctx, keyOf(o)))
+	_, err = db.Replays().KeepAnswer(ctx, hospital, job.Request{Key: keyOf(o)}, "", 200, nil)
+	set("KeepAnswer", err)
 	set("Record", db.Audit().Record(ctx, someone(db)))
 	set("Add staff", db.Staff().Add(ctx, newStaff(db, "wang"), someone(db)))
 	set("Save staff", db.Staff().Save(ctx, newStaff(db, "wang"), someone(db)))

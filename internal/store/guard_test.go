@@ -40,16 +40,16 @@ func suiteGuards(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("jobs and keys of a new order", func(t *testing.T) {
 		db := open(t)
 		o := newOrder(db, "b1")
-		_, err := db.Orders().Create(t.Context(), o, job.New{Kind: "other", Ref: o.ID.No()}, job.Key{}, job.Replay{})
+		_, err := db.Orders().Create(t.Context(), o, job.New{Kind: "other", Ref: o.ID.No()})
 		wantErr(t, "a job of another kind", err, ErrRow)
-		claim, err := db.Orders().Create(t.Context(), o, job.New{Kind: order.JobKind, Ref: o.ID.No(), RunAt: now(db)}, job.Key{}, job.Replay{})
+		claim, err := db.Orders().Create(t.Context(), o, job.New{Kind: order.JobKind, Ref: o.ID.No(), RunAt: now(db)})
 		if err != nil || claim.Owner != "" || count(t, db, "SELECT COUNT(*) FROM idempotency") != 0 {
 			t.Fatalf("a job that nobody holds, no key: %+v, %v", claim, err)
 		}
-		_, err = db.Orders().Create(t.Context(), o, jobOf(db, o), job.Key{}, job.Replay{})
+		_, err = db.Orders().Create(t.Context(), o, jobOf(db, o))
 		wantErr(t, "the same order again", err, ErrRow)
 		o.Version = 0
-		_, err = db.Orders().Create(t.Context(), o, jobOf(db, o), job.Key{}, job.Replay{})
+		_, err = db.Orders().Create(t.Context(), o, jobOf(db, o))
 		wantErr(t, "the same number again", err, ErrDuplicate)
 		wantErr(t, "no claim", db.Orders().Save(t.Context(), o, nil, job.Finish()), job.ErrLost)
 		wantErr(t, "another order's claim", db.Orders().Save(t.Context(), o, &job.Claim{Job: job.Job{Kind: order.JobKind, Ref: "1"}}, job.Finish()), ErrRow)
@@ -101,7 +101,7 @@ func goGuards(t *testing.T, db *DB) {
 	sameOrder(t, load(t, db, o.ID), o)
 	unquoted := newOrder(db, "b2")
 	unquoted.Total--
-	_, err := db.Orders().Create(t.Context(), unquoted, jobOf(db, unquoted), keyOf(unquoted), job.Replay{})
+	_, err := db.Orders().Create(t.Context(), asked(unquoted), jobOf(db, unquoted))
 	wantErr(t, "an order without parts, one fen short of its bills", err, ErrRow)
 }
 

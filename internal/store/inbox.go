@@ -81,12 +81,14 @@ func (b Inbox) Unread(ctx context.Context, limit int) ([]job.Stored, error) {
 
 // Mark notes that a notice was handled; the first time stays.
 func (b Inbox) Mark(ctx context.Context, id int64, at time.Time) error {
-	err := b.db.write(ctx, func(tx *gorm.DB) error {
-		_, err := change(tx, "UPDATE inbox SET handled_us = ? WHERE id = ? AND handled_us = 0", micros(at), id)
-		return err
-	})
+	err := b.db.write(ctx, func(tx *gorm.DB) error { return markNotice(tx, id, at) })
 	if err != nil {
 		return fmt.Errorf("mark notice %d: %w", id, err)
 	}
 	return nil
+}
+
+func markNotice(tx *gorm.DB, id int64, at time.Time) error {
+	_, err := change(tx, "UPDATE inbox SET handled_us = ? WHERE id = ? AND handled_us = 0", micros(at), id)
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/order"
 )
 
 // put inserts a job that nobody holds.
@@ -258,45 +259,82 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 
 func suiteReplays(t *testing.T, open func(t *testing.T) *DB) {
 	db := open(t)
-	account := enter(t, db, "o-replay")
 	p := db.Replays()
-	k := job.Key{Account: int64(account.ID), Route: "POST /api/v1/patients", Key: "k1"}
+	o := newOrder(db, "b1")
+	k := keyOf(o)
 	if _, found, err := p.FindReplay(t.Context(), k); found || err != nil {
 		t.Fatalf("FindReplay(absent) = %v, %v", found, err)
 	}
-	running := job.Replay{BodyDigest: "d1", Ref: "r1", CreatedAt: now(db)}
-	if fresh, err := p.PutReplay(t.Context(), k, running); !fresh || err != nil {
-		t.Fatalf("PutReplay() = %v, %v", fresh, err)
-	}
-	if fresh, err := p.PutReplay(t.Context(), k, job.Replay{BodyDigest: "d2"}); fresh || err != nil {
-		t.Fatalf("PutReplay(again) = %v, %v", fresh, err)
-	}
+	request := job.Request{Key: k, BodyDigest: "d1", At: now(db)}
+	stored := request
+	o.Request = &stored
+	must(db.Orders().Create(t.Context(), o, jobOf(db, o)))(t)
 	got, found, err := p.FindReplay(t.Context(), k)
-	if diff := cmp.Diff(running, got); diff != "" || !found || err != nil {
+	want := job.Replay{Record: stored.Record, BodyDigest: "d1", Ref: o.ID.No(), CreatedAt: now(db)}
+	if diff := cmp.Diff(want, got); diff != "" || !found || err != nil || stored.Record == 0 || o.Request != nil {
 		t.Fatalf("running: %v, %v %s", found, err, diff)
 	}
-	check(t, p.DropReplay(t.Context(), k))
-	if fresh, err := p.PutReplay(t.Context(), k, running); !fresh || err != nil {
-		t.Fatalf("PutReplay(after drop) = %v, %v", fresh, err)
+	keep := func(r job.Request, status int, answer string) bool {
+		t.Helper()
+		kept, err := p.KeepAnswer(t.Context(), hospital, r, "", status, []byte(answer))
+		check(t, err)
+		return kept
 	}
-	wantErr(t, "no status", p.KeepAnswer(t.Context(), k, 0, nil), ErrRow)
-	check(t, p.KeepAnswer(t.Context(), k, 201, []byte("SECRET-ANSWER")))
-	check(t, p.KeepAnswer(t.Context(), k, 500, []byte("second"))) // the first stays
-	check(t, p.DropReplay(t.Context(), k))                        // and is not dropped
-	got, _, err = p.FindReplay(t.Context(), k)
-	if err != nil || got.Status != 201 || !bytes.Equal(got.Answer, []byte("SECRET-ANSWER")) {
+	if keep(request, 409, "of one that was refused for it") {
+		t.Fatal("the answer of a request of which nothing was stored took the place of one that runs")
+	}
+	_, err = p.KeepAnswer(t.Context(), hospital, stored, "", 0, nil)
+	wantErr(t, "no status", err, ErrRow)
+	if !keep(stored, 201, "SECRET-ANSWER") || keep(stored, 500, "second") {
+		t.Fatal("the first answer stays, and no other")
+	}
+	if got, _, err = p.FindReplay(t.Context(), k); err != nil || got.Status != 201 || !bytes.Equal(got.Answer, []byte("SECRET-ANSWER")) {
 		t.Fatalf("answered: %+v, %v", got, err)
 	}
-	empty := job.Key{Account: k.Account, Route: k.Route, Key: "k2"}
-	if _, err := p.PutReplay(t.Context(), empty, job.Replay{}); err != nil {
-		t.Fatal(err)
+	refused := job.Request{Key: job.Key{Account: k.Account, Route: k.Route, Key: "k2"}}
+	if !keep(refused, 204, "") || keep(refused, 409, "second") {
+		t.Fatal("a refusal is kept once")
 	}
-	check(t, p.KeepAnswer(t.Context(), empty, 204, nil))
-	if got, _, err := p.FindReplay(t.Context(), empty); err != nil || got.Answer == nil || len(got.Answer) != 0 || got.CreatedAt.IsZero() {
+	if got, _, err := p.FindReplay(t.Context(), refused.Key); err != nil || got.Answer == nil || len(got.Answer) != 0 || got.CreatedAt.IsZero() || got.Ref != "" {
 		t.Fatalf("an empty answer: %+v, %v", got, err)
 	}
-	check(t, p.KeepAnswer(t.Context(), job.Key{Key: "absent"}, 204, nil))
 	if n := count(t, db, "SELECT COUNT(*) FROM idempotency WHERE institution = ?", hospital); n != 2 {
-		t.Fatalf("%d rows carry the account's institution", n)
+		t.Fatalf("%d rows carry the institution", n)
+	}
+	t.Run("moved", func(t *testing.T) { replayOfAMove(t, db) })
+}
+
+// replayOfAMove: the record of a request that moves an order, and the mark of a notice, are written with the move or not at all.
+func replayOfAMove(t *testing.T, db *DB) {
+	o := newOrder(db, "b2")
+	claim := create(t, db, o)
+	fresh := must(db.Inbox().Put(t.Context(), job.Notice{Source: "wechatpay/h1", ID: "EV-9", Number: "T9", ReceivedAt: now(db)}))(t)
+	unread := must(db.Inbox().Unread(t.Context(), 9))(t)
+	if !fresh || len(unread) != 1 {
+		t.Fatalf("Unread() = %v", unread)
+	}
+	move := func(c *job.Claim) (*job.Request, error) {
+		o.Events = []order.Event{{Actor: "account:7", Subject: "order", Verb: "confirm"}}
+		request := &job.Request{Key: job.Key{Account: 7, Route: "POST /confirm", Key: "k"}}
+		o.Request, o.Notice = request, unread[0].ID
+		return request, db.Orders().Save(t.Context(), o, c, job.Hold(now(db).Add(time.Minute), 0))
+	}
+	stale := claim
+	stale.Version--
+	_, err := move(&stale)
+	wantErr(t, "a claim that was lost", err, job.ErrLost)
+	if n := count(t, db, "SELECT (SELECT COUNT(*) FROM idempotency WHERE idem_key = 'k') + (SELECT COUNT(*) FROM inbox WHERE handled_us > 0)"); n != 0 {
+		t.Fatalf("%d rows of a move that was not", n)
+	}
+	request, err := move(&claim)
+	check(t, err)
+	if request.Record == 0 || o.Request != nil || o.Notice != 0 || len(must(db.Inbox().Unread(t.Context(), 9))(t)) != 0 {
+		t.Fatalf("request %+v, order %+v", request, o)
+	}
+	version := o.Version
+	_, err = move(&claim)
+	wantErr(t, "the same key again", err, job.ErrBusy)
+	if o.Version != version || load(t, db, o.ID).Version != version {
+		t.Fatal("a move under a key that is taken was stored")
 	}
 }

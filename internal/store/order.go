@@ -19,9 +19,9 @@ var _ order.Store = Orders{}
 // Orders gives the order store.
 func (db *DB) Orders() Orders { return Orders{db} }
 
-// Create inserts a new order with its bills, attempts and events, its job, and the idempotency record (none for a zero key), in one
-// transaction. order.ErrBillLive when one of the bills is in a live order; job.ErrBusy when the key is there already.
-func (s Orders) Create(ctx context.Context, o *order.Order, j job.New, key job.Key, rec job.Replay) (job.Claim, error) {
+// Create inserts a new order with its bills, attempts and events, its job, and the record of its request, in one transaction. order.ErrBillLive when
+// one of the bills is in a live order; job.ErrBusy when the request's key is there already.
+func (s Orders) Create(ctx context.Context, o *order.Order, j job.New) (job.Claim, error) {
 	w, err := s.db.writing(o)
 	if err == nil && o.Version != 0 {
 		err = refuse("it is stored already")
@@ -32,15 +32,10 @@ func (s Orders) Create(ctx context.Context, o *order.Order, j job.New, key job.K
 	if err != nil {
 		return job.Claim{}, fmt.Errorf("create order %s: %w", o.ID.No(), err)
 	}
-	if rec.Ref == "" {
-		rec.Ref = o.ID.No()
-	}
 	var claim job.Claim
 	err = s.db.write(ctx, func(tx *gorm.DB) error {
-		if key != (job.Key{}) {
-			if err := s.db.addReplay(tx, o.Institution, key, rec); err != nil {
-				return instead(err, job.ErrBusy)
-			}
+		if err := w.addRequest(tx); err != nil {
+			return err
 		}
 		if err := insert(s.db, tx, w.order); err != nil {
 			return err
@@ -90,6 +85,14 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 				return err
 			}
 		}
+		if err := w.addRequest(tx); err != nil {
+			return err
+		}
+		if o.Notice != 0 {
+			if err := markNotice(tx, o.Notice, w.at); err != nil {
+				return err
+			}
+		}
 		was, err := w.head(tx)
 		if err != nil {
 			return err
@@ -108,7 +111,7 @@ func (s Orders) Save(ctx context.Context, o *order.Order, claim *job.Claim, next
 		}
 		return w.reviews(tx, was.Cases)
 	})
-	if err != nil {
+	if err != nil { // a request whose key is there has its own answer
 		return fmt.Errorf("save order %s: %w", o.ID.No(), instead(err, order.ErrNumberTaken.Because(err)))
 	}
 	w.stored()
@@ -184,6 +187,7 @@ type writing struct {
 	before      *orderRows // as it is stored; nil: not known
 	bills       []billRow  // all of them, as they will be stored
 	after       head       // likewise
+	request     replayRow  // the record of the order's request, where it has one
 }
 
 func (db *DB) writing(o *order.Order) (*writing, error) {
@@ -290,7 +294,10 @@ func (w *writing) stored() {
 	o := w.o
 	w.remember()
 	o.Version, o.UpdatedAt, o.CreatedAt, o.Events = w.order.Version, w.at, moment(w.order.CreatedUS), nil
-	o.Vote = nil
+	o.Vote, o.Notice = nil, 0
+	if o.Request != nil {
+		o.Request.Record, o.Request = w.request.ID, nil
+	}
 	for _, t := range o.Settlements {
 		if t.Changed() || t.Version == 0 {
 			t.Stored(t.Version + 1)

@@ -103,7 +103,7 @@ func history(t *testing.T, db *DB, id order.ID, postings ...ledger.Posting) {
 	}
 	// The bills stay taken after completion.
 	again := newOrder(db, "b2")
-	_, err := db.Orders().Create(t.Context(), again, jobOf(db, again), keyOf(again), job.Replay{})
+	_, err := db.Orders().Create(t.Context(), asked(again), jobOf(db, again))
 	wantErr(t, "a bill of a completed order", err, order.ErrBillLive)
 }
 

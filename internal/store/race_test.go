@@ -23,7 +23,7 @@ func suiteRaces(t *testing.T, open func(t *testing.T) *DB) {
 		db := open(t)
 		results := atOnce(8, func(int) error {
 			o := newOrder(db, "b1")
-			_, err := db.Orders().Create(t.Context(), o, jobOf(db, o), keyOf(o), job.Replay{})
+			_, err := db.Orders().Create(t.Context(), asked(o), jobOf(db, o))
 			return err
 		})
 		oneWins(t, results, order.ErrBillLive)
@@ -35,7 +35,7 @@ func suiteRaces(t *testing.T, open func(t *testing.T) *DB) {
 		db := open(t)
 		results := atOnce(8, func(n int) error {
 			o := newOrder(db, fmt.Sprintf("b%d", n))
-			_, err := db.Orders().Create(t.Context(), o, jobOf(db, o), job.Key{Account: 7, Route: "r", Key: "k"}, job.Replay{})
+			_, err := db.Orders().Create(t.Context(), under(o, job.Key{Account: 7, Route: "r", Key: "k"}), jobOf(db, o))
 			return err
 		})
 		oneWins(t, results, job.ErrBusy)
@@ -93,7 +93,7 @@ func crosswise(t *testing.T, db *DB) {
 
 func fiftySaves(t *testing.T, db *DB, n int) error {
 	o := newOrder(db, fmt.Sprintf("b%d", n))
-	claim, err := db.Orders().Create(t.Context(), o, jobOf(db, o), keyOf(o), job.Replay{})
+	claim, err := db.Orders().Create(t.Context(), asked(o), jobOf(db, o))
 	for range 50 {
 		if err != nil {
 			return err

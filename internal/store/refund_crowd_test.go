@@ -126,8 +126,7 @@ func (c *crowd) sell(n int) *sold {
 		o.Bills, o.Total = append(o.Bills, order.Bill{Bill: b, Digest: "d"}), o.Total+b.Total
 	}
 	c.paid(s, o)
-	claim, err := c.db.Orders().Create(c.t.Context(), o, job.New{Kind: order.JobKind, Ref: id.No(), RunAt: start, Owner: worker, LeaseUntil: now(c.db).Add(time.Hour)},
-		job.Key{}, job.Replay{})
+	claim, err := c.db.Orders().Create(c.t.Context(), o, job.New{Kind: order.JobKind, Ref: id.No(), RunAt: start, Owner: worker, LeaseUntil: now(c.db).Add(time.Hour)})
 	check(c.t, err)
 	check(c.t, c.db.Orders().Save(c.t.Context(), o, &claim, job.Finish()))
 	return s

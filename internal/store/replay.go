@@ -40,7 +40,7 @@ func (p Replays) FindReplay(ctx context.Context, k job.Key) (job.Replay, bool, e
 	err := p.db.opened(ctx, func() error {
 		row, there, err := one[replayRow](p.db, byKey(p.db.read(ctx), k))
 		s := p.db.sealer(row.TableName(), row.ID)
-		found, replay = there, job.Replay{BodyDigest: row.BodyDigest, Ref: row.Ref, Status: int(row.Status),
+		found, replay = there, job.Replay{Record: row.ID, BodyDigest: row.BodyDigest, Ref: row.Ref, Status: int(row.Status),
 			Answer: s.open("answer_sealed", row.AnswerSealed), CreatedAt: moment(row.CreatedUS)}
 		if err != nil {
 			return err
@@ -53,70 +53,59 @@ func (p Replays) FindReplay(ctx context.Context, k job.Key) (job.Replay, bool, e
 	return replay, found, nil
 }
 
-// PutReplay inserts a record without an answer; false when one is there already.
-func (p Replays) PutReplay(ctx context.Context, k job.Key, r job.Replay) (bool, error) {
-	err := p.db.write(ctx, func(tx *gorm.DB) error {
-		account, _, err := one[accountRow](p.db, tx.Where("id = ?", k.Account))
-		if err != nil {
-			return err
+// KeepAnswer adds the final answer to the request's record, and makes the record where there is none. False when somebody was first.
+func (p Replays) KeepAnswer(ctx context.Context, institution string, r job.Request, ref string, status int, answer []byte) (kept bool, err error) {
+	if status <= 0 {
+		return false, fmt.Errorf("keep answer: %w", refuse("status %d", status))
+	}
+	if p.db.vault == nil {
+		return false, ErrNoVault
+	}
+	row := p.db.replayRowOf(institution, r, ref)
+	s := p.db.sealer(row.TableName(), row.ID)
+	row.Status, row.AnswerSealed = int64(status), s.bytes("answer_sealed", append([]byte{}, answer...))
+	if s.err != nil {
+		return false, fmt.Errorf("keep answer: %w", s.err)
+	}
+	err = p.db.write(ctx, func(tx *gorm.DB) error {
+		if r.Record == 0 {
+			kept = true
+			return insert(p.db, tx, row)
 		}
-		return p.db.addReplay(tx, account.Institution, k, r)
+		n, err := change(tx, "UPDATE idempotency SET status = ?, answer_sealed = ? WHERE id = ? AND status = 0", status, row.AnswerSealed, row.ID)
+		kept = n == 1
+		return err
 	})
 	if duplicate(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("put replay: %w", err)
+		return false, fmt.Errorf("keep answer: %w", err)
 	}
-	return true, nil
-}
-
-// KeepAnswer adds the final answer; the first one stays.
-func (p Replays) KeepAnswer(ctx context.Context, k job.Key, status int, answer []byte) error {
-	if status <= 0 {
-		return fmt.Errorf("keep answer: %w", refuse("status %d", status))
-	}
-	err := p.db.write(ctx, func(tx *gorm.DB) error {
-		row, found, err := one[replayRow](p.db, byKey(tx, k))
-		if err != nil || !found || row.Status != 0 {
-			return err
-		}
-		s := p.db.sealer(row.TableName(), row.ID)
-		sealed := s.bytes("answer_sealed", append([]byte{}, answer...))
-		if s.err != nil {
-			return s.err
-		}
-		_, err = change(tx, "UPDATE idempotency SET status = ?, answer_sealed = ? WHERE id = ? AND status = 0", status, sealed, row.ID)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("keep answer: %w", err)
-	}
-	return nil
-}
-
-// DropReplay removes a record without an answer.
-func (p Replays) DropReplay(ctx context.Context, k job.Key) error {
-	err := p.db.write(ctx, func(tx *gorm.DB) error {
-		_, err := change(tx, "DELETE FROM idempotency WHERE account_id = ? AND route = ? AND idem_key = ? AND status = 0", k.Account, k.Route, k.Key)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("drop replay: %w", err)
-	}
-	return nil
+	return kept, nil
 }
 
 func byKey(tx *gorm.DB, k job.Key) *gorm.DB {
 	return tx.Where("account_id = ? AND route = ? AND idem_key = ?", k.Account, k.Route, k.Key)
 }
 
-// addReplay inserts a running request.
-func (db *DB) addReplay(tx *gorm.DB, institution string, k job.Key, r job.Replay) error {
-	created := r.CreatedAt
-	if created.IsZero() {
-		created = db.clock.Now()
+// addRequest inserts the record of a running request. job.ErrBusy when the key is there already.
+func (w *writing) addRequest(tx *gorm.DB) error {
+	if w.o.Request == nil {
+		return nil
 	}
-	return insert(db, tx, replayRow{ID: db.ids.ID(), Institution: institution, AccountID: k.Account, Route: k.Route, IdemKey: k.Key,
-		BodyDigest: r.BodyDigest, Ref: r.Ref, CreatedUS: micros(created)})
+	w.request = w.db.replayRowOf(w.o.Institution, *w.o.Request, w.o.ID.No())
+	return instead(insert(w.db, tx, w.request), job.ErrBusy)
+}
+
+// replayRowOf is a request's record, without an answer.
+func (db *DB) replayRowOf(institution string, r job.Request, ref string) replayRow {
+	if r.At.IsZero() {
+		r.At = db.clock.Now()
+	}
+	if r.Record == 0 {
+		r.Record = db.ids.ID()
+	}
+	return replayRow{ID: r.Record, Institution: institution, AccountID: r.Key.Account, Route: r.Key.Route, IdemKey: r.Key.Key,
+		BodyDigest: r.BodyDigest, Ref: ref, CreatedUS: micros(r.At)}
 }

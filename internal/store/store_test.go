@@ -206,7 +206,9 @@ func TestNoPlaintext(t *testing.T) {
 	bindings(t, db)
 	hired(t, db, "wang")
 	suiteInbox(t, func(*testing.T) *DB { return db })
-	check(t, db.Replays().KeepAnswer(t.Context(), keyOf(o), 200, []byte("SECRET-ANSWER")))
+	record, _, err := db.Replays().FindReplay(t.Context(), keyOf(o))
+	check(t, err)
+	must(db.Replays().KeepAnswer(t.Context(), hospital, job.Request{Key: keyOf(o), Record: record.Record}, "", 200, []byte("SECRET-ANSWER")))(t)
 	check(t, db.Close())
 	const number = "36010019900307007" // of idNumber(7)
 	forbidden := []string{"SECRET", "张三丰", "13800138000", "115.85", number, "J06.900", "阿莫西林"}
@@ -298,7 +300,7 @@ func TestNoAnswer(t *testing.T) {
 	check(t, err)
 	o := newOrder(db, "b1")
 	check(t, other.WithContext(t.Context()).Transaction(func(*gorm.DB) error {
-		_, err := db.Orders().Create(t.Context(), o, jobOf(db, o), keyOf(o), job.Replay{})
+		_, err := db.Orders().Create(t.Context(), asked(o), jobOf(db, o))
 		if !errors.Is(err, ErrBusy) || fault.KindOf(err) != fault.Unavailable || o.Version != 0 {
 			t.Errorf("while another process writes: %v", err)
 		}

@@ -114,10 +114,18 @@ func keyOf(o *order.Order) job.Key {
 	return job.Key{Account: int64(o.Account), Route: "POST /api/v1/orders", Key: "key of " + o.ID.No()}
 }
 
+// asked gives an order a request of its own, under gives it one with that key.
+func asked(o *order.Order) *order.Order { return under(o, keyOf(o)) }
+
+func under(o *order.Order, k job.Key) *order.Order {
+	o.Request = &job.Request{Key: k, BodyDigest: "d"}
+	return o
+}
+
 // create stores an order and gives the claim it was born with.
 func create(t testing.TB, db *DB, o *order.Order) job.Claim {
 	t.Helper()
-	claim, err := db.Orders().Create(t.Context(), o, jobOf(db, o), keyOf(o), job.Replay{BodyDigest: "d", CreatedAt: now(db)})
+	claim, err := db.Orders().Create(t.Context(), asked(o), jobOf(db, o))
 	check(t, err)
 	return claim
 }
