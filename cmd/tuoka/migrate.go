@@ -55,7 +55,7 @@ func openDatabase(ctx context.Context, cfg *config.Config, clk clock.Clock, sour
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(ctx, store.Config{DSN: dsn}, clk, source)
+	db, err := store.Open(ctx, store.Config{DSN: dsn, Connections: cfg.Database.Connections, Log: slog.Default()}, clk, source)
 	if err != nil {
 		return nil, nil, fmt.Errorf("database: %w", err)
 	}
