@@ -286,15 +286,18 @@ func (s *orders) change(id order.ID, account patient.AccountID, how func(*order.
 	return o, nil
 }
 
-func (s *orders) Confirm(_ context.Context, a patient.AccountID, id order.ID, seen int64, asked *job.Request) (*order.Order, error) {
-	if o, ok := s.list[id]; ok && o.Account == a && o.Version != seen {
-		return nil, order.ErrChanged
-	}
-	return s.change(id, a, func(o *order.Order) error {
+func (s *orders) Confirm(ctx context.Context, c order.Confirmation) (*order.Order, error) {
+	return s.change(c.Order, c.Account, func(o *order.Order) error {
+		if c.Seen != 0 && c.Seen != o.Version && o.ConfirmedAt.IsZero() && !o.State.Final() {
+			return order.ErrChanged
+		}
+		if err := c.Allow(ctx, o); err != nil {
+			return err
+		}
 		if err := s.confirm(o); err != nil {
 			return err
 		}
-		if !s.replays.store(asked, id) {
+		if !s.replays.store(c.Request, o.ID) {
 			return job.ErrBusy
 		}
 		return s.after

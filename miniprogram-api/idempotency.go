@@ -24,7 +24,6 @@ type request struct {
 	institution  string // the caller's
 	done         int    // the status when there is an outcome
 	moving       func(*order.Order) bool
-	allow        func(context.Context) error
 	act          func(context.Context, *job.Request) (*order.Order, error)
 }
 
@@ -48,9 +47,6 @@ func (s *Server) once(c *gin.Context, who patient.Caller, r request) (any, error
 	if found {
 		return s.repeat(ctx, who, r, rec)
 	}
-	if err := r.allow(ctx); err != nil {
-		return nil, err
-	}
 	o, err := r.act(ctx, r.Request)
 	if err != nil {
 		return s.refused(ctx, c, who, r, err)
@@ -70,11 +66,26 @@ func (s *Server) outcome(ctx context.Context, who patient.Caller, r request, o *
 // refused keeps and gives a decided refusal; anything else is told and forgotten. So is what went wrong after the request had moved something: its
 // order tells the rest.
 func (s *Server) refused(ctx context.Context, c *gin.Context, who patient.Caller, r request, refusal error) (any, error) {
+	if early, ok := errors.AsType[unkept](refusal); ok {
+		return nil, early.error
+	}
 	if r.Record != 0 || !decided(refusal) {
 		return nil, retrying(refusal)
 	}
 	_ = c.Error(refusal) // for the access log
 	return s.keep(ctx, who, r, "", web.Render(nil, refusal, web.RequestID(ctx)))
+}
+
+// unkept is a refusal that the same request may yet be spared: what stands in its way can be put right. It is told and forgotten.
+type unkept struct{ error }
+
+func (u unkept) Unwrap() error { return u.error }
+
+func notKept(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unkept{err}
 }
 
 // decided reports a refusal that will not change by asking again: a 4xx that is not about the caller's session, pace or rival.

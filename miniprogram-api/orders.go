@@ -26,16 +26,16 @@ func (s *Server) QuoteOrder(c *gin.Context, params QuoteOrderParams) {
 			return nil, err
 		}
 		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusCreated, moving: quoting,
-			allow: func(ctx context.Context) error {
-				if in.Insurance && tooOld(in.MedicalInsurance) && s.orders.Joint(who.Institution) {
-					return ErrClientTooOld
-				}
-				_, err := s.patients.MayPay(ctx, who, person, in.Insurance)
-				return err
-			},
 			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
+				if in.Insurance && tooOld(in.MedicalInsurance) && s.orders.Joint(who.Institution) {
+					return nil, notKept(ErrClientTooOld)
+				}
+				payer, err := s.patients.MayPay(ctx, who, person, in.Insurance)
+				if err != nil {
+					return nil, notKept(err)
+				}
 				return s.orders.Quote(ctx, order.QuoteRequest{Account: who.Account, Institution: who.Institution, Patient: person, BillNos: in.BillNos,
-					Insurance: in.Insurance, UseAccount: in.Insurance && in.UseAccount != nil && *in.UseAccount, Request: asked})
+					Insurance: in.Insurance, UseAccount: in.Insurance && in.UseAccount != nil && *in.UseAccount, Request: asked, Allowed: &payer})
 			}})
 	})
 }
@@ -53,31 +53,23 @@ func (s *Server) ConfirmOrder(c *gin.Context, id OrderID, params ConfirmOrderPar
 		if err != nil {
 			return nil, err
 		}
-		o, err := s.orders.Get(ctx, who.Account, n)
-		if err != nil {
-			return nil, err
+		consent := order.Confirmation{Account: who.Account, Order: n, Allow: func(ctx context.Context, o *order.Order) error {
+			_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
+			return notKept(err)
+		}}
+		if in.Version != nil {
+			consent.Seen = *in.Version
 		}
 		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusOK, moving: moving,
-			allow: func(ctx context.Context) error {
-				if err := asSeen(o, in.Version); err != nil {
-					return err
-				}
-				_, err := s.patients.MayPay(ctx, who, o.Patient, asksInsurer(o))
-				return err
-			},
 			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
-				return s.orders.Confirm(ctx, who.Account, n, o.Version, asked)
+				consent.Request = asked
+				o, err := s.orders.Confirm(ctx, consent)
+				if errors.Is(err, order.ErrNotFound) || errors.Is(err, order.ErrChanged) { // the patient looks at the new amounts, and may confirm those under the same key
+					err = notKept(err)
+				}
+				return o, err
 			}})
 	})
-}
-
-// asSeen refuses a confirmation of other amounts than the order has now. Whether a confirmed or ended order is to be confirmed again,
-// the engine decides. Nil has seen what stands.
-func asSeen(o *order.Order, version *int64) error {
-	if version == nil || *version == o.Version || !o.ConfirmedAt.IsZero() || o.State.Final() {
-		return nil
-	}
-	return order.ErrChanged
 }
 
 // tooOld reports a client that says it has no wx.requestMedicalInsurancePay. One that says nothing counts as having it: where that is wrong,

@@ -54,7 +54,6 @@ func (s *Server) AskRefund(c *gin.Context, id OrderID, params AskRefundParams) {
 		ask.Order, ask.Account, ask.Actor, ask.Key = n, who.Account, fmt.Sprintf("account:%d", who.Account), "api "+params.IdempotencyKey
 		return s.once(c, who, request{Request: s.asked(c, who, params.IdempotencyKey), done: http.StatusCreated,
 			moving: func(*order.Order) bool { return false },
-			allow:  func(context.Context) error { return nil }, // consent withdrawn stops new payments, never refunds
 			act: func(ctx context.Context, asked *job.Request) (*order.Order, error) {
 				ask.Request = asked
 				o, _, err := s.orders.AskRefund(ctx, ask)

@@ -36,7 +36,7 @@ var (
 // Orders is what the API asks of package order; *order.Service serves it.
 type Orders interface {
 	Quote(ctx context.Context, r order.QuoteRequest) (*order.Order, error)
-	Confirm(ctx context.Context, account patient.AccountID, id order.ID, seen int64, request *job.Request) (*order.Order, error)
+	Confirm(ctx context.Context, c order.Confirmation) (*order.Order, error)
 	Cancel(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Renew(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Cashier(ctx context.Context, account patient.AccountID, id order.ID) (payment.Cashier, error)

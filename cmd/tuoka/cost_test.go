@@ -27,16 +27,14 @@ func TestCostOfAPayment(t *testing.T) {
 		t.Logf("%-20s %3d statements %3d commits", what, n.Statements, n.Commits)
 		return n
 	}
-	rest := func(ctx context.Context) error { // the workers, as long as there is something to do
-		for worked := true; worked; {
-			worked = false
-			for _, s := range []func(context.Context) (bool, error){p.house.orders.Step, p.house.orders.StepInbox,
-				func(ctx context.Context) (bool, error) { return p.sims.hospitals[0].pay.Step(ctx), nil }} {
-				did, err := s(ctx)
-				if err != nil {
+	notice := func(ctx context.Context) error { // WeChat tells, which wakes a worker and the inbox: they look until nothing is left
+		p.sims.hospitals[0].pay.Step(ctx)
+		for _, look := range []func(context.Context) (bool, error){p.house.orders.StepInbox, p.house.orders.Step} {
+			for again := true; again; {
+				var err error
+				if again, err = look(ctx); err != nil {
 					return err
 				}
-				worked = worked || did
 			}
 		}
 		return nil
@@ -50,7 +48,7 @@ func TestCostOfAPayment(t *testing.T) {
 		{"quote", one.quote},
 		{"confirm", func(ctx context.Context) error { return one.confirm(ctx, "a-key-of-a-confirmation") }},
 		{"cashier", one.cashier},
-		{"workers", rest},
+		{"notice", notice},
 		{"look", func(ctx context.Context) error {
 			return one.call(ctx, http.MethodGet, "/orders/"+one.order.ID, nil, &one.order)
 		}},

@@ -375,7 +375,7 @@ func (c *crasher) act(ctx context.Context, o *order.Order) (over bool, err error
 	f := o.Refund()
 	switch {
 	case o.State == order.Quoted && o.ConfirmedAt.IsZero():
-		_, err = c.house.orders.Confirm(ctx, c.memo.Account, o.ID, o.Version, nil)
+		_, err = c.house.orders.Confirm(ctx, order.Confirmation{Account: c.memo.Account, Order: o.ID, Seen: o.Version})
 	case f != nil && f.WantsAuth(), o.State == order.Quoting && o.Renew:
 		if err = c.visitor().bind(ctx, c.house); err == nil {
 			_, err = c.house.orders.Renew(ctx, c.memo.Account, o.ID)

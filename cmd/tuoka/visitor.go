@@ -180,7 +180,7 @@ func (v *visitor) act(ctx context.Context, o *order.Order) (over bool) {
 		v.agreed = viewOf(o)
 		for range 1 + s.virtual.Chance(2) { // some press twice
 			err := s.ask(ctx, "confirm", func(ctx context.Context, h *house) error {
-				_, err := h.orders.Confirm(ctx, v.caller.Account, v.id, o.Version, nil)
+				_, err := h.orders.Confirm(ctx, order.Confirmation{Account: v.caller.Account, Order: v.id, Seen: o.Version})
 				return err
 			})
 			if errors.Is(err, patient.ErrAuthExpired) {

@@ -61,7 +61,7 @@ func TestCancelRefuses(t *testing.T) {
 	}
 	gone, end := context.WithCancel(ctx)
 	end()
-	if _, err := held.service.Confirm(gone, testAccount, heldID, 0, nil); !errors.Is(err, context.Canceled) {
+	if _, err := held.service.Confirm(gone, Confirmation{Account: testAccount, Order: heldID}); !errors.Is(err, context.Canceled) {
 		t.Errorf("confirm by a caller who has gone: %v", err)
 	}
 }

@@ -88,7 +88,10 @@ func (p *phone) act(w *world) bool {
 		w.audit()
 		return err == nil || errors.Is(err, errKilled)
 	case o.State == Quoted && o.ConfirmedAt.IsZero() && w.fake.Now().Before(o.QuotedUntil) && !p.gaveUp:
-		err := w.try(func() error { _, err := w.service.Confirm(ctx, testAccount, p.id, 0, nil); return err })
+		err := w.try(func() error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: p.id})
+			return err
+		})
 		w.audit()
 		return err == nil || errors.Is(err, errKilled) // a page without an answer sends it again
 	case o.State == Paying && !p.gaveUp:

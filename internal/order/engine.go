@@ -91,7 +91,19 @@ func (s *Service) take(ctx context.Context, j job.Job) (job.Claim, error) {
 	if _, working := s.working.Load(j.ID); working {
 		return job.Claim{}, job.ErrBusy
 	}
-	return s.queue.Take(ctx, j, s.config.Owner, s.clock.Now(), s.leaseEnd())
+	return s.claim(ctx, j)
+}
+
+// claim takes a job for a call that follows. Whoever takes over after a crash is not too early for what is asked now; who asks remembers when the
+// job's own time is.
+func (s *Service) claim(ctx context.Context, j job.Job) (job.Claim, error) {
+	now, own := s.clock.Now(), j.RunAt
+	if own.After(now) {
+		j.RunAt = now
+	}
+	c, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
+	c.RunAt = own
+	return c, err
 }
 
 // want is take for whoever writes something at once: the write takes the claim.
@@ -223,11 +235,13 @@ func (r *run) intend(ctx context.Context) (err error) {
 	case !r.dirty() && fresh: // a question only
 		return nil
 	case !r.dirty() && !r.claim.Held():
-		r.claim, err = r.queue.Take(ctx, r.claim.Job, r.claim.Owner, r.claim.Wanted, end)
+		r.claim, err = r.Service.claim(ctx, r.claim.Job)
 		return err
-	case r.dirty() && r.early: // something new is asked: whoever takes over after a crash is not too early for it
+	}
+	if r.early { // something new is asked, and its time is now
 		r.early, r.claim.RunAt = false, r.clock.Now()
-	case fresh && r.attempt == r.claim.Attempt:
+	}
+	if fresh && r.attempt == r.claim.Attempt {
 		return r.commit(ctx, job.Stay())
 	}
 	return r.commit(ctx, job.Hold(end, r.attempt))

@@ -177,7 +177,10 @@ var flakyPlays = []struct {
 }{
 	{"a payment, watched and with notices", func(w *world) ID {
 		id := flakyQuote(w)
-		w.insist("confirm", func(ctx context.Context) error { _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); return err }, ErrConfirmed, ErrState)
+		w.insist("confirm", func(ctx context.Context) error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id})
+			return err
+		}, ErrConfirmed, ErrState)
 		w.settle(5 * time.Second)
 		w.insist("cashier", func(ctx context.Context) error { _, err := w.service.Cashier(ctx, testAccount, id); return err })
 		w.wechat.pay(w.order(id).Payment().OutTradeNo)
@@ -202,7 +205,10 @@ var flakyPlays = []struct {
 	}, Closed},
 	{"cancelled while it is being closed", func(w *world) ID {
 		id := flakyQuote(w)
-		w.insist("confirm", func(ctx context.Context) error { _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); return err }, ErrConfirmed, ErrState)
+		w.insist("confirm", func(ctx context.Context) error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id})
+			return err
+		}, ErrConfirmed, ErrState)
 		w.settle(5 * time.Second)
 		w.once("close", w.calls["close"]+1, loseBefore, loseBefore)
 		for range 2 {
@@ -215,7 +221,10 @@ var flakyPlays = []struct {
 		w.his.wrong = 1
 		w.once("post", 1, loseAfter)
 		id := flakyQuote(w)
-		w.insist("confirm", func(ctx context.Context) error { _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); return err }, ErrConfirmed, ErrState)
+		w.insist("confirm", func(ctx context.Context) error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id})
+			return err
+		}, ErrConfirmed, ErrState)
 		w.settle(5 * time.Second)
 		w.wechat.pay(w.order(id).Payment().OutTradeNo)
 		w.settle(time.Hour)
@@ -239,7 +248,10 @@ var flakyPlays = []struct {
 	{"refunds, asked for by the patient and the window", func(w *world) ID {
 		bigBill(w)
 		id := flakyQuote(w)
-		w.insist("confirm", func(ctx context.Context) error { _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); return err }, ErrConfirmed, ErrState)
+		w.insist("confirm", func(ctx context.Context) error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id})
+			return err
+		}, ErrConfirmed, ErrState)
 		w.settle(5 * time.Second)
 		w.wechat.pay(w.order(id).Payment().OutTradeNo)
 		w.settle(time.Hour)
@@ -261,7 +273,10 @@ var flakyPlays = []struct {
 		w.people.authorise(w.clock.Now().Add(24 * time.Hour))
 		w.insist("renew", func(ctx context.Context) error { _, err := w.service.Renew(ctx, testAccount, id); return err }, ErrAuthUsed)
 		w.settle(5 * time.Second)
-		w.insist("confirm", func(ctx context.Context) error { _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); return err }, ErrConfirmed, ErrState)
+		w.insist("confirm", func(ctx context.Context) error {
+			_, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id})
+			return err
+		}, ErrConfirmed, ErrState)
 		w.settle(5 * time.Second)
 		if m := w.order(id).MixedOrder(); m == nil || m.State != payment.MixedOpen || !w.wechat.payMixed(m.OutTradeNo) {
 			w.t.Errorf("mixed order %+v\n%v", m, w.log)

@@ -285,6 +285,15 @@ func (m *memory) Load(_ context.Context, id ID) (*Order, error) {
 	return o, nil
 }
 
+func (m *memory) LoadForWork(ctx context.Context, id ID) (*Order, job.Job, bool, error) {
+	j, found, err := m.Find(ctx, JobKind, id.No())
+	if err != nil {
+		return nil, j, false, err
+	}
+	o, err := m.Load(ctx, id)
+	return o, j, found, err
+}
+
 func (m *memory) Save(_ context.Context, o *Order, claim *job.Claim, next job.Next) error {
 	m.w.point("save, before")
 	row, err := m.fence(*claim)

@@ -119,32 +119,24 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, er
 // taken for handled by a step that began before it. What the step writes first marks the notice. An order without a job is final or in review, where nothing happens by itself; only to a
 // closed one money may have come after all.
 func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event) (fate, error) {
-	j, found, err := s.queue.Find(ctx, JobKind, id.No())
+	o, j, found, err := s.store.LoadForWork(ctx, id)
 	if err != nil {
 		return unhandled, err
 	}
 	if !found {
-		o, err := s.store.Load(ctx, id)
-		if err != nil || o.State != Closed {
-			return done(err)
+		if o.State != Closed {
+			return handled, nil
 		}
 		if err := s.store.Revive(ctx, id, s.clock.Now()); err != nil {
 			return unhandled, err
 		}
-		if j, found, err = s.queue.Find(ctx, JobKind, id.No()); err != nil || !found {
+		if o, j, found, err = s.store.LoadForWork(ctx, id); err != nil || !found {
 			return unhandled, err // a worker was faster; the notice stays for a step that begins after it
 		}
 	}
-	claim, err := s.take(ctx, j)
-	if errors.Is(err, job.ErrBusy) {
-		return unhandled, nil
-	}
+	claim, err := s.want(j)
 	if err != nil {
-		return unhandled, err
-	}
-	o, err := s.store.Load(ctx, id)
-	if err != nil {
-		return unhandled, err
+		return unhandled, nil //nolint:nilerr // somebody works on it
 	}
 	if learnt != nil {
 		o.Events = append(o.Events, *learnt)
@@ -154,7 +146,10 @@ func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event)
 	if err == nil {
 		err = r.loop(ctx)
 	}
-	if err == nil && r.order.Notice == 0 {
+	switch {
+	case errors.Is(err, job.ErrBusy): // somebody was faster
+		return unhandled, nil
+	case err == nil && r.order.Notice == 0:
 		return marked, nil
 	}
 	return done(err)

@@ -182,7 +182,7 @@ func TestLateAnswerIsKept(t *testing.T) {
 				t.Fatalf("Quote: %v", err)
 			}
 			w.settle(time.Minute)
-			if _, err := w.service.Confirm(t.Context(), testAccount, id, 0, nil); err != nil && !errors.Is(err, job.ErrLost) {
+			if _, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id}); err != nil && !errors.Is(err, job.ErrLost) {
 				t.Fatalf("Confirm: %v", err)
 			}
 			w.settle(3 * time.Minute)

@@ -214,10 +214,10 @@ func TestConfirmOfAnotherVersion(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.mustQuote(true, testBill)
 	o := w.wantState(id, Quoted, "")
-	if _, err := w.service.Confirm(t.Context(), testAccount, id, o.Version+1, nil); !errors.Is(err, ErrChanged) {
+	if _, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id, Seen: o.Version + 1}); !errors.Is(err, ErrChanged) {
 		t.Errorf("Confirm of another version: %v, want ErrChanged", err)
 	}
-	if o, err := w.service.Confirm(t.Context(), testAccount, id, o.Version, nil); err != nil || o.State != Paying {
+	if o, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id, Seen: o.Version}); err != nil || o.State != Paying {
 		t.Errorf("Confirm of this version: %v", err)
 	}
 }
@@ -259,7 +259,10 @@ func TestKilledWhileLocking(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.mustQuote(true, testBill)
 	w.killAt = len(w.points) + 2 // the intent of the lock is stored, and the process is gone
-	if err := w.try(func() error { _, err := w.service.Confirm(t.Context(), testAccount, id, 0, nil); return err }); !errors.Is(err, errKilled) {
+	if err := w.try(func() error {
+		_, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id})
+		return err
+	}); !errors.Is(err, errKilled) {
 		t.Fatalf("Confirm: %v, want a kill", err)
 	}
 	w.once("lock", w.calls["lock"]+1, loseBefore)
@@ -277,7 +280,10 @@ func TestConfirmedQuoteGrewOld(t *testing.T) {
 	w.insurer.ratio = 100
 	id := w.mustQuote(true, testBill)
 	w.killAt = len(w.points) + 2 // the intent of the lock is stored, and the process is gone
-	if err := w.try(func() error { _, err := w.service.Confirm(t.Context(), testAccount, id, 0, nil); return err }); !errors.Is(err, errKilled) {
+	if err := w.try(func() error {
+		_, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id})
+		return err
+	}); !errors.Is(err, errKilled) {
 		t.Fatalf("Confirm: %v, want a kill", err)
 	}
 	w.advance(3 * time.Hour)
@@ -297,10 +303,10 @@ func TestConfirmRefuses(t *testing.T) {
 	ctx := t.Context()
 	w := newWorld(t, 1)
 	id := w.mustQuote(true, testBill)
-	if _, err := w.service.Confirm(ctx, testAccount+1, id, 0, nil); !errors.Is(err, ErrNotFound) {
+	if _, err := w.service.Confirm(ctx, Confirmation{Account: testAccount + 1, Order: id}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("another account: %v, want ErrNotFound", err)
 	}
-	if _, err := w.service.Confirm(ctx, testAccount, id+1, 0, nil); !errors.Is(err, ErrNotFound) {
+	if _, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id + 1, Seen: 0}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown order: %v, want ErrNotFound", err)
 	}
 	w.people.auth.UsableUntil = start.Add(2 * time.Minute)
@@ -308,29 +314,29 @@ func TestConfirmRefuses(t *testing.T) {
 	short.people.auth.UsableUntil = start.Add(10 * time.Minute)
 	shortID := short.mustQuote(true, testBill)
 	short.advance(8 * time.Minute)
-	if _, err := short.service.Confirm(ctx, testAccount, shortID, 0, nil); !errors.Is(err, patient.ErrAuthExpired) {
+	if _, err := short.service.Confirm(ctx, Confirmation{Account: testAccount, Order: shortID}); !errors.Is(err, patient.ErrAuthExpired) {
 		t.Errorf("less than a minute of the authorisation left: %v, want ErrAuthExpired", err)
 	}
 	w.mustConfirm(id)
-	if _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); !errors.Is(err, ErrConfirmed) {
+	if _, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id}); !errors.Is(err, ErrConfirmed) {
 		t.Errorf("second confirm: %v, want ErrConfirmed", err)
 	}
 	w.mustPay(id)
 	w.settle(time.Minute)
 	w.wantState(id, Completed, "")
-	if _, err := w.service.Confirm(ctx, testAccount, id, 0, nil); !errors.Is(err, ErrState) {
+	if _, err := w.service.Confirm(ctx, Confirmation{Account: testAccount, Order: id}); !errors.Is(err, ErrState) {
 		t.Errorf("confirm of a completed order: %v, want ErrState", err)
 	}
 	old := newWorld(t, 3)
 	oldID := old.mustQuote(true, testBill)
 	old.advance(15 * time.Minute)
-	if _, err := old.service.Confirm(ctx, testAccount, oldID, 0, nil); !errors.Is(err, ErrExpired) {
+	if _, err := old.service.Confirm(ctx, Confirmation{Account: testAccount, Order: oldID}); !errors.Is(err, ErrExpired) {
 		t.Errorf("old quote: %v, want ErrExpired", err)
 	}
 	quoting := newWorld(t, 4)
 	quoting.once("presettle", 1, loseAfter)
 	quotingID := quoting.mustQuote(true, testBill)
-	if _, err := quoting.service.Confirm(ctx, testAccount, quotingID, 0, nil); !errors.Is(err, ErrState) {
+	if _, err := quoting.service.Confirm(ctx, Confirmation{Account: testAccount, Order: quotingID}); !errors.Is(err, ErrState) {
 		t.Errorf("confirm while quoting: %v, want ErrState", err)
 	}
 	quoting.settle(time.Minute)

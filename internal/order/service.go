@@ -99,6 +99,9 @@ type QuoteRequest struct {
 	Insurance   bool         // ask the insurer; needs consent, binding and a living authorisation
 	UseAccount  bool         // let the personal account pay (acct_used_flag)
 	Request     *job.Request // stored with the order; nil: none
+
+	// Allowed is the patient as patient.MayPay has let him pay a moment ago, by the insurer where Insurance is set. Nil: it is looked up here.
+	Allowed *patient.Patient
 }
 
 // maxBills is how many bills one order may hold.
@@ -170,7 +173,7 @@ func checkNos(nos []string) error {
 // draft checks who asks for whom, before any counterpart is called, and gives the order to be made with what was read for it.
 func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Order, acquaintance, error) {
 	known := acquaintance{}
-	p, err := s.people.Patient(ctx, q.Account, q.Patient)
+	p, err := s.whom(ctx, q)
 	if err != nil {
 		return nil, known, err
 	}
@@ -184,8 +187,11 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	if !q.Insurance || !s.insures(party) {
 		return o, known, nil
 	}
-	if known.consented, err = s.consented(ctx, q.Account); err != nil {
-		return nil, known, err
+	known.consented = q.Allowed != nil
+	if !known.consented {
+		if known.consented, err = s.consented(ctx, q.Account); err != nil {
+			return nil, known, err
+		}
 	}
 	if !known.consented {
 		return nil, known, patient.ErrNoConsent
@@ -205,6 +211,14 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	known.auth = &auth
 	o.PayAuth, o.AuthUntil = auth.ID, auth.UsableUntil
 	return o, known, s.checkAuth(o)
+}
+
+// whom gives the patient of a request, who must be the account's own.
+func (s *Service) whom(ctx context.Context, q QuoteRequest) (patient.Patient, error) {
+	if p := q.Allowed; p != nil && p.ID == q.Patient && p.Account == q.Account {
+		return *p, nil
+	}
+	return s.people.Patient(ctx, q.Account, q.Patient)
 }
 
 // consented reports whether the account's consent to ask the insurer stands. Withdrawal stops new payments, never refunds (design.md §5).
@@ -250,15 +264,13 @@ func (s *Service) held(ctx context.Context, account patient.AccountID, id ID, ac
 var errNoJob = errors.New("the order has no job")
 
 func (s *Service) once(ctx context.Context, account patient.AccountID, id ID, act func(*Order, job.Claim) error) error {
-	j, found, err := s.queue.Find(ctx, JobKind, id.No()) // before the order: what moves in between has moved the job, too
-	if err != nil {
+	o, j, found, err := s.store.LoadForWork(ctx, id)
+	switch {
+	case err != nil:
 		return fmt.Errorf("order %s: %w", id.No(), err)
-	}
-	o, err := s.Get(ctx, account, id)
-	if err != nil {
-		return err
-	}
-	if !found {
+	case o.Account != account:
+		return ErrNotFound
+	case !found:
 		return ErrState.Because(errNoJob)
 	}
 	claim, err := s.want(j)
@@ -285,22 +297,35 @@ func (s *Service) heldAnew(ctx context.Context, o *Order, act func(*Order, job.C
 	}
 }
 
-// Confirm takes the patient's consent to the quote as it stood at the version seen (0: as it stands): it locks the bills, reads them again and
-// begins to collect. The request's record is stored with it; nil: none. The order comes back as far as it got: paying (see Cashier), settling,
-// quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged, ErrExpired, ErrState, patient.ErrAuthExpired,
-// job.ErrBusy.
-func (s *Service) Confirm(ctx context.Context, account patient.AccountID, id ID, seen int64, request *job.Request) (*Order, error) {
+// Confirmation is a patient's consent to a quote.
+type Confirmation struct {
+	Account patient.AccountID
+	Order   ID
+	Seen    int64                               // the version that the patient has seen; 0: as it stands
+	Allow   func(context.Context, *Order) error // asked before anything is done; nil: nobody is
+	Request *job.Request                        // stored with the confirmation; nil: none
+}
+
+// Confirm takes the patient's consent: it locks the bills, reads them again and begins to collect. The order comes back as far as it got: paying
+// (see Cashier), settling, quoting when a bill changed, or closing. Errors: ErrNotFound, ErrConfirmed, ErrChanged, ErrExpired, ErrState,
+// patient.ErrAuthExpired, job.ErrBusy, and what Allow says.
+func (s *Service) Confirm(ctx context.Context, c Confirmation) (*Order, error) {
 	var confirmed *Order
-	err := s.held(ctx, account, id, func(o *Order, claim job.Claim) error {
-		if err := s.mayConfirm(o, seen); err != nil {
+	err := s.held(ctx, c.Account, c.Order, func(o *Order, claim job.Claim) error {
+		if err := s.mayConfirm(o, c.Seen); err != nil {
 			return err
 		}
-		o.ConfirmedAt, o.Request = s.clock.Now(), request
+		if c.Allow != nil {
+			if err := c.Allow(ctx, o); err != nil {
+				return err
+			}
+		}
+		o.ConfirmedAt, o.Request = s.clock.Now(), c.Request
 		claim.RunAt, claim.Attempt = o.ConfirmedAt, 0
-		o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(account), Subject: "order", Verb: "confirm", From: string(o.State),
+		o.Events = append(o.Events, Event{At: o.ConfirmedAt, Actor: actorOf(c.Account), Subject: "order", Verb: "confirm", From: string(o.State),
 			To: string(o.State), Split: o.Split})
 		confirmed = o
-		return s.drive(ctx, o, claim, actorOf(account))
+		return s.drive(ctx, o, claim, actorOf(c.Account))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("confirm: %w", err)

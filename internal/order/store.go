@@ -16,6 +16,8 @@ type Store interface {
 	Create(ctx context.Context, o *Order, j job.New) (job.Claim, error)
 	// Load reads an order with all attempts. ErrNotFound.
 	Load(ctx context.Context, id ID) (*Order, error)
+	// LoadForWork is Load with the order's job as it stood no later; false when the job is done.
+	LoadForWork(ctx context.Context, id ID) (*Order, job.Job, bool, error)
 	// Save writes what changed of the order and its attempts (each by compare-and-set on its version), its new events, their ledger
 	// postings, what becomes of the job, the record of the request and the mark of the notice that it is moved for, in one transaction. A state that is not Live gives up the live marks of the order's bills for
 	// good: a late payment is unwound while its bills may already be in another order. job.ErrLost when the claim or any row has

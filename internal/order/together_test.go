@@ -450,7 +450,7 @@ func TestAuthorisationRenewed(t *testing.T) {
 			w.people.auth.UsableUntil = start.Add(5 * time.Minute)
 			id := w.mustQuote(true, testBill)
 			w.advance(4 * time.Minute)
-			if _, err := w.service.Confirm(context.Background(), testAccount, id, 0, nil); !errors.Is(err, patient.ErrAuthExpired) {
+			if _, err := w.service.Confirm(context.Background(), Confirmation{Account: testAccount, Order: id}); !errors.Is(err, patient.ErrAuthExpired) {
 				w.t.Errorf("Confirm: %v, want ErrAuthExpired", err)
 			}
 			return id
@@ -751,7 +751,7 @@ func TestMixedOrderNamesItsPayer(t *testing.T) {
 		id := w.mustQuote(true, testBill)
 		w.settle(5 * time.Second)
 		w.failures, w.failAt = nil, failAt
-		_, err := w.service.Confirm(t.Context(), testAccount, id, 0, nil)
+		_, err := w.service.Confirm(t.Context(), Confirmation{Account: testAccount, Order: id})
 		w.heard("confirm", err)
 		w.failAt = 0
 		w.settle(5 * time.Minute)

@@ -240,7 +240,7 @@ func (w *world) mustQuote(insurance bool, nos ...string) ID {
 
 func (w *world) mustConfirm(id ID) *Order {
 	w.t.Helper()
-	o, err := w.service.Confirm(context.Background(), testAccount, id, 0, nil)
+	o, err := w.service.Confirm(context.Background(), Confirmation{Account: testAccount, Order: id})
 	if err != nil {
 		w.t.Fatalf("Confirm: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
@@ -18,17 +19,23 @@ const mostListed = 100
 
 // Load reads an order with all attempts, every row verified when it was read. order.ErrNotFound; ErrTampered.
 func (s Orders) Load(ctx context.Context, id order.ID) (*order.Order, error) {
-	if rows := s.db.recent.of(int64(id)); rows != nil {
+	if s.db.recent.of(int64(id)) != nil {
 		version, err := s.VersionOf(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if version == rows.order.Version {
-			if o, err := s.db.assemble(rows); err == nil {
-				return o, nil
-			}
-			s.db.recent.drop(int64(id)) // sealed by a key that was retired: read again
+		return s.loadAt(ctx, id, version)
+	}
+	return s.loadAt(ctx, id, 0)
+}
+
+// loadAt reads an order of which a moment ago that version was the last: what is remembered of it serves.
+func (s Orders) loadAt(ctx context.Context, id order.ID, version int64) (*order.Order, error) {
+	if rows := s.db.recent.at(int64(id), version); rows != nil {
+		if o, err := s.db.assemble(rows); err == nil {
+			return o, nil
 		}
+		s.db.recent.drop(int64(id)) // sealed by a key that was retired: read again
 	}
 	orders, err := s.load(ctx, func(tx *gorm.DB) *gorm.DB { return tx.Where("id = ?", int64(id)) })
 	if err != nil {
@@ -38,6 +45,27 @@ func (s Orders) Load(ctx context.Context, id order.ID) (*order.Order, error) {
 		return nil, order.ErrNotFound
 	}
 	return orders[0], nil
+}
+
+// LoadForWork is Load with the order's job as it stood no later; false when the job is done.
+func (s Orders) LoadForWork(ctx context.Context, id order.ID) (*order.Order, job.Job, bool, error) {
+	var found []struct {
+		OrderVersion int64
+		Job          jobRow `gorm:"embedded"`
+	}
+	err := s.db.read(ctx).Raw(`SELECT o.version AS order_version, COALESCE(j.id, 0) AS id, COALESCE(j.run_us, 0) AS run_us, COALESCE(j.due_us, 0) AS due_us,
+		COALESCE(j.attempt, 0) AS attempt, COALESCE(j.version, 0) AS version, COALESCE(j.owner, '') AS owner, COALESCE(j.note, '') AS note
+		FROM orders o LEFT JOIN job j ON j.kind = ? AND j.ref = ? WHERE o.id = ?`, order.JobKind, id.No(), int64(id)).Scan(&found).Error
+	if err != nil {
+		return nil, job.Job{}, false, fmt.Errorf("order %s and its job: %w", id.No(), translated(err))
+	}
+	if len(found) == 0 {
+		return nil, job.Job{}, false, order.ErrNotFound
+	}
+	row := found[0].Job
+	row.Kind, row.Ref = order.JobKind, id.No()
+	o, err := s.loadAt(ctx, id, found[0].OrderVersion)
+	return o, row.job(), row.ID != 0, err
 }
 
 // List gives an account's orders, newest first, before the given order (0: from the newest), at most 100.

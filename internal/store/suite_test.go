@@ -180,6 +180,16 @@ func load(t testing.TB, db *DB, id order.ID) *order.Order {
 	stored, err := db.WithVault(db.vault).Orders().Load(t.Context(), id)
 	check(t, err)
 	sameOrder(t, o, stored)
+	for _, known := range []*DB{db, db.WithVault(db.vault)} {
+		worked, j, found, err := known.Orders().LoadForWork(t.Context(), id)
+		check(t, err)
+		sameOrder(t, worked, stored)
+		want, there, err := db.Jobs().Find(t.Context(), order.JobKind, id.No())
+		check(t, err)
+		if diff := cmp.Diff(want, j); found != there || (found && diff != "") {
+			t.Fatalf("the job read with the order: %v, want %v\n%s", found, there, diff)
+		}
+	}
 	return o
 }
 
