@@ -136,6 +136,15 @@ func (m *memory) Patient(_ context.Context, account patient.AccountID, id patien
 	return patient.Patient{}, patient.ErrNotFound
 }
 
+func (m *memory) PatientAndConsents(ctx context.Context, account patient.AccountID, id patient.ID) (patient.Patient, []patient.Consent, error) {
+	p, err := m.Patient(ctx, account, id)
+	if err != nil {
+		return p, nil, err
+	}
+	standing, err := m.Consents(ctx, account)
+	return p, standing, err
+}
+
 func (m *memory) Patients(_ context.Context, account patient.AccountID) ([]patient.Patient, error) {
 	done, err := m.enter("Patients")
 	defer done()

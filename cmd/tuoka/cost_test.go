@@ -8,6 +8,12 @@ import (
 	"github.com/tuoka/tuoka/internal/store"
 )
 
+// What a payment may cost the database. Whoever adds to it finds room elsewhere.
+const (
+	mostStatements = 60
+	mostCommits    = 12
+)
+
 // TestCostOfAPayment: what a payment asks of the database, from the list of bills to the posting, with a cashier who pays at once and a patient whose
 // phone looks once after it. Everything is counted: the order, its job, the inbox, the idempotency records, the ledger, the audit. Nobody looks idly.
 func TestCostOfAPayment(t *testing.T) {
@@ -61,4 +67,8 @@ func TestCostOfAPayment(t *testing.T) {
 		t.Fatalf("the order is %s: %s", one.order.State, one.order.Cause)
 	}
 	t.Logf("a payment: %d statements, %d commits", total.Statements, total.Commits)
+	if total.Statements > mostStatements || total.Commits > mostCommits {
+		t.Errorf("more than the %d statements and %d commits that a payment may cost: read once what is needed twice, and write together what belongs together",
+			mostStatements, mostCommits)
+	}
 }

@@ -94,19 +94,23 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house,
 		}
 	}()
 	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
-	host, _ := os.Hostname()
-	if err := h.furnish(parties, institutions, fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid())); err != nil {
-		return nil, err
-	}
 	if h.cache, err = cache.Open(ctx, cache.Config{Addr: cfg.Redis.Addr}); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
+	}
+	host, _ := os.Hostname()
+	if err := h.furnish(parties, institutions, fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid())); err != nil {
+		return nil, errors.Join(err, h.cache.Close())
 	}
 	return h, nil
 }
 
 // furnish makes the services between the database and the counterparts. Owner is whose claims those of this process are.
 func (h *house) furnish(parties []*order.Party, institutions map[string]patient.Institution, owner string) (err error) {
-	if h.people, err = patient.New(h.db.Patients(), institutions, tokens{}, h.clock, h.source,
+	people := patient.Store(h.db.Patients())
+	if h.cache != nil { // a simulation has none
+		people = sessions{people, h.cache}
+	}
+	if h.people, err = patient.New(people, institutions, tokens{}, h.clock, h.source,
 		patient.Config{SessionLife: h.config.SessionLife, MaxPatients: h.config.MaxPatients, Log: h.db.Audit()}); err != nil {
 		return err
 	}

@@ -78,9 +78,9 @@ func makePremises(t *testing.T, data string) *premises {
 	h.db, h.vault, err = openDatabase(t.Context(), cfg, h.clock, h.source)
 	must(err)
 	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
-	must(h.furnish(parties, institutions, "premises"))
 	h.cache, err = cache.Open(t.Context(), cache.Config{})
 	must(err)
+	must(h.furnish(parties, institutions, "premises"))
 	p.house = h
 	p.sims, err = openSimulators(p.stage, cfg, at, counterpartsSource())
 	must(err)

@@ -40,11 +40,16 @@ func (s *Service) Agreements(ctx context.Context, who Caller) ([]Agreement, erro
 	if err != nil {
 		return nil, fmt.Errorf("consents of %s: %w", who.actor(), err)
 	}
-	agreements := make([]Agreement, 0, len(inst.Texts))
-	for _, t := range inst.Texts {
+	return inst.agreements(standing), nil
+}
+
+// agreements are the institution's texts with what stands of an account's consents.
+func (i Institution) agreements(standing []Consent) []Agreement {
+	agreements := make([]Agreement, 0, len(i.Texts))
+	for _, t := range i.Texts {
 		a := Agreement{Text: t}
-		for i := range standing {
-			c := standing[i]
+		for k := range standing {
+			c := standing[k]
 			if c.Kind != t.Kind || c.WithdrawnAt != nil || a.Current() {
 				continue
 			}
@@ -54,7 +59,7 @@ func (s *Service) Agreements(ctx context.Context, who Caller) ([]Agreement, erro
 		}
 		agreements = append(agreements, a)
 	}
-	return agreements, nil
+	return agreements
 }
 
 // Agree stores the account's consent to a text. The version says what the person has read: ErrTextVersion when it is not the one in
@@ -107,6 +112,10 @@ func (s *Service) Require(ctx context.Context, who Caller, kinds ...ConsentKind)
 	if err != nil {
 		return err
 	}
+	return required(agreements, kinds...)
+}
+
+func required(agreements []Agreement, kinds ...ConsentKind) error {
 	current := make(map[ConsentKind]bool, len(agreements))
 	titles := make(map[ConsentKind]string, len(agreements))
 	for _, a := range agreements {
@@ -123,29 +132,34 @@ func (s *Service) Require(ctx context.Context, who Caller, kinds ...ConsentKind)
 // MayPay gives the account's patient when new payments for him may begin: the privacy consent stands, with insured the separate one
 // for the insurer, and the guardian's while the patient is under 14. ErrNotFound, ErrNoConsent, ErrGuardian.
 func (s *Service) MayPay(ctx context.Context, who Caller, id ID, insured bool) (Patient, error) {
-	p, err := s.Patient(ctx, who, id)
+	inst, err := s.Institution(who.Institution)
 	if err != nil {
 		return Patient{}, err
 	}
+	p, standing, err := s.store.PatientAndConsents(ctx, who.Account, id)
+	if err != nil {
+		return Patient{}, fmt.Errorf("patient %d of %s: %w", id, who.actor(), err)
+	}
+	agreements := inst.agreements(standing)
 	kinds := []ConsentKind{ConsentPrivacy}
 	if insured {
 		kinds = append(kinds, ConsentInsurance)
 	}
-	if err := s.Require(ctx, who, kinds...); err != nil {
+	if err := required(agreements, kinds...); err != nil {
 		return Patient{}, err
 	}
-	return p, s.guarded(ctx, who, p.IDNumber, p.GuardianConsent)
+	return p, s.guarded(agreements, p.IDNumber, p.GuardianConsent)
 }
 
 // guarded returns ErrGuardian for a person under 14 unless the guardian said yes to this child and stands by the text.
-func (s *Service) guarded(ctx context.Context, who Caller, id sensitive.IDNumber, given bool) error {
+func (s *Service) guarded(agreements []Agreement, id sensitive.IDNumber, given bool) error {
 	if !s.underFourteen(id) {
 		return nil
 	}
 	if !given {
 		return ErrGuardian.At("guardian_consent")
 	}
-	err := s.Require(ctx, who, ConsentGuardian)
+	err := required(agreements, ConsentGuardian)
 	if errors.Is(err, ErrNoConsent) {
 		return ErrGuardian.At("consents." + string(ConsentGuardian))
 	}

@@ -135,6 +135,15 @@ func (m *memory) Patient(_ context.Context, account AccountID, id ID) (Patient, 
 	return Patient{}, ErrNotFound
 }
 
+func (m *memory) PatientAndConsents(ctx context.Context, account AccountID, id ID) (Patient, []Consent, error) {
+	p, err := m.Patient(ctx, account, id)
+	if err != nil {
+		return p, nil, err
+	}
+	standing, err := m.Consents(ctx, account)
+	return p, standing, err
+}
+
 func (m *memory) Patients(_ context.Context, account AccountID) ([]Patient, error) {
 	done, err := m.enter("Patients")
 	defer done()

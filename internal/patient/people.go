@@ -82,13 +82,17 @@ func (s *Service) Add(ctx context.Context, who Caller, n NewPatient) (Patient, e
 	if err != nil {
 		return Patient{}, err
 	}
-	if err := s.Require(ctx, who, ConsentPrivacy); err != nil {
+	agreements, err := s.Agreements(ctx, who)
+	if err == nil {
+		err = required(agreements, ConsentPrivacy)
+	}
+	if err != nil {
 		return Patient{}, err
 	}
 	if n.IDNumber.IsZero() || n.IDNumber.Birth().After(clock.Day(s.clock.Now())) {
 		return Patient{}, ErrIDNumber.At("id_number")
 	}
-	if err := s.guarded(ctx, who, n.IDNumber, n.GuardianConsent); err != nil {
+	if err := s.guarded(agreements, n.IDNumber, n.GuardianConsent); err != nil {
 		return Patient{}, err
 	}
 	if err := s.fresh(ctx, who, n); err != nil {

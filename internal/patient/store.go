@@ -27,6 +27,8 @@ type Store interface {
 	Add(ctx context.Context, p Patient, limit int, r audit.Record) error
 	// Patient reads one patient of that account; ErrNotFound for another account's, too.
 	Patient(ctx context.Context, account AccountID, id ID) (Patient, error)
+	// PatientAndConsents is Patient with the account's standing consents.
+	PatientAndConsents(ctx context.Context, account AccountID, id ID) (Patient, []Consent, error)
 	// Patients lists an account's patients, oldest first.
 	Patients(ctx context.Context, account AccountID) ([]Patient, error)
 	// Remove hides a patient from the account; its orders stay.

@@ -72,10 +72,14 @@ func (p Patients) Consents(ctx context.Context, account patient.AccountID) ([]pa
 	}
 	consents := make([]patient.Consent, len(rows))
 	for i, r := range rows {
-		consents[i] = patient.Consent{Account: patient.AccountID(r.AccountID), Institution: r.Institution, Kind: patient.ConsentKind(r.Kind),
-			Version: r.TextVersion, Digest: r.Digest, GivenAt: moment(r.GivenUS)}
+		consents[i] = r.consent()
 	}
 	return consents, nil
+}
+
+func (r *consentRow) consent() patient.Consent {
+	return patient.Consent{Account: patient.AccountID(r.AccountID), Institution: r.Institution, Kind: patient.ConsentKind(r.Kind), Version: r.TextVersion,
+		Digest: r.Digest, GivenAt: moment(r.GivenUS)}
 }
 
 type bindingRow struct {

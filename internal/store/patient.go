@@ -138,6 +138,42 @@ func (p Patients) Patient(ctx context.Context, account patient.AccountID, id pat
 	return found[0], nil
 }
 
+// PatientAndConsents is Patient with the account's standing consents, in one reading.
+func (p Patients) PatientAndConsents(ctx context.Context, account patient.AccountID, id patient.ID) (patient.Patient, []patient.Consent, error) {
+	var who patient.Patient
+	var standing []patient.Consent
+	err := p.db.opened(ctx, func() error {
+		var rows []struct {
+			Patient patientRow  `gorm:"embedded"`
+			Consent *consentRow `gorm:"embedded;embeddedPrefix:consent_"`
+		}
+		err := p.db.read(ctx).Table("patient").Select(`patient.*, c.account_id AS consent_account_id, c.institution AS consent_institution, c.kind AS consent_kind,
+				c.text_version AS consent_text_version, c.digest AS consent_digest, c.given_us AS consent_given_us`).
+			Joins("LEFT JOIN consent c ON c.account_id = patient.account_id AND c.standing = 1").
+			Where(`patient.id = ? AND patient.account_id = ? AND (patient.live = 1 OR EXISTS
+				(SELECT 1 FROM orders o WHERE o.patient_id = patient.id AND o.state NOT IN ?))`, int64(id), int64(account), finalStates()).
+			Order("c.given_us, c.id").Scan(&rows).Error
+		if err != nil {
+			return translated(err)
+		}
+		if len(rows) == 0 {
+			return patient.ErrNotFound
+		}
+		standing = nil
+		for _, r := range rows {
+			if r.Consent != nil && r.Consent.Kind != "" {
+				standing = append(standing, r.Consent.consent())
+			}
+		}
+		who, err = p.patientOf(rows[0].Patient)
+		return err
+	})
+	if err != nil {
+		return patient.Patient{}, nil, fmt.Errorf("patient %d: %w", id, err)
+	}
+	return who, standing, nil
+}
+
 // Patients lists an account's patients, oldest first.
 func (p Patients) Patients(ctx context.Context, account patient.AccountID) ([]patient.Patient, error) {
 	found, err := p.patients(ctx, func(tx *gorm.DB) *gorm.DB {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"gorm.io/gorm"
 
 	"github.com/tuoka/tuoka/internal/audit"
@@ -20,6 +21,26 @@ import (
 func plain() cmp.Options {
 	return cmp.Options{cmp.Comparer(sensitive.Name.Equal), cmp.Comparer(sensitive.IDNumber.Equal), cmp.Comparer(sensitive.Phone.Equal),
 		cmp.Comparer(sensitive.OpenID.Equal), cmp.Comparer(sensitive.Token.Equal)}
+}
+
+// readPatient reads a patient in both ways, which must say the same.
+func readPatient(t testing.TB, db *DB, account patient.AccountID, id patient.ID) (patient.Patient, error) {
+	t.Helper()
+	p, err := db.Patients().Patient(t.Context(), account, id)
+	with, consents, again := db.Patients().PatientAndConsents(t.Context(), account, id)
+	if err != nil || again != nil {
+		if !errors.Is(again, patient.ErrNotFound) && !errors.Is(again, ErrTampered) {
+			t.Errorf("PatientAndConsents() = %v, Patient() = %v", again, err)
+		}
+		return p, err
+	}
+	if diff := cmp.Diff(p, with, plain()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(must(db.Patients().Consents(t.Context(), account))(t), consents, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	return p, err
 }
 
 func suitePatients(t *testing.T, open func(t *testing.T) *DB) {
@@ -113,10 +134,10 @@ func people(t *testing.T, db *DB) {
 	if diff := cmp.Diff([]patient.Patient{first, second}, must(store.Patients(t.Context(), account))(t), plain()); diff != "" {
 		t.Fatal(diff)
 	}
-	if diff := cmp.Diff(first, must(store.Patient(t.Context(), account, first.ID))(t), plain()); diff != "" {
+	if diff := cmp.Diff(first, must(readPatient(t, db, account, first.ID))(t), plain()); diff != "" {
 		t.Fatal(diff)
 	}
-	_, err := store.Patient(t.Context(), other, first.ID)
+	_, err := readPatient(t, db, other, first.ID)
 	wantErr(t, "another account's patient", err, patient.ErrNotFound)
 
 	// Hidden, but an order is under way: who drives it still needs the person.
@@ -128,15 +149,15 @@ func people(t *testing.T, db *DB) {
 	if left := must(store.Patients(t.Context(), account))(t); len(left) != 1 || left[0].ID != second.ID {
 		t.Fatalf("%d patients left", len(left))
 	}
-	must(store.Patient(t.Context(), account, first.ID))(t)
+	must(readPatient(t, db, account, first.ID))(t)
 	moveOrder(t, db, o, order.Abandon)
 	moveOrder(t, db, o, order.Shut)
 	save(t, db, o, &claim, job.Finish())
-	_, err = store.Patient(t.Context(), account, first.ID)
+	_, err = readPatient(t, db, account, first.ID)
 	wantErr(t, "a hidden patient", err, patient.ErrNotFound)
 	check(t, store.Add(t.Context(), twin, 2, someone(db))) // may come back
 	exec(t, db, "UPDATE patient SET name_sealed = (SELECT o.id_number_sealed FROM patient o WHERE o.id = patient.id) WHERE id = ?", int64(twin.ID))
-	_, err = store.Patient(t.Context(), account, twin.ID)
+	_, err = readPatient(t, db, account, twin.ID)
 	wantErr(t, "a value moved to another column", err, ErrTampered)
 }
 
@@ -163,6 +184,9 @@ func consents(t *testing.T, db *DB) {
 	if n := count(t, db, "SELECT COUNT(*) FROM audit_record WHERE action = 'test.act'"); n != 7 {
 		t.Fatalf("%d acts recorded, want 7", n)
 	}
+	person := newPatient(t, db, account, 1)
+	check(t, store.Add(t.Context(), person, 2, someone(db)))
+	must(readPatient(t, db, account, person.ID))(t) // with two consents
 	wantErr(t, "a record without an actor", db.Audit().Record(t.Context(), audit.Record{Action: "x"}), ErrRow)
 	check(t, db.Audit().Record(t.Context(), audit.Record{Actor: "staff:1", Action: "x"}))
 	c.Account = 1
