@@ -209,7 +209,7 @@ func (s crashOrders) Save(ctx context.Context, o *order.Order, claim *job.Claim,
 	switch {
 	case next.Done:
 		what = "done"
-	case !next.Hold.IsZero():
+	case next.Stay || !next.Hold.IsZero():
 		what = "a call follows"
 	}
 	s.c.state = string(o.State)
