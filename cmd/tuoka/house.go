@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tuoka/tuoka/adapters/his/rest"
@@ -65,6 +67,9 @@ type house struct {
 	notices  map[string]callback.Source
 	wake     chan struct{} // a worker looks at once
 	finished sync.WaitGroup
+	node     store.NodeLease
+	leaving  atomic.Bool // the process was told to stop
+	astray   atomic.Bool // its clock is too far off the database's to claim anything
 }
 
 // tokens lets the vault make session tokens for package patient.
@@ -80,7 +85,7 @@ func (tokens) Digest(t sensitive.Token) string { return vault.HashToken(t) }
 // build opens the database, the vault and every counterpart. It reports all faults of the configuration's secrets at once.
 func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
 	h := &house{config: cfg, world: earth(), log: log, bills: map[string]bill.Source{}, notices: map[string]callback.Source{}, wake: make(chan struct{}, 1)}
-	h.source = clock.NewSource(h.clock, cfg.Node)
+	h.source = clock.NewSource(h.clock, 0)
 	parties, institutions, err := h.counterparts()
 	if err != nil {
 		return nil, err
@@ -93,15 +98,35 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house,
 			err = errors.Join(err, h.db.Close())
 		}
 	}()
+	host, _ := os.Hostname()
+	owner := fmt.Sprintf("%.40s/%d/%s", host, os.Getpid(), h.source.Nonce(6))
+	if h.node, err = h.db.LeaseNode(ctx, owner); err != nil {
+		return nil, err
+	}
+	h.source.Use(h.node.Node)
 	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
-	if h.cache, err = cache.Open(ctx, cache.Config{Addr: cfg.Redis.Addr}); err != nil {
+	if h.cache, err = openCache(ctx, cfg.Redis); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	host, _ := os.Hostname()
-	if err := h.furnish(parties, institutions, fmt.Sprintf("%.40s/%d/%d", host, cfg.Node, os.Getpid())); err != nil {
+	if err := h.furnish(parties, institutions, owner); err != nil {
 		return nil, errors.Join(err, h.cache.Close())
 	}
 	return h, nil
+}
+
+// openCache connects to Redis, or makes an embedded one.
+func openCache(ctx context.Context, r config.Redis) (*cache.Cache, error) {
+	c := cache.Config{Addr: r.Addr, MasterName: r.Master, Username: r.Username}
+	if r.PasswordFile != "" {
+		var err error
+		if c.Password, err = config.Secret("redis.password_file", r.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	if r.TLS {
+		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return cache.Open(ctx, c)
 }
 
 // furnish makes the services between the database and the counterparts. Owner is whose claims those of this process are.
@@ -121,7 +146,11 @@ func (h *house) furnish(parties []*order.Party, institutions map[string]patient.
 
 func (h *house) close() error {
 	h.finished.Wait()
-	return errors.Join(h.cache.Close(), h.db.Close())
+	back := h.db.ReturnNode(context.Background(), h.node)
+	if errors.Is(back, job.ErrLost) { // another has it: it is no longer ours to give
+		back = nil
+	}
+	return errors.Join(back, h.cache.Close(), h.db.Close())
 }
 
 // counterparts makes the adapters of every institution.

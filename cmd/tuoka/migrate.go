@@ -28,7 +28,7 @@ func migrate(ctx context.Context, out io.Writer, path string, down bool) (err er
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Config{DSN: dsn, Connections: cfg.Database.Connections, Log: slog.Default()}, clock.Real{}, clock.NewSource(clock.Real{}, cfg.Node))
+	db, err := store.Open(ctx, store.Config{DSN: dsn, Connections: cfg.Database.Connections, Log: slog.Default()}, clock.Real{}, clock.NewSource(clock.Real{}, 0))
 	if err != nil {
 		return err
 	}

@@ -44,12 +44,18 @@ func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (
 	if err != nil {
 		return err
 	}
-	source := clock.NewSource(clock.Real{}, cfg.Node)
+	source := clock.NewSource(clock.Real{}, 0)
 	db, _, err := openDatabase(ctx, cfg, clock.Real{}, source)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	node, err := db.LeaseNode(ctx, "office/"+source.Nonce(6))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.ReturnNode(context.WithoutCancel(ctx), node)) }()
+	source.Use(node.Node)
 	return work(&office{config: cfg, db: db, people: staff.New(db.Staff(), db.Audit(), clock.Real{}, source, staff.Config{}), source: source})
 }
 

@@ -118,12 +118,18 @@ func (r *road) loseNext(call string, times int) {
 // openSandbox serves a sandbox of its own and gives the address of its phone page, and the road to it.
 func openSandbox(t *testing.T) (string, *road) {
 	t.Helper()
+	return openSandboxOn(t, "")
+}
+
+// openSandboxOn is openSandbox with a database elsewhere.
+func openSandboxOn(t *testing.T, dsn string) (string, *road) {
+	t.Helper()
 	base := freeBase(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ready, told := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := serve(ctx, told, serveFlags{sandbox: true, data: t.TempDir(), base: base, json: true})
+		err := serve(ctx, told, serveFlags{sandbox: true, data: t.TempDir(), dsn: dsn, base: base, json: true})
 		_ = told.CloseWithError(fmt.Errorf("the sandbox ended: %w", err))
 		ended <- err
 	}()

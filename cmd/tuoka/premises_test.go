@@ -72,7 +72,7 @@ func makePremises(t *testing.T, data string) *premises {
 	at := world{clock: clock.Real{}, wire: p}
 	h := &house{config: cfg, world: at, log: slog.New(slog.DiscardHandler), bills: map[string]bill.Source{}, notices: map[string]callback.Source{},
 		wake: make(chan struct{}, 1)}
-	h.source = clock.NewSource(h.clock, cfg.Node)
+	h.source = clock.NewSource(h.clock, 0)
 	parties, institutions, err := h.counterparts()
 	must(err)
 	h.db, h.vault, err = openDatabase(t.Context(), cfg, h.clock, h.source)

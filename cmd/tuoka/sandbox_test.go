@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/store/storetest"
 )
 
 // playing runs pay against a sandbox and reads its line of JSON.
@@ -54,6 +55,18 @@ func TestPay(t *testing.T) {
 	}
 	if r := playing(t, phone, payFlags{orders: 30, seed: 6, faults: "harsh", route: "all", refunds: "0.5"}); r.RefundsDone == 0 {
 		t.Errorf("refunds with harsh faults: %+v", r)
+	}
+}
+
+// TestPayOnServers plays them with harsh faults on each database server.
+func TestPayOnServers(t *testing.T) {
+	for _, engine := range storetest.Engines()[1:] {
+		t.Run(engine, func(t *testing.T) {
+			phone, _ := openSandboxOn(t, storetest.Fresh(t, engine))
+			if r := playing(t, phone, payFlags{orders: 40, seed: 6, faults: "harsh", route: "all", refunds: "0.5"}); r.RefundsDone == 0 || r.Review > 1 {
+				t.Errorf("harsh faults: %+v", r)
+			}
+		})
 	}
 }
 

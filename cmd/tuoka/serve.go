@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +33,9 @@ func grace(cfg *config.Config) time.Duration {
 type serveFlags struct {
 	config  string
 	sandbox bool
+	only    []string
 	data    string
+	dsn     string
 	base    int
 	json    bool
 }
@@ -42,6 +46,7 @@ func serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), cmd.OutOrStdout(), f) }}
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (the sandbox has one built in)")
 	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "play every counterpart on this machine; never with mode: production")
+	cmd.Flags().StringSliceVar(&f.only, "only", nil, "what this process does: api, callback, work; by default all of it")
 	stageFlags(cmd, &f)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the addresses as one line of JSON when ready")
 	return cmd
@@ -49,6 +54,7 @@ func serveCommand() *cobra.Command {
 
 func stageFlags(cmd *cobra.Command, f *serveFlags) {
 	cmd.Flags().StringVar(&f.data, "data", "./var", "folder of the sandbox's database, keys and journals")
+	cmd.Flags().StringVar(&f.dsn, "dsn", "", "the sandbox's database, instead of a file in its folder: postgres:// or mysql://")
 	cmd.Flags().IntVar(&f.base, "port-base", 8080, "first port of the sandbox; the ones after it are taken too")
 }
 
@@ -66,7 +72,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, house.close()) }()
-	working, stopWork := context.WithCancel(ctx)
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, it still works
 	defer stopWork()
 	var sims *simulators
 	if f.sandbox {
@@ -80,7 +86,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 		}
 		defer func() { _ = run.stop(time.Second) }() // after our own faces: their last calls still find a counterpart
 	}
-	handlers, err := house.faces(working.Done())
+	handlers, err := house.faces(working.Done(), f.does)
 	if err != nil {
 		return err
 	}
@@ -88,20 +94,36 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	house.work(working)
+	house.keep(working)
+	if f.does("work") {
+		house.work(working)
+	}
 	if err := f.announce(out, cfg, sims); err != nil {
 		return err
 	}
 	<-ctx.Done()
+	house.leaving.Store(true)
+	_ = house.clock.Sleep(context.WithoutCancel(ctx), cfg.Drain)
 	stopWork()
 	err = run.stop(grace(cfg))
 	house.finished.Wait()
 	return err
 }
 
+// duties are what a process may do alone.
+var duties = []string{"api", "callback", "work"}
+
+// does reports whether this process does that part.
+func (f serveFlags) does(part string) bool { return len(f.only) == 0 || slices.Contains(f.only, part) }
+
 // load reads and checks the configuration; every fault in it is reported at once. A sandbox's folder is claimed, and is to be released.
 func (f serveFlags) load() (*config.Config, stage, error) {
-	st := stage{base: f.base}
+	st := stage{base: f.base, dsn: f.dsn}
+	for _, part := range f.only {
+		if !slices.Contains(duties, part) {
+			return nil, st, fmt.Errorf("--only %s: it is one or some of %s, separated by commas", part, strings.Join(duties, ", "))
+		}
+	}
 	if !f.sandbox {
 		if f.config == "" {
 			return nil, st, errors.New("--config is missing (or --sandbox, to try everything on this machine)")
@@ -172,7 +194,7 @@ func (f serveFlags) announce(out io.Writer, cfg *config.Config, sims *simulators
 }
 
 // faces are the listeners of the service itself. Long polls end when stopping is closed.
-func (h *house) faces(stopping <-chan struct{}) (map[string]http.Handler, error) {
+func (h *house) faces(stopping <-chan struct{}, does func(string) bool) (map[string]http.Handler, error) {
 	api, err := h.api(stopping)
 	if err != nil {
 		return nil, err
@@ -181,11 +203,14 @@ func (h *house) faces(stopping <-chan struct{}) (map[string]http.Handler, error)
 	if err != nil {
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
-	return map[string]http.Handler{
-		h.config.Listen.API:      api,
-		h.config.Listen.Callback: callback.Handler(h.db.Inbox(), h.notices, proxies, h.nudge),
-		h.config.Listen.Ops:      h.ops(),
-	}, nil
+	faces := map[string]http.Handler{h.config.Listen.Ops: h.ops()}
+	if does("api") {
+		faces[h.config.Listen.API] = api
+	}
+	if does("callback") {
+		faces[h.config.Listen.Callback] = callback.Handler(h.db.Inbox(), h.notices, proxies, h.nudge)
+	}
+	return faces, nil
 }
 
 // ops tells whether the process lives and whether it can do its work.
@@ -198,11 +223,20 @@ func (h *house) ops() http.Handler {
 		ctx, cancel := h.clock.WithDeadline(r.Context(), 5*time.Second)
 		defer cancel()
 		due, oldest, err := h.db.Jobs().Backlog(ctx, h.clock.Now())
-		if err != nil {
+		why := ""
+		switch {
+		case h.leaving.Load():
+			why = "leaving"
+		case h.astray.Load():
+			why = "clock differs from the database's"
+		case err != nil:
 			h.log.ErrorContext(ctx, "not ready", "error", err)
+			why = "database unreachable"
+		}
+		if why != "" {
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, `{"status":"database unreachable"}`+"\n")
+			_ = json.NewEncoder(w).Encode(map[string]string{"status": why})
 			return
 		}
 		tell(w, map[string]any{"status": "ready", "jobs_due": due, "oldest_due_ms": oldest.Milliseconds()}, nil)

@@ -26,6 +26,7 @@ type simulateFlags struct {
 	keyBits int
 	json    bool
 	verbose bool
+	dsn     string
 	plant   string // a bug to find, under the build tag plant
 }
 
@@ -42,6 +43,7 @@ when anything is violated.`,
 	cmd.Flags().StringVar(&f.seeds, "seeds", "1..100", "which seeds: A..B, or one")
 	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.NumCPU(), "how many seeds at once")
+	cmd.Flags().StringVar(&f.dsn, "dsn", "", "an empty database of a server to play on, one seed at a time: postgres:// or mysql://; it is emptied for every seed")
 	cmd.Flags().IntVar(&f.keyBits, "rsa-bits", 1024, "length of the made-up RSA keys: short ones save time, 2048 is what WeChat Pay demands")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "print what happened, step by step")
@@ -118,6 +120,9 @@ func simulate(ctx context.Context, out io.Writer, f simulateFlags) (err error) {
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // memory is plenty, and a seed leaves nothing behind
+	if f.dsn != "" {
+		f.workers = 1
+	}
 	for range max(f.workers, 1) {
 		wg.Go(func() {
 			failed := func(err error) {
@@ -131,7 +136,7 @@ func simulate(ctx context.Context, out io.Writer, f simulateFlags) (err error) {
 				return
 			}
 			defer func() { _ = os.RemoveAll(dir) }() // a folder of temporary files
-			theatre, err := newTheatre(ctx, dir, f.route, f.keyBits)
+			theatre, err := newTheatre(ctx, dir, f.dsn, f.route, f.keyBits)
 			if err != nil {
 				failed(err)
 				return

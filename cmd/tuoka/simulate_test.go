@@ -12,13 +12,28 @@ import (
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/split"
 	"github.com/tuoka/tuoka/internal/store"
+	"github.com/tuoka/tuoka/internal/store/storetest"
 )
 
 var simulatedSeeds = flag.Int("simulated", seedsInTest, "how many seeds TestSimulate plays")
 
-func TestSimulate(t *testing.T) {
+func TestSimulate(t *testing.T) { playSeeds(t, *simulatedSeeds, "") }
+
+// TestSimulateOnServers plays the first seeds once more on each database server.
+func TestSimulateOnServers(t *testing.T) {
+	for _, engine := range storetest.Engines()[1:] {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			playSeeds(t, max(*simulatedSeeds/20, 10), storetest.Fresh(t, engine))
+		})
+	}
+}
+
+// playSeeds plays so many seeds and looks at what they report.
+func playSeeds(t *testing.T, seeds int, dsn string) {
+	t.Helper()
 	var out bytes.Buffer
-	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", *simulatedSeeds), route: "all", workers: 2, keyBits: 1024, json: true})
+	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", seeds), route: "all", workers: 2, keyBits: 1024, json: true, dsn: dsn})
 	if err != nil {
 		t.Fatalf("simulate: %v, printed %s", err, out.String())
 	}
@@ -26,7 +41,7 @@ func TestSimulate(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Seeds != *simulatedSeeds || r.Violations != 0 || r.Orders < 3*r.Seeds || r.Faults < r.Seeds || r.Kills == 0 || r.RefundsDone == 0 ||
+	if r.Seeds != seeds || r.Violations != 0 || r.Orders < 3*r.Seeds || r.Faults < r.Seeds || r.Kills == 0 || r.RefundsDone == 0 ||
 		r.Ends["completed"] == 0 || r.Ends["completed"] == r.Orders {
 		t.Errorf("the seeds played %+v", r)
 	}
@@ -35,7 +50,7 @@ func TestSimulate(t *testing.T) {
 
 // TestSimulateRepeats plays a seed twice, other seeds between, and wants the same, step by step.
 func TestSimulateRepeats(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "all", 1024)
+	theatre, err := newTheatre(t.Context(), t.TempDir(), "", "all", 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +83,7 @@ func TestSimulateRepeats(t *testing.T) {
 // TestSimulateReadsTheLedger: the reading that ends every seed notices a ledger line that is gone. What the comparison of books finds, the tests of
 // books.go and the planted bugs tell.
 func TestSimulateReadsTheLedger(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "core", 1024)
+	theatre, err := newTheatre(t.Context(), t.TempDir(), "", "core", 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,9 @@ type stage struct {
 	base int      // the first of the ports below
 	lock *os.File // held while the process uses dir
 
-	memory  bool // the simulators keep no journals
-	keyBits int  // of RSA keys that are made
+	dsn     string // of a database elsewhere; empty: a file in dir
+	memory  bool   // the simulators keep no journals
+	keyBits int    // of RSA keys that are made
 }
 
 // The ports of a sandbox, counted from its base. After them each hospital has two of its own: its merchant at WeChat Pay, and its HIS.
@@ -85,7 +86,7 @@ func (s stage) sandboxConfig(path string) (*config.Config, error) {
 		return nil, errors.Join(fmt.Errorf("mode: is %q: --sandbox starts only with mode: sandbox", cfg.Mode), err, cfg.Check())
 	}
 	cfg.Listen.API, cfg.Listen.Callback, cfg.Listen.Ops = s.addr(apiPort), s.addr(callbackPort), s.addr(opsPort)
-	cfg.Database = config.Database{DSN: filepath.Join(s.dir, "tuoka.db")}
+	cfg.Database = config.Database{DSN: cmp.Or(s.dsn, filepath.Join(s.dir, "tuoka.db")), Connections: cfg.Database.Connections}
 	cfg.Vault.MasterKeyFile = s.key("master.pem")
 	if n := len(cfg.Institutions); n > mostHospitals {
 		err = errors.Join(err, fmt.Errorf("institutions: a sandbox plays at most %d, not %d", mostHospitals, n))

@@ -28,6 +28,8 @@ type theatre struct {
 	db     *store.DB
 	vault  *vault.Vault
 	broom  *sql.DB
+	engine string    // of the broom
+	tables []string  // what empties each
 	due    *sql.Stmt // when the next job is
 	unread *sql.Stmt // how many notices are
 }
@@ -45,9 +47,9 @@ const (
 	backlogLife = 5 * time.Minute
 )
 
-// newTheatre makes the keys, those of RSA with so many bits, and opens the database, in a folder of its own.
-func newTheatre(ctx context.Context, dir, route string, keyBits int) (*theatre, error) {
-	t := &theatre{stage: stage{dir: dir, base: 1000, memory: true, keyBits: keyBits}, route: route, now: &turning{clock.NewFake(opening)}}
+// newTheatre makes the keys, those of RSA with so many bits, in a folder of its own, and opens the database: with an empty DSN in that folder, too.
+func newTheatre(ctx context.Context, dir, dsn, route string, keyBits int) (*theatre, error) {
+	t := &theatre{stage: stage{dir: dir, dsn: dsn, base: 1000, memory: true, keyBits: keyBits}, route: route, now: &turning{clock.NewFake(opening)}}
 	t.source = clock.NewSeeded(t.now, clock.Nodes-2, 0)
 	var err error
 	if t.config, err = t.stage.sandboxConfig(""); err != nil {
@@ -64,7 +66,7 @@ func newTheatre(ctx context.Context, dir, route string, keyBits int) (*theatre, 
 	if t.db, t.vault, err = openDatabase(ctx, t.config, t.now, t.source); err != nil {
 		return nil, errors.Join(err, t.stage.release())
 	}
-	if t.broom, err = sql.Open("sqlite", t.config.Database.DSN); err != nil {
+	if t.broom, t.engine, err = store.Pool(t.config.Database.DSN); err != nil {
 		return nil, errors.Join(err, t.db.Close(), t.stage.release())
 	}
 	if t.due, err = t.broom.PrepareContext(ctx, "SELECT MIN(due_us) FROM job"); err == nil {
@@ -79,29 +81,51 @@ func newTheatre(ctx context.Context, dir, route string, keyBits int) (*theatre, 
 func (t *theatre) close() error { return errors.Join(t.broom.Close(), t.db.Close(), t.stage.release()) }
 
 // kept are the tables that a seed finds as they were: the schema's version and the keys.
-var kept = []string{"goose_db_version", "sqlite_sequence", "data_key"}
+var kept = []string{"goose_db_version", "goose_lock", "sqlite_sequence", "data_key"}
+
+// brooms is how each engine lists its tables, and what is said before and after so many of them are emptied at once.
+var brooms = map[string]struct{ list, begin, end string }{
+	"sqlite":   {"SELECT name FROM sqlite_master WHERE type = 'table'", "BEGIN", "COMMIT"},
+	"postgres": {"SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'", "BEGIN; SET LOCAL session_replication_role = replica", "COMMIT"},
+	"mysql":    {"SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()", "SET foreign_key_checks = 0", "SET foreign_key_checks = 1"},
+}
 
 // sweep empties the database.
 func (t *theatre) sweep(ctx context.Context) error {
-	rows, err := t.broom.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'table'")
+	if t.tables == nil {
+		if err := t.listTables(ctx); err != nil {
+			return err
+		}
+	}
+	t.db.Forget()
+	how := brooms[t.engine]
+	one, err := t.broom.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = one.Close() }()
+	for _, statement := range slices.Concat(strings.Split(how.begin, "; "), t.tables, []string{how.end}) {
+		if _, err := one.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+func (t *theatre) listTables(ctx context.Context) error {
+	rows, err := t.broom.QueryContext(ctx, brooms[t.engine].list)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	var all []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
 			return err
 		}
 		if !slices.Contains(kept, name) {
-			all = append(all, "DELETE FROM `"+name+"`;")
+			t.tables = append(t.tables, "DELETE FROM "+name)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	t.db.Forget()
-	_, err = t.broom.ExecContext(ctx, "BEGIN;"+strings.Join(all, "")+"COMMIT")
-	return err
+	return rows.Err()
 }

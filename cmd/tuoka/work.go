@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/store"
 )
 
 // idle is how long a worker that found nothing to do waits before it looks again; a wake-up ends the wait.
@@ -29,6 +33,46 @@ func (h *house) listen(ctx context.Context) {
 	}
 }
 
+// keep starts what every process does for itself, until the context ends: it keeps its node number, and hears of new keys.
+func (h *house) keep(ctx context.Context) {
+	h.finished.Go(func() { h.repeat(ctx, "keys", h.refreshKeys()) })
+	h.finished.Go(func() {
+		for h.clock.Sleep(ctx, nodeRenewal) == nil {
+			h.keepNode(ctx)
+		}
+	})
+}
+
+// nodeRenewal is how often a node number is leased anew, and the clock compared with the database's.
+const nodeRenewal = 15 * time.Second
+
+// mostAstray is how far the clock may be off before the process claims nothing any more (design.md §4.10).
+const mostAstray = 2 * time.Second
+
+// keepNode leases the node number anew. One that another process has taken meanwhile, because this one or the database stood still for long, is
+// given up for another.
+func (h *house) keepNode(ctx context.Context) {
+	err := h.db.RenewNode(ctx, h.node)
+	if errors.Is(err, job.ErrLost) {
+		var fresh store.NodeLease
+		if fresh, err = h.db.LeaseNode(ctx, fmt.Sprintf("%d/%s", os.Getpid(), h.source.Nonce(6))); err == nil {
+			h.log.WarnContext(ctx, "node number taken by another process", "lost", h.node.Node, "now", fresh.Node)
+			h.node = fresh
+			h.source.Use(fresh.Node)
+		}
+	}
+	skew, unknown := h.db.Skew(ctx)
+	if err := errors.Join(err, unknown); err != nil {
+		if ctx.Err() == nil {
+			h.log.ErrorContext(ctx, "node number not renewed", "node", h.node.Node, "error", err)
+		}
+		return
+	}
+	if astray := skew.Abs() > mostAstray; h.astray.Swap(astray) != astray {
+		h.log.WarnContext(ctx, "clock compared with the database's", "ahead_ms", skew.Milliseconds(), "claims", !astray)
+	}
+}
+
 // work starts the workers. They stop between two steps when the context ends; house.close waits for them.
 func (h *house) work(ctx context.Context) {
 	count := h.config.Workers
@@ -36,11 +80,20 @@ func (h *house) work(ctx context.Context) {
 		count = 4
 	}
 	for range count {
-		h.finished.Go(func() { h.repeat(ctx, "order", h.orders.Step) })
+		h.finished.Go(func() { h.repeat(ctx, "order", h.unlessAstray(h.orders.Step)) })
 	}
-	h.finished.Go(func() { h.repeat(ctx, "inbox", h.orders.StepInbox) })
-	h.finished.Go(func() { h.repeat(ctx, "keys", h.refreshKeys()) })
+	h.finished.Go(func() { h.repeat(ctx, "inbox", h.unlessAstray(h.orders.StepInbox)) })
 	h.finished.Go(func() { h.listen(ctx) })
+}
+
+// unlessAstray is a step that finds nothing to do while the clock is too far off.
+func (h *house) unlessAstray(step func(context.Context) (bool, error)) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		if h.astray.Load() {
+			return false, nil
+		}
+		return step(ctx)
+	}
 }
 
 // repeat runs a step until the context ends: at once again after work, after a pause otherwise. After an error the pause is a full one

@@ -126,6 +126,13 @@ func NewSeeded(c Clock, node int, seed uint64) *Source {
 	return s
 }
 
+// Use gives the source another node number.
+func (s *Source) Use(node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node = int64(node) & (Nodes - 1)
+}
+
 // Restart makes the source what NewSeeded would have made it. Nobody may use it meanwhile.
 func (s *Source) Restart(seed uint64) {
 	s.mu.Lock()

@@ -16,9 +16,6 @@ import (
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
-// maxNode is the largest node number that ids have room for.
-const maxNode = 1023
-
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // Check reports every fault of the file at once, with its key. It reads no secret; Secret does.
@@ -38,8 +35,8 @@ func (c *Config) Check() error {
 	if c.TimeScale < 0 || c.TimeScale > 3600 {
 		f.add("time_scale", "must be 1 to 3600")
 	}
-	if c.Node < 0 || c.Node > maxNode {
-		f.add("node", "must be 0 to %d", maxNode)
+	if c.Redis.Addr == "" && c.Redis != (Redis{}) {
+		f.add("redis.addr", "is missing, although other keys of redis are there")
 	}
 	c.checkListen(&f)
 	switch {
@@ -47,7 +44,7 @@ func (c *Config) Check() error {
 		f.add("database.dsn", "is missing (or database.dsn_file)")
 	case c.Database.DSN != "" && c.Database.DSNFile != "":
 		f.add("database.dsn", "and database.dsn_file: only one of them")
-	case holdsPassword(c.Database.DSN):
+	case c.Mode == Production && holdsPassword(c.Database.DSN):
 		f.add("database.dsn", "holds a password: put the DSN into a file of mode 600 and name that in database.dsn_file")
 	}
 	if c.Database.Connections < 0 || c.Database.Connections > mostConnections {
@@ -409,6 +406,7 @@ func (c *Config) CheckSecrets() error {
 	}
 	try("database.dsn_file", c.Database.DSNFile)
 	try("vault.master_key_file", c.Vault.MasterKeyFile)
+	try("redis.password_file", c.Redis.PasswordFile)
 	for i := range c.Institutions {
 		in, at := &c.Institutions[i], fmt.Sprintf("institutions[%d]", i)
 		try(at+".wechat_mp.app_secret_file", in.WechatMP.AppSecretFile)

@@ -28,7 +28,6 @@ const (
 type Config struct {
 	Mode         Mode          `koanf:"mode"`
 	TimeScale    int64         `koanf:"time_scale"` // divides waits between polls and retries; sandbox only
-	Node         int           `koanf:"node"`       // 0 to 1023, unique among the processes on one database
 	Listen       Listen        `koanf:"listen"`
 	Database     Database      `koanf:"database"`
 	Redis        Redis         `koanf:"redis"`
@@ -36,6 +35,7 @@ type Config struct {
 	Workers      int           `koanf:"workers"`      // how many orders are worked on at once
 	CallLimit    time.Duration `koanf:"call_limit"`   // the longest one step with a counterpart may take, a chain of calls included
 	CallTimeout  time.Duration `koanf:"call_timeout"` // of one call; empty: what suits each counterpart
+	Drain        time.Duration `koanf:"drain"`        // how long a process that is told to stop still takes requests, while /readyz says no
 	SessionLife  time.Duration `koanf:"session_life"`
 	MaxPatients  int           `koanf:"max_patients"` // per WeChat account
 	Limits       Limits        `koanf:"limits"`
@@ -62,7 +62,11 @@ type Database struct {
 
 // Redis names the cache; without an address an embedded one is used, on one node only.
 type Redis struct {
-	Addr string `koanf:"addr"`
+	Addr         string `koanf:"addr"`            // host:port; several, separated by commas: a Cluster, or the Sentinels of sentinel_master
+	Master       string `koanf:"sentinel_master"` // what the Sentinels call the master
+	Username     string `koanf:"username"`
+	PasswordFile string `koanf:"password_file"`
+	TLS          bool   `koanf:"tls"`
 }
 
 // Vault names the master key of patient data.

@@ -126,7 +126,7 @@ func TestCentreNeedsNoMore(t *testing.T) {
 // TestCheckReportsAllAtOnce breaks many things and expects every one named.
 func TestCheckReportsAllAtOnce(t *testing.T) {
 	c := parse(t, load(t, "sandbox.yaml"))
-	c.Mode, c.Node, c.Workers = Production, 4000, -1
+	c.Mode, c.Workers, c.Redis.Master = Production, -1, "mymaster"
 	c.Listen = Listen{API: "nonsense", Callback: "127.0.0.1:1", Ops: "127.0.0.1:1"}
 	in := &c.Institutions[0]
 	in.ID, in.Name, in.Route = "H 1", " ", "bus"
@@ -138,7 +138,7 @@ func TestCheckReportsAllAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("Check found nothing")
 	}
-	for _, want := range []string{"time_scale: is not allowed in production", "sandbox: is not allowed in production", "node:", "workers:",
+	for _, want := range []string{"time_scale: is not allowed in production", "sandbox: is not allowed in production", "redis.addr", "workers:",
 		"listen.api:", "is the same address as", "database.dsn", "vault.master_key_file", "institutions[0].id", "institutions[0].name",
 		"institutions[0].route", "base_url are not allowed in production", "PUB_KEY_ID_", "notify_base", "fixmedins_code", "mdtrtarea_admvs",
 		"credential", "url_style", "his_rest.base_url", "app_secret_file", "merchant_key_file"} {
@@ -180,9 +180,12 @@ func TestCheckLimits(t *testing.T) {
 		"call above limit":   {func(c *Config) { c.CallTimeout = c.CallLimit + 1 }, "call_timeout"},
 		"log level":          {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		"two DSNs":           {func(c *Config) { c.Database = Database{DSN: "a", DSNFile: "b"} }, "only one"},
-		"DSN with password":  {func(c *Config) { c.Database.DSN = "postgres://tuoka:secret@db/tuoka" }, "holds a password"},
-		"password apart":     {func(c *Config) { c.Database.DSN = "postgres://db/tuoka?user=tuoka&password=secret" }, "holds a password"},
-		"DSN not readable":   {func(c *Config) { c.Database.DSN = "postgres://tuoka:se%cret@db/tuoka" }, "holds a password"},
+		"DSN with password":  {func(c *Config) { c.Mode = Production; c.Database.DSN = "postgres://tuoka:secret@db/tuoka" }, "holds a password"},
+		"password apart": {func(c *Config) {
+			c.Mode = Production
+			c.Database.DSN = "postgres://db/tuoka?user=tuoka&password=secret"
+		}, "holds a password"},
+		"DSN not readable":   {func(c *Config) { c.Mode = Production; c.Database.DSN = "postgres://tuoka:se%cret@db/tuoka" }, "holds a password"},
 		"connections":        {func(c *Config) { c.Database.Connections = 501 }, "database.connections"},
 		"proxy by name":      {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.1", "gateway"} }, "listen.trusted_proxies[1]: must be an address"},
 		"proxies everywhere": {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.0/8", "::/0"} }, "listen.trusted_proxies[1]: is everybody"},

@@ -117,6 +117,26 @@ func parseMySQL(dsn string) (target, error) {
 	return target{engine: mysqlEngine, mysql: c}, nil
 }
 
+// Pool opens a database beside the store, as somebody with the DSN in hand: for simulations and tests.
+func Pool(dsn string) (*sql.DB, string, error) {
+	t, err := parseDSN(dsn)
+	if err != nil {
+		return nil, "", err
+	}
+	switch t.engine {
+	case postgresEngine:
+		return stdlib.OpenDB(*t.postgres), string(t.engine), nil
+	case mysqlEngine:
+		connector, err := mysql.NewConnector(t.mysql)
+		if err != nil {
+			return nil, "", err
+		}
+		return sql.OpenDB(connector), string(t.engine), nil
+	}
+	pool, err := sql.Open("sqlite", "file:"+t.path+"?_pragma=busy_timeout(10000)")
+	return pool, string(t.engine), err
+}
+
 // serverPool opens connections to a database server.
 func (db *DB) serverPool(ctx context.Context, cfg Config, t target, log quiet) (*gorm.DB, error) {
 	var pool *sql.DB
