@@ -54,7 +54,7 @@ func openAt(t testing.TB, dsn string) *DB {
 func openBare(t testing.TB, dsn string, cfg Config) *DB {
 	t.Helper()
 	clk := clock.NewFake(start)
-	cfg.DSN = dsn
+	cfg.DSN, cfg.Sent = dsn, portable(t)
 	db, err := Open(t.Context(), cfg, clk, clock.NewSource(clk, 1))
 	if err != nil {
 		t.Fatal(err)
