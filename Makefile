@@ -6,9 +6,10 @@ FUZZTIME ?= 30s
 SEEDS ?= 3
 SIMULATED ?= 20000
 MUTANTS ?= 400
+BENCHTIME ?= 60s
 MUTATE_SEED ?= 1
 
-.PHONY: help run build servers test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build servers bench test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +70,9 @@ cover: ## statement coverage of the money core; fails below 90 %
 mutate: ## the money core broken in MUTANTS small ways, sample MUTATE_SEED; fails when the unit tests notice fewer than 90 % (docs/mutation.md)
 	@go test ./.ci/mutate
 	@go run ./.ci/mutate -mutants $(MUTANTS) -seed $(MUTATE_SEED)
+
+bench: build servers ## complete payments a second on each engine, BENCHTIME each, and what one costs (docs/performance.md)
+	@.ci/bench $(BENCHTIME)
 
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka

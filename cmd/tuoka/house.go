@@ -85,6 +85,9 @@ func (tokens) Digest(t sensitive.Token) string { return vault.HashToken(t) }
 // build opens the database, the vault and every counterpart. It reports all faults of the configuration's secrets at once.
 func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house, err error) {
 	h := &house{config: cfg, world: earth(), log: log, bills: map[string]bill.Source{}, notices: map[string]callback.Source{}, wake: make(chan struct{}, 1)}
+	if cfg.Mode != config.Production {
+		h.wire = metered{h.wire}
+	}
 	h.source = clock.NewSource(h.clock, 0)
 	parties, institutions, err := h.counterparts()
 	if err != nil {

@@ -227,6 +227,8 @@ func sortedKeys(m map[string]int) []string {
 // be restarting.
 type phoneClient struct {
 	base   string
+	api    string              // where our API is, when not behind base
+	own    func(time.Duration) // told what an answer says of our own time; nil: nobody listens
 	about  about
 	http   *http.Client
 	clock  clock.Clock
@@ -264,7 +266,11 @@ func (c *phoneClient) once(ctx context.Context, method, path, token, key string,
 		}
 		reader = strings.NewReader(string(b))
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
+	base := c.base
+	if c.api != "" && strings.HasPrefix(path, "/api/") {
+		base = c.api
+	}
+	r, err := http.NewRequestWithContext(ctx, method, base+path, reader)
 	if err != nil {
 		return answer{}, err
 	}
@@ -285,6 +291,12 @@ func (c *phoneClient) once(ctx context.Context, method, path, token, key string,
 	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err != nil {
 		return answer{}, err
+	}
+	if timing, ok := strings.CutPrefix(res.Header.Get("Server-Timing"), "own;dur="); ok && c.own != nil {
+		ms, _, _ := strings.Cut(timing, ",")
+		if d, err := time.ParseDuration(ms + "ms"); err == nil {
+			c.own(d)
+		}
 	}
 	seconds, _ := time.ParseDuration(res.Header.Get("Retry-After") + "s")
 	return answer{res.StatusCode, b, seconds}, nil

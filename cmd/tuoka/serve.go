@@ -34,6 +34,8 @@ type serveFlags struct {
 	config  string
 	sandbox bool
 	only    []string
+	join    bool
+	listen  int
 	data    string
 	dsn     string
 	base    int
@@ -47,6 +49,8 @@ func serveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file (the sandbox has one built in)")
 	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "play every counterpart on this machine; never with mode: production")
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "what this process does: api, callback, work; by default all of it")
+	cmd.Flags().BoolVar(&f.join, "join", false, "be a process beside others of a sandbox, whose simulators run elsewhere (tuoka sandbox, with the same --data and --port-base)")
+	cmd.Flags().IntVar(&f.listen, "listen-base", 0, "with --join: first of the three ports of this process; by default those of the sandbox")
 	stageFlags(cmd, &f)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the addresses as one line of JSON when ready")
 	return cmd
@@ -124,7 +128,7 @@ func (f serveFlags) load() (*config.Config, stage, error) {
 			return nil, st, fmt.Errorf("--only %s: it is one or some of %s, separated by commas", part, strings.Join(duties, ", "))
 		}
 	}
-	if !f.sandbox {
+	if !f.sandbox && !f.join {
 		if f.config == "" {
 			return nil, st, errors.New("--config is missing (or --sandbox, to try everything on this machine)")
 		}
@@ -149,6 +153,13 @@ func (f serveFlags) load() (*config.Config, stage, error) {
 	cfg, err := st.sandboxConfig(f.config)
 	if err != nil {
 		return nil, st, err
+	}
+	if f.join { // the keys are there, and the folder is another's
+		if f.listen > 0 {
+			own := stage{base: f.listen}
+			cfg.Listen.API, cfg.Listen.Callback, cfg.Listen.Ops = own.addr(apiPort), own.addr(callbackPort), own.addr(opsPort)
+		}
+		return cfg, st, cfg.CheckSecrets()
 	}
 	if err := st.claim(hospitalsOf(cfg)); err != nil {
 		return nil, st, err
@@ -204,6 +215,9 @@ func (h *house) faces(stopping <-chan struct{}, does func(string) bool) (map[str
 		return nil, fmt.Errorf("listen.trusted_proxies: %w", err)
 	}
 	faces := map[string]http.Handler{h.config.Listen.Ops: h.ops()}
+	if h.config.Mode != config.Production {
+		api = tellTime(api)
+	}
 	if does("api") {
 		faces[h.config.Listen.API] = api
 	}
@@ -241,6 +255,10 @@ func (h *house) ops() http.Handler {
 		}
 		tell(w, map[string]any{"status": "ready", "jobs_due": due, "oldest_due_ms": oldest.Milliseconds()}, nil)
 	})
+	if h.config.Mode != config.Production {
+		mux.HandleFunc("GET /profile", h.profile)
+		mux.HandleFunc("GET /costs", func(w http.ResponseWriter, _ *http.Request) { tell(w, h.costs(), nil) })
+	}
 	return mux
 }
 
