@@ -135,7 +135,7 @@ func TestCrashMatrix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hundreds of processes")
 	}
-	lanes := make([]*crashLane, 3)
+	lanes := make([]*crashLane, 6)
 	for i := range lanes {
 		lanes[i] = openCrashLane(t, freeBase(t))
 	}
