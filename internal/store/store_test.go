@@ -54,12 +54,15 @@ func openAt(t testing.TB, dsn string) *DB {
 func openBare(t testing.TB, dsn string, cfg Config) *DB {
 	t.Helper()
 	clk := clock.NewFake(start)
-	cfg.DSN, cfg.Sent = dsn, portable(t)
+	sent := &statements{}
+	portable := portable(t)
+	cfg.DSN, cfg.Sent = dsn, func(statement string) { portable(statement); sent.add(statement) }
 	db, err := Open(t.Context(), cfg, clk, clock.NewSource(clk, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		sent.explain(t, db)
 		if err := db.Close(); err != nil {
 			t.Errorf("Close() = %v", err)
 		}
