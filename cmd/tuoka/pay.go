@@ -292,7 +292,7 @@ func (c *phoneClient) once(ctx context.Context, method, path, token, key string,
 	if err != nil {
 		return answer{}, err
 	}
-	if timing, ok := strings.CutPrefix(res.Header.Get("Server-Timing"), "own;dur="); ok && c.own != nil {
+	if timing, ok := strings.CutPrefix(res.Header.Get("Server-Timing"), "own;dur="); ok && c.own != nil && !strings.Contains(path, "wait=") { // who waits for news waits for others
 		ms, _, _ := strings.Cut(timing, ",")
 		if d, err := time.ParseDuration(ms + "ms"); err == nil {
 			c.own(d)

@@ -219,7 +219,7 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	if h.pay, err = wechatpaysim.New(wechatpaysim.Config{MchID: in.WechatPay.MchID, AppIDs: []string{in.WechatMP.AppID}, APIv3Key: apiv3.Reveal(),
 		MerchantSerial: in.WechatPay.MerchantSerial, MerchantKey: public(merchant), KeyID: in.WechatPay.PublicKeyID, Key: platform,
 		Clock: s.clock, Stamp: clock.Real{}, Source: s.source, Journal: s.stage.journal(in.ID + "/wechatpay"), Plan: payPlan,
-		Notify: gateway{s.stage.addr(callbackPort), s.wire}, KnownOpenID: s.knownOpenID, Opening: merchantOpening,
+		Notify: gateway{s.stage.addr(callbackPort), s.wire}, KnownOpenID: s.mp.KnowsOpenID, Opening: merchantOpening,
 		Pace: clock.Pace(s.config.TimeScale), BillsAtOnce: true, MedIns: medIns, Centre: s.nhsa, Credentials: credentials{s.mp},
 		NeedsPassthrough: medIns != nil}); err != nil {
 		return fmt.Errorf("wechat pay: %w", err)
@@ -234,17 +234,6 @@ func (s *simulators) openHospital(in *config.Institution) error {
 }
 
 func public(k *rsa.PrivateKey) *rsa.PublicKey { return &k.PublicKey }
-
-func (s *simulators) knownOpenID(openID string) bool {
-	for _, u := range s.mp.Users() {
-		for _, known := range u.OpenIDs {
-			if known == openID {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // at finds a hospital; the first one without a name.
 func (s *simulators) at(institution string) (*hospital, error) {

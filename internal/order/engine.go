@@ -301,6 +301,9 @@ func (r *run) commit(ctx context.Context, next job.Next) error {
 		return fmt.Errorf("save order %s: %w", r.order.ID.No(), err)
 	}
 	r.order.changed = false
+	if next.Hold.IsZero() && !next.Stay { // it rests: whoever waits is not woken for every step on the way
+		r.news.tell(r.order.ID)
+	}
 	return nil
 }
 

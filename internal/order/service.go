@@ -78,6 +78,7 @@ type Service struct {
 	source  *clock.Source
 	config  Config
 	working sync.Map // the jobs that this process works on now, by ID
+	news    news
 }
 
 // New makes the service for these institutions.
@@ -386,12 +387,14 @@ func (s *Service) Get(ctx context.Context, account patient.AccountID, id ID) (*O
 	return o, nil
 }
 
-// waitStep is how often a waiting reader looks.
-const waitStep = 200 * time.Millisecond
+// waitStep is how often a waiting reader looks by himself.
+const waitStep = 500 * time.Millisecond
 
 // Wait is Get that returns when the order's version is above the one seen, it is final, or the time is over. A reader who waits for
 // money makes us look for it: the page asks right after the cashier closed.
 func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, seen int64, most time.Duration) (*Order, error) {
+	rest, stop := s.news.listen(ctx, id)
+	defer func() { stop() }()
 	o, err := s.Get(ctx, account, id)
 	if err != nil || o.Version > seen || (o.State.Final() && o.Refund() == nil) || o.State == InReview || most <= 0 {
 		return o, err
@@ -403,9 +406,12 @@ func (s *Service) Wait(ctx context.Context, account patient.AccountID, id ID, se
 	}
 	end := s.clock.Now().Add(most)
 	for version := o.Version; version <= seen && s.clock.Now().Before(end); {
-		if err := s.clock.Sleep(ctx, waitStep); err != nil {
-			return o, nil //nolint:nilerr // the caller has gone; the last answer stands
+		_ = s.clock.Sleep(rest, waitStep) // until there is news
+		if ctx.Err() != nil {
+			return o, nil // the caller has gone; the last answer stands
 		}
+		stop()
+		rest, stop = s.news.listen(ctx, id)
 		if version, err = s.store.VersionOf(ctx, id); err != nil {
 			return nil, fmt.Errorf("order %s: %w", id.No(), err)
 		}

@@ -99,6 +99,14 @@ func (s *Sim) Users() []User {
 	return all
 }
 
+// KnowsOpenID reports whether somebody has that openid.
+func (s *Sim) KnowsOpenID(openID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.holders[openID]
+	return known
+}
+
 // Login is wx.login on the user's phone: it gives a js_code.
 func (s *Sim) Login(userID, appID string) (string, error) {
 	s.mu.Lock()
