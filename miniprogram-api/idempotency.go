@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -142,7 +143,8 @@ func (s *Server) repeat(ctx context.Context, who patient.Caller, r request, rec 
 		return answered(rec.Status, rec.Answer), nil
 	}
 	r.Record = rec.Record
-	id, err := order.ParseID(rec.Ref)
+	no, _, _ := strings.Cut(rec.Ref, "@") // earlier versions wrote the order's version behind it
+	id, err := order.ParseID(no)
 	if err != nil {
 		return nil, fmt.Errorf("the record of the repeated request: %w", err)
 	}

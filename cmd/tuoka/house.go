@@ -101,6 +101,12 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *house,
 			err = errors.Join(err, h.db.Close())
 		}
 	}()
+	if err := h.compareClocks(ctx); err != nil { // before anybody's lease is judged by it
+		return nil, err
+	}
+	if h.astray.Load() {
+		return nil, errAstray
+	}
 	host, _ := os.Hostname()
 	owner := fmt.Sprintf("%.40s/%d/%s", host, os.Getpid(), h.source.Nonce(6))
 	if h.node, err = h.db.LeaseNode(ctx, owner); err != nil {
@@ -143,7 +149,8 @@ func (h *house) furnish(parties []*order.Party, institutions map[string]patient.
 		return err
 	}
 	h.orders = order.New(h.store, h.jobs, h.inbox, h.db.Patients(), parties, h.clock, h.source, order.Config{
-		Owner: owner, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit})
+		Owner: owner, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit,
+		MayClaim: func() bool { return !h.astray.Load() }})
 	return nil
 }
 

@@ -50,12 +50,24 @@ func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if skew, err := db.Skew(ctx); err != nil || skew.Abs() > mostAstray {
+		return errors.Join(err, told{"本机时钟与数据库相差超过两秒，请先校时（NTP）再执行", errAstray})
+	}
 	node, err := db.LeaseNode(ctx, "office/"+source.Nonce(6))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.ReturnNode(context.WithoutCancel(ctx), node)) }()
 	source.Use(node.Node)
+	kept, done := context.WithCancel(ctx)
+	defer func() {
+		done()
+		_ = db.ReturnNode(context.WithoutCancel(ctx), node) // where another has it, or nobody answers, it runs out
+	}()
+	go func() { // people take their time
+		for (clock.Real{}).Sleep(kept, nodeRenewal) == nil {
+			_ = db.RenewNode(kept, node)
+		}
+	}()
 	return work(&office{config: cfg, db: db, people: staff.New(db.Staff(), db.Audit(), clock.Real{}, source, staff.Config{}), source: source})
 }
 

@@ -100,7 +100,9 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	house.keep(working)
+	kept, stopKeeping := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has ended
+	defer stopKeeping()
+	house.keep(kept)
 	if f.does("work") {
 		house.work(working)
 	}
@@ -112,6 +114,7 @@ func serve(ctx context.Context, out io.Writer, f serveFlags) (err error) {
 	_ = house.clock.Sleep(context.WithoutCancel(ctx), cfg.Drain)
 	stopWork()
 	err = run.stop(grace(cfg))
+	stopKeeping()
 	house.finished.Wait()
 	return err
 }

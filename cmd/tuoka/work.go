@@ -61,16 +61,27 @@ func (h *house) keepNode(ctx context.Context) {
 			h.source.Use(fresh.Node)
 		}
 	}
-	skew, unknown := h.db.Skew(ctx)
-	if err := errors.Join(err, unknown); err != nil {
-		if ctx.Err() == nil {
-			h.log.ErrorContext(ctx, "node number not renewed", "node", h.node.Node, "error", err)
-		}
-		return
+	if err := errors.Join(err, h.compareClocks(ctx)); err != nil && ctx.Err() == nil {
+		h.log.ErrorContext(ctx, "node number not renewed, or clocks not compared", "node", h.node.Node, "error", err)
+	}
+	if errors.Is(err, store.ErrNoNode) { // it makes numbers that another makes, too
+		h.astray.Store(true)
+	}
+}
+
+// errAstray is a clock by which nobody may judge whose lease is over.
+var errAstray = errors.New("the machine's clock is more than two seconds off the database's: set it right (NTP) and start again")
+
+// compareClocks notes whether the clock is near enough to the database's. One that cannot be compared keeps the last word.
+func (h *house) compareClocks(ctx context.Context) error {
+	skew, err := h.db.Skew(ctx)
+	if err != nil {
+		return err
 	}
 	if astray := skew.Abs() > mostAstray; h.astray.Swap(astray) != astray {
 		h.log.WarnContext(ctx, "clock compared with the database's", "ahead_ms", skew.Milliseconds(), "claims", !astray)
 	}
+	return nil
 }
 
 // work starts the workers. They stop between two steps when the context ends; house.close waits for them.
@@ -80,20 +91,10 @@ func (h *house) work(ctx context.Context) {
 		count = 4
 	}
 	for range count {
-		h.finished.Go(func() { h.repeat(ctx, "order", h.unlessAstray(h.orders.Step)) })
+		h.finished.Go(func() { h.repeat(ctx, "order", h.orders.Step) })
 	}
-	h.finished.Go(func() { h.repeat(ctx, "inbox", h.unlessAstray(h.orders.StepInbox)) })
+	h.finished.Go(func() { h.repeat(ctx, "inbox", h.orders.StepInbox) })
 	h.finished.Go(func() { h.listen(ctx) })
-}
-
-// unlessAstray is a step that finds nothing to do while the clock is too far off.
-func (h *house) unlessAstray(step func(context.Context) (bool, error)) func(context.Context) (bool, error) {
-	return func(ctx context.Context) (bool, error) {
-		if h.astray.Load() {
-			return false, nil
-		}
-		return step(ctx)
-	}
 }
 
 // repeat runs a step until the context ends: at once again after work, after a pause otherwise. After an error the pause is a full one

@@ -67,6 +67,9 @@ func (r *run) restart() { r.attempt, r.early = 0, false }
 
 // Step claims one due order and works on it until it waits. It reports whether there was one.
 func (s *Service) Step(ctx context.Context) (bool, error) {
+	if !s.mayClaim() {
+		return false, nil
+	}
 	now := s.clock.Now()
 	due, err := s.queue.Due(ctx, []string{JobKind}, now, 8)
 	if err != nil {
@@ -88,7 +91,7 @@ func (s *Service) Step(ctx context.Context) (bool, error) {
 // take claims a job, but never one that this very process is still working on: after the process was stopped for a while, or the machine's
 // clock has jumped, a lease is over although its holder lives.
 func (s *Service) take(ctx context.Context, j job.Job) (job.Claim, error) {
-	if _, working := s.working.Load(j.ID); working {
+	if _, working := s.working.Load(j.ID); working || !s.mayClaim() {
 		return job.Claim{}, job.ErrBusy
 	}
 	return s.claim(ctx, j)
@@ -106,10 +109,13 @@ func (s *Service) claim(ctx context.Context, j job.Job) (job.Claim, error) {
 	return c, err
 }
 
+// mayClaim reports whether the clock can be trusted to judge whose lease is over.
+func (s *Service) mayClaim() bool { return s.config.MayClaim == nil || s.config.MayClaim() }
+
 // want is take for whoever writes something at once: the write takes the claim.
 func (s *Service) want(j job.Job) (job.Claim, error) {
 	now := s.clock.Now()
-	if _, working := s.working.Load(j.ID); working || !j.Free(now) {
+	if _, working := s.working.Load(j.ID); working || !j.Free(now) || !s.mayClaim() {
 		return job.Claim{}, job.ErrBusy
 	}
 	return job.Want(j, s.config.Owner, now, s.leaseEnd()), nil
@@ -166,10 +172,11 @@ func (s *Service) holding(o *Order, claim job.Claim, actor string) (*run, error)
 // commit. The caller's going away does not end it.
 func (r *run) loop(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	if _, working := r.working.LoadOrStore(r.claim.ID, true); working && !r.claim.Held() {
+	if _, working := r.working.LoadOrStore(r.claim.ID, r); working && !r.claim.Held() {
 		return job.ErrBusy
 	}
-	defer r.working.Delete(r.claim.ID)
+	r.working.Store(r.claim.ID, r)
+	defer r.working.CompareAndDelete(r.claim.ID, r) // another's mark is not ours
 	err := r.turns(ctx)
 	if errors.Is(err, ErrNumberTaken) {
 		return r.numberTaken(ctx)

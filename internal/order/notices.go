@@ -23,6 +23,9 @@ const mostUnread = 8192
 // A notice is a hint: it makes the order's own step ask the counterpart. It never moves money by itself, never leaves a review, and may
 // be lost, doubled, reordered or late by days.
 func (s *Service) StepInbox(ctx context.Context) (bool, error) {
+	if !s.mayClaim() {
+		return false, nil
+	}
 	var faults error
 	for tried, limit := 0, 16; ; limit *= 8 { // those that cannot be handled now must not keep the others waiting, however many they are
 		unread, err := s.inbox.Unread(ctx, limit)

@@ -46,6 +46,7 @@ type Config struct {
 	QuoteLife  time.Duration   // how long a quote may be confirmed; default 15 min
 	PayWindow  time.Duration   // how long the patient may take to pay; default 30 min
 	AuthMargin time.Duration   // how much of the authorisation's life must be left when cash is paid; default 2 min
+	MayClaim   func() bool     // false while the process's clock is too far off the database's (design.md §4.10); nil: always
 	Routes     map[Route][]Leg // leg orders beyond, or instead of, the standard ones
 }
 
@@ -188,7 +189,7 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	if !q.Insurance || !s.insures(party) {
 		return o, known, nil
 	}
-	known.consented = q.Allowed != nil
+	known.consented = allowed(q)
 	if !known.consented {
 		if known.consented, err = s.consented(ctx, q.Account); err != nil {
 			return nil, known, err
@@ -214,10 +215,15 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 	return o, known, s.checkAuth(o)
 }
 
+// allowed reports whether package patient has let this very patient pay.
+func allowed(q QuoteRequest) bool {
+	return q.Allowed != nil && q.Allowed.ID == q.Patient && q.Allowed.Account == q.Account
+}
+
 // whom gives the patient of a request, who must be the account's own.
 func (s *Service) whom(ctx context.Context, q QuoteRequest) (patient.Patient, error) {
-	if p := q.Allowed; p != nil && p.ID == q.Patient && p.Account == q.Account {
-		return *p, nil
+	if allowed(q) {
+		return *q.Allowed, nil
 	}
 	return s.people.Patient(ctx, q.Account, q.Patient)
 }
@@ -312,6 +318,13 @@ type Confirmation struct {
 // patient.ErrAuthExpired, job.ErrBusy, and what Allow says.
 func (s *Service) Confirm(ctx context.Context, c Confirmation) (*Order, error) {
 	var confirmed *Order
+	if c.Seen == 0 { // what stands as the request comes: nobody has seen what may come while it waits
+		o, err := s.Get(ctx, c.Account, c.Order)
+		if err != nil {
+			return nil, fmt.Errorf("confirm: %w", err)
+		}
+		c.Seen = o.Version
+	}
 	err := s.held(ctx, c.Account, c.Order, func(o *Order, claim job.Claim) error {
 		if err := s.mayConfirm(o, c.Seen); err != nil {
 			return err

@@ -40,6 +40,9 @@ type target struct {
 	mysql    *mysql.Config
 }
 
+// connectTime is how long a server may take to accept a connection.
+const connectTime = 5 * time.Second
+
 // String names the place without a password.
 func (t target) String() string {
 	switch t.engine {
@@ -80,6 +83,9 @@ func parsePostgres(dsn string) (target, error) {
 		return target{}, ErrEngine.Because(errors.New("store: the DSN names no database: postgres://user:<password>@host:5432/database"))
 	}
 	c.RuntimeParams["application_name"] = "tuoka"
+	if c.ConnectTimeout <= 0 {
+		c.ConnectTimeout = connectTime
+	}
 	return target{engine: postgresEngine, postgres: c}, nil
 }
 
@@ -110,6 +116,7 @@ func parseMySQL(dsn string) (target, error) {
 	if c.Net == "tcp" && u.Port() == "" {
 		c.Addr = u.Hostname() + ":3306"
 	}
+	c.Timeout = connectTime
 	c.Collation = "utf8mb4_bin"
 	c.ClientFoundRows = true // an update counts the rows that its condition finds, as the other engines do
 	c.RejectReadOnly = true  // after a switch-over the old primary is left

@@ -37,6 +37,9 @@ func (s Orders) Create(ctx context.Context, o *order.Order, j job.New) (job.Clai
 		if err := w.addRequest(tx); err != nil {
 			return err
 		}
+		if err := s.db.ready(ctx, &w.order); err != nil { // signed here, since it is remembered with its signature
+			return err
+		}
 		if err := insert(s.db, tx, w.order); err != nil {
 			return err
 		}

@@ -19,19 +19,25 @@ const mostListed = 100
 
 // Load reads an order with all attempts, every row verified when it was read. order.ErrNotFound; ErrTampered.
 func (s Orders) Load(ctx context.Context, id order.ID) (*order.Order, error) {
-	if s.db.recent.of(int64(id)) != nil {
-		version, err := s.VersionOf(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		return s.loadAt(ctx, id, version)
+	if s.db.recent.of(int64(id)) == nil {
+		return s.loadAt(ctx, id, 0, "")
 	}
-	return s.loadAt(ctx, id, 0)
+	var now []struct {
+		Version int64
+		MAC     string
+	}
+	if err := s.db.read(ctx).Raw("SELECT version, mac FROM orders WHERE id = ?", int64(id)).Scan(&now).Error; err != nil {
+		return nil, fmt.Errorf("load order %s: %w", id.No(), translated(err))
+	}
+	if len(now) == 0 {
+		return nil, order.ErrNotFound
+	}
+	return s.loadAt(ctx, id, now[0].Version, now[0].MAC)
 }
 
-// loadAt reads an order of which a moment ago that version was the last: what is remembered of it serves.
-func (s Orders) loadAt(ctx context.Context, id order.ID, version int64) (*order.Order, error) {
-	if rows := s.db.recent.at(int64(id), version); rows != nil {
+// loadAt reads an order of which a moment ago that version was the last, with that signature: what is remembered of it serves.
+func (s Orders) loadAt(ctx context.Context, id order.ID, version int64, mac string) (*order.Order, error) {
+	if rows := s.db.recent.same(int64(id), version, mac); rows != nil {
 		if o, err := s.db.assemble(rows); err == nil {
 			return o, nil
 		}
@@ -51,9 +57,10 @@ func (s Orders) loadAt(ctx context.Context, id order.ID, version int64) (*order.
 func (s Orders) LoadForWork(ctx context.Context, id order.ID) (*order.Order, job.Job, bool, error) {
 	var found []struct {
 		OrderVersion int64
+		OrderMAC     string
 		Job          jobRow `gorm:"embedded"`
 	}
-	err := s.db.read(ctx).Raw(`SELECT o.version AS order_version, COALESCE(j.id, 0) AS id, COALESCE(j.run_us, 0) AS run_us, COALESCE(j.due_us, 0) AS due_us,
+	err := s.db.read(ctx).Raw(`SELECT o.version AS order_version, o.mac AS order_mac, COALESCE(j.id, 0) AS id, COALESCE(j.run_us, 0) AS run_us, COALESCE(j.due_us, 0) AS due_us,
 		COALESCE(j.attempt, 0) AS attempt, COALESCE(j.version, 0) AS version, COALESCE(j.owner, '') AS owner, COALESCE(j.note, '') AS note
 		FROM orders o LEFT JOIN job j ON j.kind = ? AND j.ref = ? WHERE o.id = ?`, order.JobKind, id.No(), int64(id)).Scan(&found).Error
 	if err != nil {
@@ -64,7 +71,7 @@ func (s Orders) LoadForWork(ctx context.Context, id order.ID) (*order.Order, job
 	}
 	row := found[0].Job
 	row.Kind, row.Ref = order.JobKind, id.No()
-	o, err := s.loadAt(ctx, id, found[0].OrderVersion)
+	o, err := s.loadAt(ctx, id, found[0].OrderVersion, found[0].OrderMAC)
 	return o, row.job(), row.ID != 0, err
 }
 

@@ -43,6 +43,14 @@ func (r *recent) of(id int64) *orderRows {
 	return r.orders[id]
 }
 
+// same is of, where the database says of its row just that: a database that has lost a commit may come back to the same version by another way.
+func (r *recent) same(id, version int64, mac string) *orderRows {
+	if rows := r.at(id, version); rows != nil && rows.order.MAC == mac {
+		return rows
+	}
+	return nil
+}
+
 // at is of, for that version alone.
 func (r *recent) at(id, version int64) *orderRows {
 	if rows := r.of(id); rows != nil && rows.order.Version == version {
@@ -113,7 +121,8 @@ func (w *writing) remember() {
 		w.db.recent.drop(w.order.ID)
 		return
 	}
-	w.db.recent.keep(&orderRows{order: w.order, bills: w.bills, head: &w.after,
+	after := w.after // a copy: a pointer into w would keep the order in the clear, and all its former versions
+	w.db.recent.keep(&orderRows{order: w.order, bills: w.bills, head: &after,
 		settlements: merged(before.settlements, w.settlements, func(r *settlementRow) int64 { return r.Seq }),
 		payments:    merged(before.payments, w.payments, func(r *paymentRow) int64 { return r.Seq }),
 		mixed:       merged(before.mixed, w.mixed, func(r *mixedRow) int64 { return r.Seq }),
