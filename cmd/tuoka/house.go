@@ -142,7 +142,7 @@ func openCache(ctx context.Context, r config.Redis) (*cache.Cache, error) {
 func (h *house) furnish(parties []*order.Party, institutions map[string]patient.Institution, owner string) (err error) {
 	people := patient.Store(h.db.Patients())
 	if h.cache != nil { // a simulation has none
-		people = sessions{people, h.cache}
+		people = sessions{people, h.cache, h.vault}
 	}
 	if h.people, err = patient.New(people, institutions, tokens{}, h.clock, h.source,
 		patient.Config{SessionLife: h.config.SessionLife, MaxPatients: h.config.MaxPatients, Log: h.db.Audit()}); err != nil {

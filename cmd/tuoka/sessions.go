@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/audit"
 	"github.com/tuoka/tuoka/internal/cache"
 	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/vault"
 )
 
 // sessions keeps the sessions of the last minute in the cache, so that not every request of a phone asks the database whose it is. The database
@@ -15,6 +17,18 @@ import (
 type sessions struct {
 	patient.Store
 	cache *cache.Cache
+	vault *vault.Vault // signs what is kept: whoever can write to the cache must not become anybody by it
+}
+
+// keptSession is a session in the cache.
+type keptSession struct {
+	Session patient.Session `json:"session"`
+	MAC     string          `json:"mac"`
+}
+
+// signed is what the MAC covers.
+func signed(s patient.Session) []string {
+	return []string{strconv.FormatInt(int64(s.Account), 10), s.Institution, strconv.FormatInt(s.CreatedAt.UnixMicro(), 10), strconv.FormatInt(s.ExpiresAt.UnixMicro(), 10)}
 }
 
 // sessionKept is how long.
@@ -34,10 +48,11 @@ func (s sessions) Enter(ctx context.Context, fresh patient.Account, session pati
 
 // SessionOf finds a session.
 func (s sessions) SessionOf(ctx context.Context, digest string, now time.Time) (patient.Session, error) {
-	var known patient.Session
+	var known keptSession
 	value, ok, err := s.cache.Get(ctx, sessionKey(digest))
-	if err == nil && ok && json.Unmarshal(value, &known) == nil && known.TokenDigest == digest && known.ExpiresAt.After(now) {
-		return known, nil
+	if err == nil && ok && json.Unmarshal(value, &known) == nil && known.Session.TokenDigest == digest && known.Session.ExpiresAt.After(now) &&
+		s.vault.CheckMAC(known.MAC, "session in the cache", digest, signed(known.Session)...) == nil {
+		return known.Session, nil
 	}
 	found, err := s.Store.SessionOf(ctx, digest, now)
 	if err == nil {
@@ -57,7 +72,11 @@ func (s sessions) Leave(ctx context.Context, digest string) error {
 
 // keep is a favour: it may fail. It holds numbers of ours and no person's data.
 func (s sessions) keep(ctx context.Context, session patient.Session) {
-	if value, err := json.Marshal(session); err == nil {
+	mac, err := s.vault.MAC("session in the cache", session.TokenDigest, signed(session)...)
+	if err != nil {
+		return
+	}
+	if value, err := json.Marshal(keptSession{session, mac}); err == nil {
 		_ = s.cache.Set(ctx, sessionKey(session.TokenDigest), value, sessionKept)
 	}
 }
