@@ -130,8 +130,24 @@ type boundless struct{ order.Store }
 // Load forgets what earlier refunds have taken.
 func (b boundless) Load(ctx context.Context, id order.ID) (*order.Order, error) {
 	o, err := b.Store.Load(ctx, id)
-	if err != nil || o.Refund() != nil {
-		return o, err
+	if err == nil {
+		forget(o)
+	}
+	return o, err
+}
+
+// LoadForWork forgets it, too.
+func (b boundless) LoadForWork(ctx context.Context, id order.ID) (*order.Order, job.Job, bool, error) {
+	o, j, found, err := b.Store.LoadForWork(ctx, id)
+	if err == nil {
+		forget(o)
+	}
+	return o, j, found, err
+}
+
+func forget(o *order.Order) {
+	if o.Refund() != nil {
+		return
 	}
 	for _, f := range o.Refunds {
 		f.Lines = nil
@@ -140,7 +156,6 @@ func (b boundless) Load(ctx context.Context, id order.ID) (*order.Order, error) 
 		p.RefundReserved = 0
 	}
 	o.RefundInsured, o.RefundUninsured = 0, 0
-	return o, nil
 }
 
 type stubborn struct {
