@@ -28,7 +28,7 @@ func (h *house) costs() costs {
 	return costs{Statements: n.Statements, Commits: n.Commits, Bytes: m.TotalAlloc, Allocs: m.Mallocs}
 }
 
-// profile writes a CPU profile of so many seconds, a minute at most.
+// profile writes a CPU profile of so many seconds, two minutes at most.
 func (h *house) profile(w http.ResponseWriter, r *http.Request) {
 	seconds, err := strconv.Atoi(r.URL.Query().Get("seconds"))
 	if err != nil || seconds < 1 || seconds > 120 {

@@ -50,8 +50,12 @@ func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if skew, err := db.Skew(ctx); err != nil || skew.Abs() > mostAstray {
-		return errors.Join(err, told{"本机时钟与数据库相差超过两秒，请先校时（NTP）再执行", errAstray})
+	skew, err := db.Skew(ctx)
+	if err != nil {
+		return err
+	}
+	if skew.Abs() > mostAstray {
+		return told{"本机时钟与数据库相差超过两秒，请先校时（NTP）再执行", errAstray}
 	}
 	node, err := db.LeaseNode(ctx, "office/"+source.Nonce(6))
 	if err != nil {

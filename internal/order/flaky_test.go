@@ -45,6 +45,13 @@ func (f flaky) Load(ctx context.Context, id ID) (*Order, error) {
 	return f.memory.Load(ctx, id)
 }
 
+func (f flaky) LoadForWork(ctx context.Context, id ID) (*Order, job.Job, bool, error) {
+	if err := f.w.fail("load for work"); err != nil {
+		return nil, job.Job{}, false, err
+	}
+	return f.memory.LoadForWork(ctx, id)
+}
+
 func (f flaky) Save(ctx context.Context, o *Order, claim *job.Claim, next job.Next) error {
 	if err := f.w.fail("save"); err != nil {
 		return err

@@ -19,9 +19,10 @@ type Store interface {
 	// LoadForWork is Load with the order's job as it stood no later; false when the job is done.
 	LoadForWork(ctx context.Context, id ID) (*Order, job.Job, bool, error)
 	// Save writes what changed of the order and its attempts (each by compare-and-set on its version), its new events, their ledger
-	// postings, what becomes of the job, the record of the request and the mark of the notice that it is moved for, in one transaction. A state that is not Live gives up the live marks of the order's bills for
-	// good: a late payment is unwound while its bills may already be in another order. job.ErrLost when the claim or any row has
-	// moved on: then nothing was written. job.ErrBusy when the claim was only wanted and somebody was faster, or the request's key is there already. On success versions, the claim and o.Events are brought up to date.
+	// postings, what becomes of the job, the record of the request and the mark of the notice that it is moved for, in one transaction. A state
+	// that is not Live gives up the live marks of the order's bills for good: a late payment is unwound while its bills may already be in another
+	// order. Nothing was written with job.ErrLost, when the claim or any row has moved on, and with job.ErrBusy, when the claim was only wanted and
+	// somebody was faster, or the request's key is there already. On success versions, the claim and o.Events are brought up to date.
 	Save(ctx context.Context, o *Order, claim *job.Claim, next job.Next) error
 	// Revive creates the job of an order that has none, due at that time; nothing happens when there is one.
 	Revive(ctx context.Context, id ID, at time.Time) error
