@@ -88,47 +88,6 @@ func (s *Service) Step(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// take claims a job, but never one that this very process is still working on: after the process was stopped for a while, or the machine's
-// clock has jumped, a lease is over although its holder lives.
-func (s *Service) take(ctx context.Context, j job.Job) (job.Claim, error) {
-	if _, working := s.working.Load(j.ID); working || !s.mayClaim() {
-		return job.Claim{}, job.ErrBusy
-	}
-	return s.claim(ctx, j)
-}
-
-// claim takes a job for a call that follows. Whoever takes over after a crash is not too early for what is asked now; who asks remembers when the
-// job's own time is.
-func (s *Service) claim(ctx context.Context, j job.Job) (job.Claim, error) {
-	now, own := s.clock.Now(), j.RunAt
-	if own.After(now) {
-		j.RunAt = now
-	}
-	c, err := s.queue.Take(ctx, j, s.config.Owner, now, s.leaseEnd())
-	c.RunAt = own
-	return c, err
-}
-
-// mayClaim reports whether the clock can be trusted to judge whose lease is over.
-func (s *Service) mayClaim() bool { return s.config.MayClaim == nil || s.config.MayClaim() }
-
-// want is take for whoever writes something at once: the write takes the claim.
-func (s *Service) want(j job.Job) (job.Claim, error) {
-	now := s.clock.Now()
-	if _, working := s.working.Load(j.ID); working || !j.Free(now) || !s.mayClaim() {
-		return job.Claim{}, job.ErrBusy
-	}
-	return job.Want(j, s.config.Owner, now, s.leaseEnd()), nil
-}
-
-// leaseEnd is when a claim taken now ends: a call may begin at once.
-func (s *Service) leaseEnd() time.Time {
-	return s.clock.Now().Add(s.config.CallLimit + s.config.Pace.Wait(leaseMargin))
-}
-
-// asked is until when nobody repeats what is sent now.
-func (s *Service) asked() time.Time { return s.leaseEnd() }
-
 func (s *Service) work(ctx context.Context, claim job.Claim, actor string) error {
 	id, err := ParseID(claim.Ref)
 	if err != nil {

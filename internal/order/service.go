@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -251,57 +250,6 @@ func (s *Service) drive(ctx context.Context, o *Order, claim job.Claim, actor st
 		return err
 	}
 	return r.loop(ctx)
-}
-
-// held lets act work on an order of the account that nobody else works on. Its claim is only wanted: where somebody was faster after all, act
-// comes once more with the order as it then stands. An order whose job is done is ErrState.
-func (s *Service) held(ctx context.Context, account patient.AccountID, id ID, act func(*Order, job.Claim) error) error {
-	for tries := 0; ; tries++ {
-		err := s.once(ctx, account, id, act)
-		if !errors.Is(err, job.ErrBusy) || tries >= 30 {
-			return err
-		}
-		if err := s.clock.Sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
-// errNoJob is an order whose job is done.
-var errNoJob = errors.New("the order has no job")
-
-func (s *Service) once(ctx context.Context, account patient.AccountID, id ID, act func(*Order, job.Claim) error) error {
-	o, j, found, err := s.store.LoadForWork(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Errorf("order %s: %w", id.No(), err)
-	case o.Account != account:
-		return ErrNotFound
-	case !found:
-		return ErrState.Because(errNoJob)
-	}
-	claim, err := s.want(j)
-	if err != nil {
-		return fmt.Errorf("order %s: %w", id.No(), err)
-	}
-	return act(o, claim)
-}
-
-// heldAnew is held for an order whose job may be done. A new one is not due before we have had the time to take it: a worker that found it first
-// would see nothing to do and finish it.
-func (s *Service) heldAnew(ctx context.Context, o *Order, act func(*Order, job.Claim) error) error {
-	for tries := 0; ; tries++ {
-		if err := s.store.Revive(ctx, o.ID, s.leaseEnd()); err != nil {
-			return fmt.Errorf("order %s: %w", o.ID.No(), err)
-		}
-		err := s.held(ctx, o.Account, o.ID, act)
-		switch {
-		case !errors.Is(err, errNoJob):
-			return err
-		case tries >= 3: // each time somebody has just finished the former one: the order's state is not to blame, and nothing is decided
-			return fmt.Errorf("order %s: %w", o.ID.No(), job.ErrBusy)
-		}
-	}
 }
 
 // Confirmation is a patient's consent to a quote.
