@@ -86,11 +86,11 @@ func TestBrokenStepsAreNotHammered(t *testing.T) {
 	close(h.wake) // it never stops waking
 	begun, steps := fake.Now(), 0
 	ctx, stop := context.WithCancel(t.Context())
-	h.repeat(ctx, "order", func(context.Context) (bool, error) {
+	h.lookOut(ctx, func(context.Context, time.Duration, func()) (time.Duration, error) {
 		if steps++; steps == 122 {
 			stop()
 		}
-		return true, errors.New("the disk is full")
+		return 0, errors.New("the disk is full")
 	})
 	if cost := fake.Now().Sub(begun); cost != 121*time.Second {
 		t.Errorf("122 broken steps took %v, want a second between each two", cost)

@@ -33,15 +33,14 @@ func TestCostOfAPayment(t *testing.T) {
 		t.Logf("%-20s %3d statements %3d commits", what, n.Statements, n.Commits)
 		return n
 	}
-	notice := func(ctx context.Context) error { // WeChat tells, which wakes a worker and the inbox: they look until nothing is left
+	notice := func(ctx context.Context) error { // WeChat tells, which wakes the look-out: it looks until nothing is left
 		p.sims.hospitals[0].pay.Step(ctx)
-		for _, look := range []func(context.Context) (bool, error){p.house.orders.StepInbox, p.house.orders.Step} {
-			for again := true; again; {
-				var err error
-				if again, err = look(ctx); err != nil {
-					return err
-				}
+		for again := true; again; {
+			rest, err := p.house.orders.Look(ctx, idle, func() {})
+			if err != nil {
+				return err
 			}
+			again = rest == 0
 		}
 		return nil
 	}

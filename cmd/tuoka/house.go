@@ -65,11 +65,14 @@ type house struct {
 	orders   *order.Service
 	bills    map[string]bill.Source
 	notices  map[string]callback.Source
-	wake     chan struct{} // a worker looks at once
+	wake     chan struct{} // the look-out looks at once
 	finished sync.WaitGroup
 	node     store.NodeLease
 	leaving  atomic.Bool // the process was told to stop
 	astray   atomic.Bool // its clock is too far off the database's to claim anything
+
+	said       sync.Mutex
+	complaints map[string]time.Time // when an error was logged last
 }
 
 // tokens lets the vault make session tokens for package patient.
@@ -149,7 +152,7 @@ func (h *house) furnish(parties []*order.Party, institutions map[string]patient.
 		return err
 	}
 	h.orders = order.New(h.store, h.jobs, h.inbox, h.db.Patients(), parties, h.clock, h.source, order.Config{
-		Owner: owner, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit,
+		Owner: owner, Slots: h.config.Workers, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit,
 		MayClaim: func() bool { return !h.astray.Load() }})
 	return nil
 }

@@ -34,6 +34,9 @@ type premises struct {
 
 	mu    sync.Mutex
 	calls map[string]int // what we asked the counterparts: by path, of the insurer by infno
+
+	shut map[string]chan struct{} // addresses that do not answer until the channel is closed
+	held map[string]int           // how many wait there
 }
 
 // openPremises makes and starts everything in that folder: workers, too.
@@ -58,7 +61,7 @@ func openPremises(t *testing.T, data string) *premises {
 // makePremises makes everything, but nobody works.
 func makePremises(t *testing.T, data string) *premises {
 	t.Helper()
-	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}}
+	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -128,8 +131,38 @@ func (p *premises) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	p.mu.Lock()
 	p.calls[name]++
+	shut := p.shut[r.URL.Host]
 	p.mu.Unlock()
+	if shut != nil {
+		if err := p.hold(r, shut); err != nil {
+			return nil, err
+		}
+	}
 	return sandbox.Direct(handler).RoundTrip(r)
+}
+
+// hold lets a request wait at an address that is shut.
+func (p *premises) hold(r *http.Request, shut chan struct{}) error {
+	count := func(n int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.held[r.URL.Host] += n
+	}
+	count(1)
+	defer count(-1)
+	select {
+	case <-shut:
+		return nil
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}
+
+// waiting is how many requests wait at an address that is shut.
+func (p *premises) waiting(addr string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held[addr]
 }
 
 func (p *premises) handler(addr string) http.Handler {

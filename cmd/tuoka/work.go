@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -14,28 +15,29 @@ import (
 	"github.com/tuoka/tuoka/internal/store"
 )
 
-// idle is how long a worker that found nothing to do waits before it looks again; a wake-up ends the wait.
+// idle is how long the look-out that found nothing to do waits at most before it looks again; a wake-up ends the wait.
 const idle = time.Second
 
-// topic is what wakes the workers of all nodes.
+// topic is what wakes the look-outs of all nodes.
 const topic = "work"
 
-// nudge tells the workers of all nodes to look now. It may be lost: they look by themselves soon enough.
+// nudge tells the look-outs of all nodes to look now. It may be lost: they look by themselves soon enough.
 func (h *house) nudge() { _ = h.cache.Wake(context.Background(), topic) }
 
-// listen passes wake-ups on to a worker of this process.
+// listen passes wake-ups on to the look-out of this process.
 func (h *house) listen(ctx context.Context) {
 	for range h.cache.Subscribe(ctx, topic) {
-		select {
-		case h.wake <- struct{}{}:
-		default: // one is about to look
-		}
+		h.rouse()
 	}
 }
 
 // keep starts what every process does for itself, until the context ends: it keeps its node number, and hears of new keys.
 func (h *house) keep(ctx context.Context) {
-	h.finished.Go(func() { h.repeat(ctx, "keys", h.refreshKeys()) })
+	h.finished.Go(func() {
+		for h.clock.Sleep(ctx, time.Minute) == nil {
+			h.complain(ctx, "keys", survive(func() error { return h.vault.Refresh(ctx) }))
+		}
+	})
 	h.finished.Go(func() {
 		for h.clock.Sleep(ctx, nodeRenewal) == nil {
 			h.keepNode(ctx)
@@ -86,47 +88,81 @@ func (h *house) compareClocks(ctx context.Context) error {
 
 // work starts the workers. They stop between two steps when the context ends; house.close waits for them.
 func (h *house) work(ctx context.Context) {
-	count := h.config.Workers
-	if count == 0 {
-		count = 4
-	}
-	for range count {
-		h.finished.Go(func() { h.repeat(ctx, "order", h.orders.Step) })
-	}
-	h.finished.Go(func() { h.repeat(ctx, "inbox", h.orders.StepInbox) })
+	h.finished.Go(func() { h.lookOut(ctx, h.orders.Look) })
 	h.finished.Go(func() { h.listen(ctx) })
 }
 
-// repeat runs a step until the context ends: at once again after work, after a pause otherwise. After an error the pause is a full one
-// that no wake-up ends, so that a broken database is not hammered, and the same error is said once a minute.
-func (h *house) repeat(ctx context.Context, name string, step func(context.Context) (bool, error)) {
+// lookOut looks for work until the context ends. Whoever finds some lets another look out in his stead while he does it, so that one looks at any time,
+// and what is slow at one hospital keeps nobody from another's work: how much is done at once, the engine bounds hospital by hospital.
+// When there is none the look-out rests until some is due, or a wake-up comes. After an error the rest is a full one that no wake-up ends, so that a
+// broken database is not hammered.
+func (h *house) lookOut(ctx context.Context, look func(ctx context.Context, idle time.Duration, found func()) (time.Duration, error)) {
 	pause := max(clock.Pace(h.config.TimeScale).Wait(idle), 20*time.Millisecond)
-	said, at := "", time.Time{}
 	for ctx.Err() == nil {
-		worked, err := survive(ctx, step)
-		if err != nil && ctx.Err() == nil {
-			if now := h.clock.Now(); err.Error() != said || now.Sub(at) >= time.Minute {
-				said, at = err.Error(), now
-				h.log.ErrorContext(ctx, "step failed", "worker", name, "error", err)
+		found := false
+		rest := pause
+		err := survive(func() (err error) {
+			rest, err = look(ctx, pause, func() {
+				found = true
+				h.finished.Go(func() { h.lookOut(ctx, look) })
+			})
+			return err
+		})
+		h.complain(ctx, "orders", err)
+		switch {
+		case found:
+			if rest == 0 { // the slot it had is free, or more can be done now
+				h.rouse()
 			}
+			return
+		case err != nil:
 			_ = h.clock.Sleep(ctx, idle)
-			continue
+		case rest > 0:
+			h.rest(ctx, rest)
 		}
-		if worked {
-			continue
-		}
-		rest, cancel := h.clock.WithDeadline(ctx, pause)
-		select {
-		case <-h.wake:
-		case <-rest.Done():
-		}
-		cancel()
 	}
+}
+
+// rest waits that long, or until somebody wakes it.
+func (h *house) rest(ctx context.Context, pause time.Duration) {
+	over, cancel := h.clock.WithDeadline(ctx, pause)
+	defer cancel()
+	select {
+	case <-h.wake:
+	case <-over.Done():
+	}
+}
+
+// rouse wakes the look-out of this process.
+func (h *house) rouse() {
+	select {
+	case h.wake <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// complain logs an error, the same one once a minute.
+func (h *house) complain(ctx context.Context, who string, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	h.said.Lock()
+	defer h.said.Unlock()
+	now := h.clock.Now()
+	if last, ok := h.complaints[err.Error()]; ok && now.Sub(last) < time.Minute {
+		return
+	}
+	maps.DeleteFunc(h.complaints, func(_ string, at time.Time) bool { return now.Sub(at) >= time.Minute })
+	if h.complaints == nil {
+		h.complaints = map[string]time.Time{}
+	}
+	h.complaints[err.Error()] = now
+	h.log.ErrorContext(ctx, "step failed", "worker", who, "error", err)
 }
 
 // survive makes an error of a panic, so that one order nobody has foreseen does not stop all the others: what it had not stored is lost as in a
 // crash, and its job rests until the lease is over. Only the runtime's own words are kept: any other value may hold what nobody should read.
-func survive(ctx context.Context, step func(context.Context) (bool, error)) (worked bool, err error) {
+func survive(step func() error) (err error) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -136,17 +172,5 @@ func survive(ctx context.Context, step func(context.Context) (bool, error)) (wor
 			err = fmt.Errorf("panic of a %T\n%s", v, debug.Stack())
 		}
 	}()
-	return step(ctx)
-}
-
-// refreshKeys lets the vault hear of keys that another process made.
-func (h *house) refreshKeys() func(context.Context) (bool, error) {
-	next := h.clock.Now().Add(time.Minute)
-	return func(ctx context.Context) (bool, error) {
-		if h.clock.Now().Before(next) {
-			return false, nil
-		}
-		next = h.clock.Now().Add(time.Minute)
-		return false, h.vault.Refresh(ctx)
-	}
+	return step()
 }

@@ -46,8 +46,8 @@ func (i *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
 	i.notices = append(i.notices, n)
 	return true, nil
 }
-func (i *inbox) Unread(context.Context, int) ([]job.Stored, error) { return nil, nil }
-func (i *inbox) Mark(context.Context, int64, time.Time) error      { return nil }
+func (i *inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
+func (i *inbox) Mark(context.Context, int64, time.Time) error                { return nil }
 
 func TestHandler(t *testing.T) {
 	tests := []struct {

@@ -32,7 +32,7 @@ type Config struct {
 	Database     Database      `koanf:"database"`
 	Redis        Redis         `koanf:"redis"`
 	Vault        Vault         `koanf:"vault"`
-	Workers      int           `koanf:"workers"`      // how many orders are worked on at once
+	Workers      int           `koanf:"workers"`      // how many orders of one institution are worked on at once, besides what patients ask for
 	CallLimit    time.Duration `koanf:"call_limit"`   // the longest one step with a counterpart may take, a chain of calls included
 	CallTimeout  time.Duration `koanf:"call_timeout"` // of one call; empty: what suits each counterpart
 	Drain        time.Duration `koanf:"drain"`        // how long a process that is told to stop still takes requests, while /readyz says no

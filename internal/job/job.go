@@ -17,13 +17,16 @@ var ErrBusy = fault.New(fault.Conflict, "ORDER_BUSY", "正在处理中，请稍�
 
 // Job is one piece of durable work, unique by Kind and Ref. At most one worker holds it.
 type Job struct {
-	ID      int64
-	Kind    string // whose work it is: "order"
-	Ref     string // what it is about: an order's number
-	RunAt   time.Time
-	Attempt int // how often the present wait was repeated; the schedule's index
-	Version int64
-	Note    string // why it waits, for the console; no personal data
+	ID   int64
+	Kind string // whose work it is: "order"
+	Ref  string // what it is about: an order's number
+
+	Institution string // whose order
+	RunAt       time.Time
+	DueAt       time.Time // when it may be claimed: then, sooner when it was woken, or at the end of somebody's lease
+	Attempt     int       // how often the present wait was repeated; the schedule's index
+	Version     int64
+	Note        string // why it waits, for the console; no personal data
 
 	HeldUntil time.Time // the end of somebody's lease; zero: nobody holds it
 }
@@ -84,8 +87,9 @@ type New struct {
 
 // Queue is where jobs are claimed. Finishing and giving back happen in the domain's own store methods, with the effect.
 type Queue interface {
-	// Due lists jobs of these kinds that may be claimed now, longest due first: ready and due, or leased with the lease over.
-	Due(ctx context.Context, kinds []string, now time.Time, limit int) ([]Job, error)
+	// Due lists jobs of these kinds, but for some institutions, that may be claimed by then, longest due first: ready and due, or leased with the
+	// lease over.
+	Due(ctx context.Context, kinds, except []string, by time.Time, limit int) ([]Job, error)
 	// Take claims by compare-and-set on the version seen. ErrBusy when somebody was faster.
 	Take(ctx context.Context, j Job, owner string, now, until time.Time) (Claim, error)
 	// Find reads one job; fault NotFound when there is none.
@@ -112,8 +116,8 @@ type Notice struct {
 type Inbox interface {
 	// Put stores a notice; false when it was there already.
 	Put(ctx context.Context, n Notice) (fresh bool, err error)
-	// Unread lists stored notices that nobody has marked, oldest first.
-	Unread(ctx context.Context, limit int) ([]Stored, error)
+	// Unread lists stored notices that nobody has marked, but for some institutions, oldest first.
+	Unread(ctx context.Context, except []string, limit int) ([]Stored, error)
 	// Mark notes that a notice was handled.
 	Mark(ctx context.Context, id int64, at time.Time) error
 }

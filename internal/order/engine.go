@@ -65,29 +65,6 @@ type acquaintance struct {
 // restart begins the waits of something new.
 func (r *run) restart() { r.attempt, r.early = 0, false }
 
-// Step claims one due order and works on it until it waits. It reports whether there was one.
-func (s *Service) Step(ctx context.Context) (bool, error) {
-	if !s.mayClaim() {
-		return false, nil
-	}
-	now := s.clock.Now()
-	due, err := s.queue.Due(ctx, []string{JobKind}, now, 8)
-	if err != nil {
-		return false, fmt.Errorf("due orders: %w", err)
-	}
-	for _, j := range due {
-		claim, err := s.take(ctx, j)
-		if errors.Is(err, job.ErrBusy) {
-			continue // another worker was faster
-		}
-		if err != nil {
-			return false, fmt.Errorf("take order job %s: %w", j.Ref, err)
-		}
-		return true, s.work(ctx, claim, "system")
-	}
-	return false, nil
-}
-
 func (s *Service) work(ctx context.Context, claim job.Claim, actor string) error {
 	id, err := ParseID(claim.Ref)
 	if err != nil {
@@ -306,7 +283,7 @@ func (r *run) keepLate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.inbox.Put(ctx, job.Notice{Source: lateSource, ID: fmt.Sprintf("%s/%d/%d", r.order.ID.No(), r.claim.ID, r.claim.Version),
+	_, err = r.inbox.Put(ctx, job.Notice{Source: lateSource + "/" + r.order.Institution, ID: fmt.Sprintf("%s/%d/%d", r.order.ID.No(), r.claim.ID, r.claim.Version),
 		Kind: "late_answer", Number: r.order.ID.No(), Body: body, ReceivedAt: r.clock.Now()})
 	return err
 }

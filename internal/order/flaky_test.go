@@ -101,11 +101,11 @@ func (f flaky) OpenCase(ctx context.Context, id ID) (Case, error) {
 	return f.memory.OpenCase(ctx, id)
 }
 
-func (f flaky) Due(ctx context.Context, kinds []string, now time.Time, limit int) ([]job.Job, error) {
+func (f flaky) Due(ctx context.Context, kinds, except []string, by time.Time, limit int) ([]job.Job, error) {
 	if err := f.w.fail("due"); err != nil {
 		return nil, err
 	}
-	return f.memory.Due(ctx, kinds, now, limit)
+	return f.memory.Due(ctx, kinds, except, by, limit)
 }
 
 func (f flaky) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {
@@ -136,11 +136,11 @@ func (f flaky) Wake(ctx context.Context, kind, ref string, now time.Time) error 
 	return f.memory.Wake(ctx, kind, ref, now)
 }
 
-func (f flaky) Unread(ctx context.Context, limit int) ([]job.Stored, error) {
+func (f flaky) Unread(ctx context.Context, except []string, limit int) ([]job.Stored, error) {
 	if err := f.w.fail("unread"); err != nil {
 		return nil, err
 	}
-	return f.memory.Unread(ctx, limit)
+	return f.memory.Unread(ctx, except, limit)
 }
 
 func (f flaky) Mark(ctx context.Context, id int64, at time.Time) error {

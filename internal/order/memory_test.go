@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/job"
@@ -113,7 +114,7 @@ func (m *memory) Create(_ context.Context, o *Order, j job.New) (job.Claim, erro
 		m.live[o.Institution+"/"+no] = o.ID
 	}
 	m.nextJob++
-	row := &jobRow{Job: job.Job{ID: m.nextJob, Kind: j.Kind, Ref: j.Ref, RunAt: j.RunAt, Version: 1}, owner: j.Owner, due: j.LeaseUntil}
+	row := &jobRow{Job: job.Job{ID: m.nextJob, Institution: hospitalID, Kind: j.Kind, Ref: j.Ref, RunAt: j.RunAt, Version: 1}, owner: j.Owner, due: j.LeaseUntil}
 	m.jobs[j.Ref] = row
 	o.Version = 1
 	m.write(o)
@@ -429,7 +430,7 @@ func (m *memory) Revive(_ context.Context, id ID, at time.Time) error {
 		return nil
 	}
 	m.nextJob++
-	m.jobs[id.No()] = &jobRow{Job: job.Job{ID: m.nextJob, Kind: JobKind, Ref: id.No(), RunAt: at, Version: 1}, due: at}
+	m.jobs[id.No()] = &jobRow{Job: job.Job{ID: m.nextJob, Institution: hospitalID, Kind: JobKind, Ref: id.No(), RunAt: at, Version: 1}, due: at}
 	if m.revived != nil {
 		m.revived()
 	}
@@ -502,10 +503,10 @@ func (m *memory) VersionOf(_ context.Context, id ID) (int64, error) {
 }
 
 // Due and the rest are job.Queue.
-func (m *memory) Due(_ context.Context, _ []string, now time.Time, limit int) ([]job.Job, error) {
+func (m *memory) Due(_ context.Context, _, except []string, by time.Time, limit int) ([]job.Job, error) {
 	var rows []*jobRow
 	for _, r := range m.jobs {
-		if !r.due.After(now) {
+		if !r.due.After(by) && !slices.Contains(except, r.Institution) {
 			rows = append(rows, r)
 		}
 	}
@@ -517,7 +518,9 @@ func (m *memory) Due(_ context.Context, _ []string, now time.Time, limit int) ([
 	})
 	var due []job.Job
 	for _, r := range rows {
-		due = append(due, r.Job)
+		j := r.Job
+		j.DueAt = r.due
+		due = append(due, j)
 	}
 	return due[:min(limit, len(due))], nil
 }
@@ -562,7 +565,7 @@ func (m *memory) Wake(_ context.Context, _, ref string, now time.Time) error {
 }
 
 func (m *memory) Backlog(_ context.Context, now time.Time) (int, time.Duration, error) {
-	due, err := m.Due(context.Background(), nil, now, len(m.jobs))
+	due, err := m.Due(context.Background(), nil, nil, now, len(m.jobs))
 	return len(due), 0, err
 }
 
@@ -577,10 +580,10 @@ func (m *memory) Put(_ context.Context, n job.Notice) (bool, error) {
 	return true, nil
 }
 
-func (m *memory) Unread(_ context.Context, limit int) ([]job.Stored, error) {
+func (m *memory) Unread(_ context.Context, except []string, limit int) ([]job.Stored, error) {
 	var unread []job.Stored
 	for _, r := range m.notices {
-		if !r.marked && len(unread) < limit {
+		if _, of, _ := strings.Cut(r.Source, "/"); !r.marked && !slices.Contains(except, of) && len(unread) < limit {
 			unread = append(unread, r.Stored)
 		}
 	}

@@ -12,43 +12,8 @@ import (
 	"github.com/tuoka/tuoka/internal/refund"
 )
 
-// lateSource marks a notice that we wrote ourselves: an answer that came after the claim was lost.
+// lateSource begins the source of a notice that we wrote ourselves: an answer that came after the claim was lost.
 const lateSource = "late"
-
-// mostUnread bounds how far into the inbox one step looks.
-const mostUnread = 8192
-
-// StepInbox handles one unread notice. It reports whether there was one that could be handled.
-//
-// A notice is a hint: it makes the order's own step ask the counterpart. It never moves money by itself, never leaves a review, and may
-// be lost, doubled, reordered or late by days.
-func (s *Service) StepInbox(ctx context.Context) (bool, error) {
-	if !s.mayClaim() {
-		return false, nil
-	}
-	var faults error
-	for tried, limit := 0, 16; ; limit *= 8 { // those that cannot be handled now must not keep the others waiting, however many they are
-		unread, err := s.inbox.Unread(ctx, limit)
-		if err != nil {
-			return false, fmt.Errorf("inbox: %w", err)
-		}
-		for _, n := range unread[min(tried, len(unread)):] {
-			fate, err := s.notified(ctx, n)
-			if err != nil {
-				faults = errors.Join(faults, fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err))
-			}
-			if fate == handled {
-				err = s.inbox.Mark(ctx, n.ID, s.clock.Now())
-			}
-			if fate != unhandled {
-				return true, errors.Join(faults, err)
-			}
-		}
-		if tried = len(unread); tried < limit || limit >= mostUnread {
-			return false, faults
-		}
-	}
-}
 
 // fate is what became of a notice.
 type fate int
@@ -67,11 +32,12 @@ func done(err error) (fate, error) {
 	return handled, nil
 }
 
-func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
-	if n.Source == lateSource {
-		return s.learnLate(ctx, n)
+// notified handles a notice. Begin is called before somebody outside may be asked.
+func (s *Service) notified(ctx context.Context, n job.Stored, begin func()) (fate, error) {
+	source, institution, ok := strings.Cut(n.Source, "/")
+	if source == lateSource {
+		return s.learnLate(ctx, n, begin)
 	}
-	_, institution, ok := strings.Cut(n.Source, "/")
 	if !ok {
 		return handled, nil // not ours to understand; it stays in the inbox, marked
 	}
@@ -83,14 +49,14 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 		return unhandled, err
 	}
 	if n.Kind == refund.KindAsked {
-		return s.askedByHIS(ctx, id, n)
+		return s.askedByHIS(ctx, id, n, begin)
 	}
-	return s.seize(ctx, id, n, nil)
+	return s.seize(ctx, id, n, nil, begin)
 }
 
 // askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
 // stays unknown here, and the HIS finds that when it asks.
-func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, error) {
+func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored, begin func()) (fate, error) {
 	o, err := s.store.Load(ctx, id)
 	if err != nil {
 		return unhandled, err
@@ -104,6 +70,7 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, er
 	for _, l := range in.Lines {
 		a.Wants = append(a.Wants, refund.Want{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity})
 	}
+	begin()
 	_, _, err = s.AskRefund(ctx, a)
 	switch {
 	case err == nil:
@@ -121,7 +88,7 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, er
 // seize claims an order's job for a notice and runs its step at once; not while somebody else works on it, so that a notice is not
 // taken for handled by a step that began before it. What the step writes first marks the notice. An order without a job is final or in review, where nothing happens by itself; only to a
 // closed one money may have come after all.
-func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event) (fate, error) {
+func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event, begin func()) (fate, error) {
 	o, j, found, err := s.store.LoadForWork(ctx, id)
 	if err != nil {
 		return unhandled, err
@@ -147,6 +114,7 @@ func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event)
 	o.Notice = n.ID
 	r, err := s.running(o, claim, "system")
 	if err == nil {
+		begin()
 		err = r.loop(ctx)
 	}
 	switch {
@@ -176,7 +144,7 @@ func (s *Service) about(ctx context.Context, institution, number string) (ID, er
 
 // learnLate writes a late answer into the order's history, where the next step and people find it. What it claims is proved by the
 // queries that the order makes anyway.
-func (s *Service) learnLate(ctx context.Context, n job.Stored) (fate, error) {
+func (s *Service) learnLate(ctx context.Context, n job.Stored, begin func()) (fate, error) {
 	id, err := ParseID(n.Number)
 	if err != nil {
 		return handled, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
@@ -184,5 +152,5 @@ func (s *Service) learnLate(ctx context.Context, n job.Stored) (fate, error) {
 	if err := s.store.Revive(ctx, id, s.leaseEnd()); err != nil { // see heldAnew
 		return unhandled, err
 	}
-	return s.seize(ctx, id, n, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
+	return s.seize(ctx, id, n, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"}, begin)
 }

@@ -118,7 +118,7 @@ func TestNotices(t *testing.T) {
 	w.notify("e3", no)
 	w.settle(time.Hour)
 	w.wantState(id, Completed, "")
-	if unread, _ := w.store.Unread(t.Context(), 99); len(unread) != 0 {
+	if unread, _ := w.store.Unread(t.Context(), nil, 99); len(unread) != 0 {
 		t.Errorf("%d notices are unread", len(unread))
 	}
 	w.auditEnd()
@@ -161,7 +161,7 @@ func TestFaultyNoticeKeepsNobodyWaiting(t *testing.T) {
 			t.Errorf("StepInbox: %v", err)
 		}
 	}
-	unread, _ := w.store.Unread(t.Context(), 9)
+	unread, _ := w.store.Unread(t.Context(), nil, 9)
 	if len(unread) != 1 || unread[0].Notice.ID != "bad" {
 		t.Errorf("unread = %+v", unread)
 	}

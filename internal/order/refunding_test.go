@@ -748,7 +748,7 @@ func TestWindowAsksTooEarly(t *testing.T) {
 	w.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
 		Lines: []refund.Line{{BillNo: testBill, LineNo: diapers, Quantity: decimal.New(1, 0), Amount: 2000}}})
 	w.settle(10 * time.Second)
-	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 1 || err != nil {
+	if unread, err := w.store.Unread(t.Context(), nil, 9); len(unread) != 1 || err != nil {
 		t.Errorf("%d notices wait, %v", len(unread), err)
 	}
 	w.mustPay(id)
@@ -771,7 +771,7 @@ func TestWindowAsksForTheOtherHalf(t *testing.T) {
 	w.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
 		Lines: []refund.Line{{BillNo: testBill, LineNo: drug, Quantity: decimal.New(1, 0), Amount: 2000}}})
 	w.settle(time.Hour)
-	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 1 || err != nil || len(w.order(id).Refunds) != 1 {
+	if unread, err := w.store.Unread(t.Context(), nil, 9); len(unread) != 1 || err != nil || len(w.order(id).Refunds) != 1 {
 		t.Errorf("%d notices wait, %v", len(unread), err)
 	}
 	w.people.authorise(w.clock.Now().Add(3 * time.Hour))
@@ -797,7 +797,7 @@ func TestWindowAsks(t *testing.T) {
 	if len(o.Refunds) != 1 || o.Refunds[0].State != refund.Done || o.Refunds[0].By != refund.ByHIS || o.Refunds[0].HISNo != "T1" || o.Refunds[0].Actor != "his:h1" {
 		t.Fatalf("refunds %+v", o.Refunds)
 	}
-	if unread, err := w.store.Unread(t.Context(), 9); len(unread) != 0 || err != nil {
+	if unread, err := w.store.Unread(t.Context(), nil, 9); len(unread) != 0 || err != nil {
 		t.Errorf("%d notices are unread, %v", len(unread), err)
 	}
 	w.addBill("MZ8", 100, 0)

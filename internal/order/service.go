@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
@@ -41,6 +42,7 @@ type Party struct {
 type Config struct {
 	Owner      string          // this process, as the owner of claims
 	Pace       clock.Pace      // divides polls, retries and settling times; 1 in production
+	Slots      int             // how many orders of one institution are worked on at once, requests of its patients beside; default 4
 	CallLimit  time.Duration   // the longest a call may take; default 60 s, as long as an insurer may think
 	QuoteLife  time.Duration   // how long a quote may be confirmed; default 15 min
 	PayWindow  time.Duration   // how long the patient may take to pay; default 30 min
@@ -52,6 +54,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Owner == "" {
 		c.Owner = "tuoka"
+	}
+	if c.Slots <= 0 {
+		c.Slots = 4
 	}
 	c.CallLimit = orElse(c.CallLimit, time.Minute)
 	c.QuoteLife = orElse(c.QuoteLife, 15*time.Minute)
@@ -78,6 +83,8 @@ type Service struct {
 	source  *clock.Source
 	config  Config
 	working sync.Map // the jobs that this process works on now, by ID
+	slots   slots
+	looks   atomic.Int64
 	news    news
 }
 
@@ -85,6 +92,7 @@ type Service struct {
 func New(store Store, queue job.Queue, inbox job.Inbox, people patient.Store, parties []*Party, c clock.Clock, source *clock.Source, config Config) *Service {
 	s := &Service{store: store, queue: queue, inbox: inbox, people: people, parties: map[string]*Party{}, clock: c, source: source,
 		config: config.withDefaults()}
+	s.slots = slots{most: s.config.Slots, taken: map[string]int{}, begun: map[string]time.Time{}}
 	for _, p := range parties {
 		s.parties[p.Institution] = p
 	}

@@ -198,11 +198,11 @@ type brokenQueue struct {
 	due, take error
 }
 
-func (q brokenQueue) Due(ctx context.Context, kinds []string, now time.Time, limit int) ([]job.Job, error) {
+func (q brokenQueue) Due(ctx context.Context, kinds, except []string, by time.Time, limit int) ([]job.Job, error) {
 	if q.due != nil {
 		return nil, q.due
 	}
-	return q.memory.Due(ctx, kinds, now, limit)
+	return q.memory.Due(ctx, kinds, except, by, limit)
 }
 
 func (q brokenQueue) Take(ctx context.Context, j job.Job, owner string, now, until time.Time) (job.Claim, error) {

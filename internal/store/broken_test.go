@@ -66,7 +66,7 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set("Take", err)
 	_, err = db.Inbox().Put(ctx, job.Notice{Source: "his/h1", ID: "1", ReceivedAt: now(db)})
 	set("Put", err)
-	_, err = db.Inbox().Unread(ctx, 9)
+	_, err = db.Inbox().Unread(ctx, nil, 9)
 	set("Unread", err)
 	set("Mark", db.Inbox().Mark(ctx, 1, now(db)))
 	_, _, err = db.Replays().FindReplay(ctx, keyOf(o))
@@ -87,7 +87,7 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 // plainCalls are those that open nothing.
 func plainCalls(ctx context.Context, db *DB) map[string]error {
 	errs := map[string]error{"Ping": db.Ping(ctx)}
-	_, errs["Due"] = db.Jobs().Due(ctx, []string{"order"}, now(db), 9)
+	_, errs["Due"] = db.Jobs().Due(ctx, []string{"order"}, nil, now(db), 9)
 	_, _, errs["Find"] = db.Jobs().Find(ctx, "order", "1")
 	_, _, errs["Backlog"] = db.Jobs().Backlog(ctx, now(db))
 	_, errs["LiveOf"] = db.Orders().LiveOf(ctx, 1)

@@ -57,11 +57,11 @@ func (b Inbox) Put(ctx context.Context, n job.Notice) (bool, error) {
 	return true, nil
 }
 
-// Unread lists stored notices that nobody has marked, oldest first.
-func (b Inbox) Unread(ctx context.Context, limit int) ([]job.Stored, error) {
+// Unread lists stored notices that nobody has marked, but for some institutions, oldest first.
+func (b Inbox) Unread(ctx context.Context, except []string, limit int) ([]job.Stored, error) {
 	var notices []job.Stored
 	err := b.db.opened(ctx, func() error {
-		rows, err := find[inboxRow](b.db, b.db.read(ctx).Where("handled_us = 0").Order("received_us, id").Limit(max(limit, 0)))
+		rows, err := find[inboxRow](b.db, apartFrom(except, b.db.read(ctx).Where("handled_us = 0")).Order("received_us, id").Limit(max(limit, 0)))
 		notices = make([]job.Stored, len(rows))
 		for i, r := range rows {
 			s := b.db.sealer(r.TableName(), r.ID)

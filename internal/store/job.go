@@ -38,7 +38,7 @@ type jobRow struct {
 func (jobRow) TableName() string { return "job" }
 
 func (r jobRow) job() job.Job {
-	j := job.Job{ID: r.ID, Kind: r.Kind, Ref: r.Ref, RunAt: moment(r.RunUS), Attempt: int(r.Attempt), Version: r.Version, Note: r.Note}
+	j := job.Job{ID: r.ID, Institution: r.Institution, Kind: r.Kind, Ref: r.Ref, RunAt: moment(r.RunUS), DueAt: moment(r.DueUS), Attempt: int(r.Attempt), Version: r.Version, Note: r.Note}
 	if r.Owner != "" {
 		j.HeldUntil = moment(r.DueUS)
 	}
@@ -61,12 +61,12 @@ type finishedJobRow struct {
 // TableName is the table's name.
 func (finishedJobRow) TableName() string { return "job_history" }
 
-// Due lists jobs of these kinds that may be claimed now, longest due first.
-func (q Jobs) Due(ctx context.Context, kinds []string, now time.Time, limit int) ([]job.Job, error) {
+// Due lists jobs of these kinds, but for some institutions, that may be claimed by then, longest due first.
+func (q Jobs) Due(ctx context.Context, kinds, except []string, by time.Time, limit int) ([]job.Job, error) {
 	if len(kinds) == 0 || limit <= 0 {
 		return nil, nil
 	}
-	rows, err := find[jobRow](q.db, q.db.read(ctx).Where("due_us <= ? AND kind IN ?", micros(now), kinds).Order("due_us, id").Limit(limit))
+	rows, err := find[jobRow](q.db, apartFrom(except, q.db.read(ctx).Where("due_us <= ? AND kind IN ?", micros(by), kinds)).Order("due_us, id").Limit(limit))
 	if err != nil {
 		return nil, fmt.Errorf("due jobs: %w", err)
 	}
@@ -75,6 +75,14 @@ func (q Jobs) Due(ctx context.Context, kinds []string, now time.Time, limit int)
 		jobs[i] = r.job()
 	}
 	return jobs, nil
+}
+
+// apartFrom leaves institutions out.
+func apartFrom(institutions []string, query *gorm.DB) *gorm.DB {
+	if len(institutions) == 0 {
+		return query
+	}
+	return query.Where("institution NOT IN ?", institutions)
 }
 
 // Take claims a job as it was seen. job.ErrBusy when somebody was faster, or holds it and the lease is not over.

@@ -46,7 +46,7 @@ func refs(jobs []job.Job) string {
 
 func due(t testing.TB, db *DB, limit int, kinds ...string) string {
 	t.Helper()
-	jobs, err := db.Jobs().Due(t.Context(), kinds, now(db), limit)
+	jobs, err := db.Jobs().Due(t.Context(), kinds, nil, now(db), limit)
 	check(t, err)
 	return refs(jobs)
 }
@@ -233,7 +233,7 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 			t.Fatalf("%s: Put() = %v, %v, want %v", c.name, fresh, err, c.want)
 		}
 	}
-	unread := must(db.Inbox().Unread(t.Context(), 9))(t)
+	unread := must(db.Inbox().Unread(t.Context(), nil, 9))(t)
 	older.Body = []byte{}
 	if len(unread) != 2 {
 		t.Fatalf("%d unread", len(unread))
@@ -241,19 +241,19 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 	if diff := cmp.Diff([]job.Notice{older, n}, []job.Notice{unread[0].Notice, unread[1].Notice}); diff != "" {
 		t.Fatal(diff)
 	}
-	if got := must(db.Inbox().Unread(t.Context(), 1))(t); len(got) != 1 || got[0].ID != unread[0].ID {
+	if got := must(db.Inbox().Unread(t.Context(), nil, 1))(t); len(got) != 1 || got[0].ID != unread[0].ID {
 		t.Fatalf("Unread(1) = %v", got)
 	}
 	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db)))
 	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db).Add(time.Hour)))
-	if got := must(db.Inbox().Unread(t.Context(), 9))(t); len(got) != 1 || got[0].ID != unread[1].ID {
+	if got := must(db.Inbox().Unread(t.Context(), nil, 9))(t); len(got) != 1 || got[0].ID != unread[1].ID {
 		t.Fatalf("after Mark: %v", got)
 	}
 	if n := count(t, db, "SELECT COUNT(*) FROM inbox WHERE handled_us = ? AND institution = 'h1'", micros(now(db))); n != 1 {
 		t.Fatal("the first mark did not stay")
 	}
 	exec(t, db, "UPDATE inbox SET body_sealed = (SELECT o.body_sealed FROM inbox o WHERE o.id <> inbox.id) WHERE handled_us = 0")
-	_, err := db.Inbox().Unread(t.Context(), 9)
+	_, err := db.Inbox().Unread(t.Context(), nil, 9)
 	wantErr(t, "a body moved from another notice", err, ErrTampered)
 }
 
@@ -309,7 +309,7 @@ func replayOfAMove(t *testing.T, db *DB) {
 	o := newOrder(db, "b2")
 	claim := create(t, db, o)
 	fresh := must(db.Inbox().Put(t.Context(), job.Notice{Source: "wechatpay/h1", ID: "EV-9", Number: "T9", ReceivedAt: now(db)}))(t)
-	unread := must(db.Inbox().Unread(t.Context(), 9))(t)
+	unread := must(db.Inbox().Unread(t.Context(), nil, 9))(t)
 	if !fresh || len(unread) != 1 {
 		t.Fatalf("Unread() = %v", unread)
 	}
@@ -328,7 +328,7 @@ func replayOfAMove(t *testing.T, db *DB) {
 	}
 	request, err := move(&claim)
 	check(t, err)
-	if request.Record == 0 || o.Request != nil || o.Notice != 0 || len(must(db.Inbox().Unread(t.Context(), 9))(t)) != 0 {
+	if request.Record == 0 || o.Request != nil || o.Notice != 0 || len(must(db.Inbox().Unread(t.Context(), nil, 9))(t)) != 0 {
 		t.Fatalf("request %+v, order %+v", request, o)
 	}
 	version := o.Version

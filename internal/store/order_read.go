@@ -60,7 +60,7 @@ func (s Orders) LoadForWork(ctx context.Context, id order.ID) (*order.Order, job
 		OrderMAC     string
 		Job          jobRow `gorm:"embedded"`
 	}
-	err := s.db.read(ctx).Raw(`SELECT o.version AS order_version, o.mac AS order_mac, COALESCE(j.id, 0) AS id, COALESCE(j.run_us, 0) AS run_us, COALESCE(j.due_us, 0) AS due_us,
+	err := s.db.read(ctx).Raw(`SELECT o.version AS order_version, o.mac AS order_mac, COALESCE(j.id, 0) AS id, o.institution AS institution, COALESCE(j.run_us, 0) AS run_us, COALESCE(j.due_us, 0) AS due_us,
 		COALESCE(j.attempt, 0) AS attempt, COALESCE(j.version, 0) AS version, COALESCE(j.owner, '') AS owner, COALESCE(j.note, '') AS note
 		FROM orders o LEFT JOIN job j ON j.kind = ? AND j.ref = ? WHERE o.id = ?`, order.JobKind, id.No(), int64(id)).Scan(&found).Error
 	if err != nil {

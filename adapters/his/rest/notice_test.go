@@ -48,7 +48,7 @@ func (b *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
 	return true, b.err
 }
 
-func (*inbox) Unread(context.Context, int) ([]job.Stored, error) { return nil, nil }
+func (*inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
 
 func (*inbox) Mark(context.Context, int64, time.Time) error { return nil }
 
