@@ -7,9 +7,10 @@ SEEDS ?= 3
 SIMULATED ?= 20000
 MUTANTS ?= 400
 BENCHTIME ?= 60s
+FAULTEVERY ?= 20s
 MUTATE_SEED ?= 1
 
-.PHONY: help run build servers bench test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build servers bench cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +36,7 @@ fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.gen\.go$$')); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 
 lint: ## golangci-lint
-	$(TOOL) golangci-lint run ./... ./.ci/mutate
+	$(TOOL) golangci-lint run ./... ./.ci/mutate ./.ci/cluster
 	@go vet -tags interop ./adapters/nhsa/mobile
 	@go vet -tags plant ./cmd/tuoka
 
@@ -73,6 +74,9 @@ mutate: ## the money core broken in MUTANTS small ways, sample MUTATE_SEED; fail
 
 bench: build servers ## complete payments a second on each engine, BENCHTIME each, and what one costs (docs/performance.md)
 	@.ci/bench $(BENCHTIME)
+
+cluster: build ## servers killed, restarted and promoted while patients pay, on PostgreSQL and Galera; rolling restart, upgrade, weak isolation (15 minutes)
+	@.ci/cluster/run $(FAULTEVERY)
 
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka

@@ -29,6 +29,7 @@ func officeFlags(cmd *cobra.Command, f *serveFlags) {
 	cmd.PersistentFlags().StringVar(&f.config, "config", "", "configuration file of the service (配置文件)")
 	cmd.PersistentFlags().BoolVar(&f.sandbox, "sandbox", false, "the sandbox's database instead (沙箱)")
 	cmd.PersistentFlags().StringVar(&f.data, "data", "./var", "folder of the sandbox (沙箱目录)")
+	cmd.PersistentFlags().StringVar(&f.dsn, "dsn", "", "the sandbox's database, where it is not in its folder (沙箱数据库)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("参数有误：%w；用法见 %s --help", err, cmd.CommandPath())
 	})
@@ -36,6 +37,7 @@ func officeFlags(cmd *cobra.Command, f *serveFlags) {
 
 // withOffice opens the database by the configuration, does the work, and says in Chinese what went wrong.
 func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (err error) {
+	f.join = f.dsn != "" // the simulators may run meanwhile: their folder is not asked for
 	cfg, st, err := f.load()
 	if err != nil && !errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("配置有误，请用 --config 给出服务所用的配置文件，并按提示改正：%w", err)

@@ -34,6 +34,7 @@ type payFlags struct {
 	seed        uint64
 	faults      string
 	refunds     string
+	most        time.Duration
 	patience    time.Duration
 	json        bool
 }
@@ -52,6 +53,7 @@ differs, or an order is still under way a minute after the last request.`,
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
 	cmd.Flags().StringVar(&f.faults, "faults", "none", "none, mild or harsh")
 	cmd.Flags().StringVar(&f.refunds, "refunds", "0", "share of the completed orders that are given back, wholly or in part: 0 to 1")
+	cmd.Flags().DurationVar(&f.most, "for", 0, "let nobody begin to pay after that time, however many --orders are left; 0: all of them pay")
 	cmd.Flags().DurationVar(&f.patience, "patience", time.Minute, "how long to wait for orders under way after the last request")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	return cmd
@@ -161,12 +163,14 @@ func playAll(ctx context.Context, progress io.Writer, c *phoneClient, roles []ro
 			}
 		})
 	}
-	for i := range roles {
-		queue <- i
+	begun, begin := 0, c.clock.Now()
+	for begun < len(roles) && (begun == 0 || f.most <= 0 || c.clock.Now().Sub(begin) < f.most) {
+		queue <- begun
+		begun++
 	}
 	close(queue)
 	wg.Wait()
-	return players
+	return players[:begun]
 }
 
 func (r *result) print(out io.Writer, asJSON bool) error {

@@ -3,10 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,6 +157,9 @@ func (db *DB) serverPool(ctx context.Context, cfg Config, t target, log quiet) (
 		pool = stdlib.OpenDB(*t.postgres) // statements are prepared once for each connection
 		dialect = postgresDialect{postgres.Dialector{Config: &postgres.Config{Conn: pool}}}
 	default:
+		if err := causal(ctx, t.mysql); err != nil {
+			return nil, err
+		}
 		connector, err := mysql.NewConnector(t.mysql)
 		if err != nil {
 			return nil, err
@@ -178,6 +185,26 @@ func (db *DB) serverPool(ctx context.Context, cfg Config, t target, log quiet) (
 		return nil, errors.Join(err, pool.Close())
 	}
 	return g, nil
+}
+
+// causal has every connection to a Galera cluster read what any of its servers has committed before: a patient's next request may come to another
+// process, on another server.
+func causal(ctx context.Context, cfg *mysql.Config) (err error) {
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	pool := sql.OpenDB(connector)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	var name, value string
+	err = pool.QueryRowContext(ctx, "SHOW VARIABLES LIKE 'wsrep_on'").Scan(&name, &value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if strings.EqualFold(value, "ON") {
+		cfg.Params["wsrep_sync_wait"] = "7" // for reading, changing and adding
+	}
+	return err
 }
 
 // postgresDialect is gorm's, with the errors that the program acts on.
@@ -237,6 +264,25 @@ func (d mysqlDialect) Translate(err error) error {
 
 // Explain gives a statement without its values: they are patient data.
 func (d mysqlDialect) Explain(statement string, _ ...any) string { return statement }
+
+// away recognises a server that was not reached, or that takes nobody now. Before the commit that is as good as a server that never heard of it.
+func away(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		class := e.Code[:min(2, len(e.Code))]
+		return class == "08" || class == "57" && e.Code != "57014" || e.Code == "53300" || e.Code == "25006" // 25006: it has become a standby
+	}
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		// Too many connections, not in the cluster, shutting down, killed, read only.
+		return slices.Contains([]uint16{1040, 1047, 1053, 1927, 1290, 1836}, e.Number)
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return !errors.Is(err, context.DeadlineExceeded)
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.ErrUnexpectedEOF)
+}
 
 // steps are the engine's migrations.
 func (e engine) steps() (goose.Dialect, fs.FS, error) {

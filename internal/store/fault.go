@@ -28,6 +28,8 @@ var (
 	ErrDuplicate = fault.New(fault.Internal, "ROW_DUPLICATE", sorry)
 	// ErrBusy is a database that could not be had in time; nothing was written.
 	ErrBusy = fault.New(fault.Unavailable, "STORE_BUSY", sorry)
+	// ErrAway is a database that cannot be reached, or takes nobody now: it starts, stops, or is left by its cluster. Nothing was written.
+	ErrAway = fault.New(fault.Unavailable, "STORE_AWAY", sorry)
 	// ErrCommit is a commit without an answer: it may have happened. Read again by the business number before any repeat.
 	ErrCommit = fault.New(fault.Unknown, "STORE_COMMIT", sorry)
 )
@@ -50,6 +52,8 @@ func translated(err error) error {
 		return ErrRow.Because(err)
 	case errors.Is(err, errBusy), errors.Is(err, errConflict):
 		return ErrBusy.Because(err)
+	case away(err):
+		return ErrAway.Because(err)
 	}
 	return err
 }
