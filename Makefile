@@ -10,7 +10,7 @@ BENCHTIME ?= 60s
 FAULTEVERY ?= 20s
 MUTATE_SEED ?= 1
 
-.PHONY: help run build servers bench cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build servers bench idle cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ mutate: ## the money core broken in MUTANTS small ways, sample MUTATE_SEED; fail
 
 bench: build servers ## complete payments a second on each engine, BENCHTIME each, and what one costs (docs/performance.md)
 	@.ci/bench $(BENCHTIME)
+
+idle: build servers ## what a process costs that has nothing to do, on each engine
+	@.ci/idle 60
 
 cluster: build ## servers killed, restarted and promoted while patients pay, on PostgreSQL and Galera; rolling restart, upgrade, weak isolation (15 minutes)
 	@.ci/cluster/run $(FAULTEVERY)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -53,7 +54,7 @@ func (db *DB) MigrateDown(ctx context.Context) (int64, error) {
 	return undone, nil
 }
 
-// migrating is how long a process may take to migrate before another takes it for dead.
+// migrating is how long a process that migrates may be silent before another takes it for dead.
 const migrating = 10 * time.Minute
 
 // alone runs work while no other process migrates this database: a row that only one can insert, since no lock of an engine's own is known to all of
@@ -83,7 +84,16 @@ func (db *DB) alone(ctx context.Context, work func() error) (err error) {
 			return fmt.Errorf("another process migrates: %w", err)
 		}
 	}
+	kept, done := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { // an index on a large table takes its time
+		for real.Sleep(kept, migrating/10) == nil {
+			g.Exec("UPDATE goose_lock SET until_us = ? WHERE id = 1 AND owner = ?", micros(real.Now().Add(migrating)), me)
+		}
+	})
 	defer func() {
+		done()
+		keeping.Wait()
 		err = errors.Join(err, db.writer.WithContext(context.WithoutCancel(ctx)).Exec("DELETE FROM goose_lock WHERE id = 1 AND owner = ?", me).Error)
 	}()
 	return work()
