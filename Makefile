@@ -84,5 +84,5 @@ cluster: build ## servers killed, restarted and promoted while patients pay, on 
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka
 
-long: ## the whole proof: race detector, crowds, coverage, fuzzing, planted bugs, pay under faults with SEEDS seeds, killed and not, SIMULATED seeds played
+long: ## the whole proof: race detector, kills at every point on each engine, crowds, coverage, fuzzing, planted bugs, pay under faults with SEEDS seeds, killed and not, SIMULATED seeds played
 	.ci/long $(FUZZTIME) $(SEEDS) $(SIMULATED)

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 type crashPlay struct {
 	Dir     string // of the stage, whose simulators the parent runs
 	Base    int
-	DB      string
+	DB      string // its DSN
 	Memo    string // file in which the phone keeps what it knows
 	Role    role
 	Journey string

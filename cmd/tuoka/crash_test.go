@@ -10,31 +10,41 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tuoka/tuoka/internal/store/storetest"
 )
 
-var updateCrash = flag.Bool("update-crash", false, "write testdata/crash.tsv anew; look at the difference before committing")
+var (
+	updateCrash = flag.Bool("update-crash", false, "write testdata/crash.tsv anew; look at the difference before committing")
+	crashEngine = flag.String("crash-engine", "sqlite", "the database of TestCrashMatrix: "+strings.Join(storetest.Engines(), ", "))
+)
 
 // crashTable names, for every point of every journey, the state in which the order ends when the process dies there.
 const crashTable = "testdata/crash.tsv"
 
-// crashLane is a place to play cases in, one after the other: simulators of its own, and a template of the database.
+// crashLane is a place to play cases in, one after the other: simulators of its own, and a database that every case finds empty.
 type crashLane struct {
 	t        *testing.T
 	stage    stage
 	sims     *simulators
 	door     *phoneClient
-	template string
+	template string // SQLite: the file that each case gets a copy of
+	broom    *broom // a server: what empties the lane's database
 	cases    int
 }
 
 func openCrashLane(t *testing.T, base int) *crashLane {
 	t.Helper()
 	l := &crashLane{t: t, stage: stage{dir: t.TempDir(), base: base, memory: true}}
+	if *crashEngine != "sqlite" {
+		l.stage.dsn = storetest.Fresh(t, *crashEngine)
+	}
 	cfg, err := l.stage.sandboxConfig("")
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +56,12 @@ func openCrashLane(t *testing.T, base int) *crashLane {
 	t.Cleanup(func() { _ = l.stage.release() })
 	if l.template, err = crashTemplate(t.Context(), l.stage); err != nil {
 		t.Fatal(err)
+	}
+	if l.stage.dsn != "" {
+		if l.broom, err = newBroom(l.stage.dsn); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.broom.Close() })
 	}
 	if l.sims, err = openSimulators(l.stage, cfg, earth(), counterpartsSource()); err != nil {
 		t.Fatal(err)
@@ -63,6 +79,19 @@ func openCrashLane(t *testing.T, base int) *crashLane {
 	return l
 }
 
+// database gives a case its database, as empty as the template.
+func (l *crashLane) database(name string) (dsn string, err error) {
+	if l.broom != nil {
+		return l.stage.dsn, l.broom.sweep(l.t.Context())
+	}
+	empty, err := os.ReadFile(l.template)
+	if err == nil {
+		dsn = name + ".db"
+		err = os.WriteFile(dsn, empty, 0o600)
+	}
+	return dsn, err
+}
+
 // play plays a journey on a patient and a database of its own, killed at that point, and gives how it ends.
 func (l *crashLane) play(route, journey, kill string) (end crashEnd, killed bool, err error) {
 	l.cases++
@@ -70,15 +99,12 @@ func (l *crashLane) play(route, journey, kill string) (end crashEnd, killed bool
 	if err != nil {
 		return end, false, err
 	}
-	db := filepath.Join(l.stage.dir, "cases", fmt.Sprintf("%d.db", l.cases))
-	empty, err := os.ReadFile(l.template)
-	if err == nil {
-		err = os.WriteFile(db, empty, 0o600)
-	}
+	name := filepath.Join(l.stage.dir, "cases", strconv.Itoa(l.cases))
+	db, err := l.database(name)
 	if err != nil {
 		return end, false, err
 	}
-	p := crashPlay{Dir: l.stage.dir, Base: l.stage.base, DB: db, Memo: db + ".memo", Role: roles[0], Journey: journey, Kill: kill}
+	p := crashPlay{Dir: l.stage.dir, Base: l.stage.base, DB: db, Memo: name + ".memo", Role: roles[0], Journey: journey, Kill: kill}
 	before, err := l.door.readBooks(l.t.Context())
 	if err != nil {
 		return end, false, err
@@ -190,7 +216,7 @@ func TestCrashMatrix(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d points", len(tasks)-2*len(crashJourneys))
+	t.Logf("%d points on %s", len(tasks)-2*len(crashJourneys), *crashEngine)
 	if *updateCrash {
 		var b strings.Builder
 		b.WriteString("route\tjourney\tkilled\tends\n")

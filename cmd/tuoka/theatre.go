@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
@@ -27,9 +26,7 @@ type theatre struct {
 	source *clock.Source // of the database
 	db     *store.DB
 	vault  *vault.Vault
-	broom  *sql.DB
-	engine string    // of the broom
-	tables []string  // what empties each
+	broom  *broom
 	due    *sql.Stmt // when the next job is
 	unread *sql.Stmt // how many notices are
 }
@@ -66,7 +63,7 @@ func newTheatre(ctx context.Context, dir, dsn, route string, keyBits int) (*thea
 	if t.db, t.vault, err = openDatabase(ctx, t.config, t.now, t.source); err != nil {
 		return nil, errors.Join(err, t.stage.release())
 	}
-	if t.broom, t.engine, err = store.Pool(t.config.Database.DSN); err != nil {
+	if t.broom, err = newBroom(t.config.Database.DSN); err != nil {
 		return nil, errors.Join(err, t.db.Close(), t.stage.release())
 	}
 	if t.due, err = t.broom.PrepareContext(ctx, "SELECT MIN(due_us) FROM job"); err == nil {
@@ -80,52 +77,8 @@ func newTheatre(ctx context.Context, dir, dsn, route string, keyBits int) (*thea
 
 func (t *theatre) close() error { return errors.Join(t.broom.Close(), t.db.Close(), t.stage.release()) }
 
-// kept are the tables that a seed finds as they were: the schema's version and the keys.
-var kept = []string{"goose_db_version", "goose_lock", "sqlite_sequence", "data_key"}
-
-// brooms is how each engine lists its tables, and what is said before and after so many of them are emptied at once.
-var brooms = map[string]struct{ list, begin, end string }{
-	"sqlite":   {"SELECT name FROM sqlite_master WHERE type = 'table'", "BEGIN", "COMMIT"},
-	"postgres": {"SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'", "BEGIN; SET LOCAL session_replication_role = replica", "COMMIT"},
-	"mysql":    {"SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()", "SET foreign_key_checks = 0", "SET foreign_key_checks = 1"},
-}
-
 // sweep empties the database.
 func (t *theatre) sweep(ctx context.Context) error {
-	if t.tables == nil {
-		if err := t.listTables(ctx); err != nil {
-			return err
-		}
-	}
 	t.db.Forget()
-	how := brooms[t.engine]
-	one, err := t.broom.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = one.Close() }()
-	for _, statement := range slices.Concat(strings.Split(how.begin, "; "), t.tables, []string{how.end}) {
-		if _, err := one.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return nil
-}
-
-func (t *theatre) listTables(ctx context.Context) error {
-	rows, err := t.broom.QueryContext(ctx, brooms[t.engine].list)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return err
-		}
-		if !slices.Contains(kept, name) {
-			t.tables = append(t.tables, "DELETE FROM "+name)
-		}
-	}
-	return rows.Err()
+	return t.broom.sweep(ctx)
 }
