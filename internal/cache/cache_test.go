@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,23 +19,7 @@ import (
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
-// open gives an embedded cache, or one on the Redis (or Cluster) that TUOKA_TEST_REDIS names, under a prefix of the test's own.
-func open(t *testing.T) *Cache {
-	t.Helper()
-	cfg := Config{Addr: os.Getenv("TUOKA_TEST_REDIS"), Prefix: "test-" + clock.NewSource(clock.Real{}, 0).Nonce(12)}
-	c, err := Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("Close() = %v", err)
-		}
-	})
-	return c
-}
-
-// onEmbedded is open, for tests that need the embedded server's clock.
+// onEmbedded opens a cache of this process, for tests that need its server's clock.
 func onEmbedded(t *testing.T) *Cache {
 	t.Helper()
 	c, err := Open(context.Background(), Config{})
@@ -47,9 +30,10 @@ func onEmbedded(t *testing.T) *Cache {
 	return c
 }
 
-func TestValues(t *testing.T) {
-	t.Parallel()
-	c, ctx := open(t), context.Background()
+func TestValues(t *testing.T) { onEach(t, testValues) }
+
+func testValues(t *testing.T, c *Cache) {
+	ctx := context.Background()
 	if _, ok, err := c.Get(ctx, "k"); ok || err != nil {
 		t.Fatalf("Get() of nothing = %v, %v", ok, err)
 	}
@@ -107,9 +91,10 @@ func TestEmbeddedServerKeepsRealTime(t *testing.T) {
 	}
 }
 
-func TestBadArguments(t *testing.T) {
-	t.Parallel()
-	c, ctx := open(t), context.Background()
+func TestBadArguments(t *testing.T) { onEach(t, testBadArguments) }
+
+func testBadArguments(t *testing.T, c *Cache) {
+	ctx := context.Background()
 	get := func(key string) error { _, _, err := c.Get(ctx, key); return err }
 	limit := func(key string, rate, burst int) error { _, _, err := c.Allow(ctx, key, rate, burst); return err }
 	for name, err := range map[string]error{
@@ -185,9 +170,10 @@ func TestAllowStep(t *testing.T) {
 	}
 }
 
-func TestAllowManyAtOnce(t *testing.T) {
-	t.Parallel()
-	c, ctx := open(t), context.Background()
+func TestAllowManyAtOnce(t *testing.T) { onEach(t, testAllowManyAtOnce) }
+
+func testAllowManyAtOnce(t *testing.T, c *Cache) {
+	ctx := context.Background()
 	var allowed atomic.Int32
 	var all sync.WaitGroup
 	for range 40 {
@@ -254,9 +240,9 @@ func ready(t *testing.T, c *Cache) {
 	}
 }
 
-func TestWake(t *testing.T) {
-	t.Parallel()
-	c := open(t)
+func TestWake(t *testing.T) { onEach(t, testWake) }
+
+func testWake(t *testing.T, c *Cache) {
 	ready(t, c)
 	ctx, cancel := context.WithCancel(context.Background())
 	one, two, other := c.Subscribe(ctx, "orders"), c.Subscribe(ctx, "orders"), c.Subscribe(ctx, "refunds")
