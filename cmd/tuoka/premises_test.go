@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
-	"github.com/tuoka/tuoka/internal/cache"
 	"github.com/tuoka/tuoka/internal/callback"
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -42,12 +42,19 @@ type premises struct {
 // openPremises makes and starts everything in that folder: workers, too.
 func openPremises(t *testing.T, data string) *premises {
 	t.Helper()
-	p := makePremises(t, data)
+	p := makePremises(t, data, config.Redis{})
+	p.work()
+	return p
+}
+
+// work starts everybody who works.
+func (p *premises) work() {
+	p.t.Helper()
 	working, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	var err error
 	if p.api, err = p.house.api(working.Done()); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	p.house.work(working)
 	p.sims.repeat(working, p.sims.nhsa.StepCentre)
@@ -55,11 +62,10 @@ func openPremises(t *testing.T, data string) *premises {
 		p.sims.repeat(working, one.pay.Step)
 		p.sims.repeat(working, one.his.Step)
 	}
-	return p
 }
 
-// makePremises makes everything, but nobody works.
-func makePremises(t *testing.T, data string) *premises {
+// makePremises makes everything, but nobody works. Without an address the Redis is embedded.
+func makePremises(t *testing.T, data string, redis config.Redis) *premises {
 	t.Helper()
 	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
 	must := func(err error) {
@@ -81,7 +87,7 @@ func makePremises(t *testing.T, data string) *premises {
 	h.db, h.vault, err = openDatabase(t.Context(), cfg, h.clock, h.source)
 	must(err)
 	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
-	h.cache, err = cache.Open(t.Context(), cache.Config{})
+	h.cache, err = openCache(t.Context(), redis)
 	must(err)
 	must(h.furnish(parties, institutions, "premises"))
 	p.house = h

@@ -155,24 +155,19 @@ func (c *Cache) Get(ctx context.Context, key string) (value []byte, ok bool, err
 
 // Set keeps a value of at most 64 KiB for ttl, which must be a millisecond at least. The key must not be personal: give a digest.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := checkKey(key); err != nil {
+	if err := checkValue(key, value, ttl); err != nil {
 		return err
-	}
-	if len(value) > maxValue {
-		return fmt.Errorf("cache: value of %d bytes is too large", len(value))
-	}
-	if ttl < time.Millisecond {
-		return fmt.Errorf("cache: life of %v is too short", ttl)
 	}
 	return away(c.client.Set(ctx, c.valueKey(key), value, ttl).Err())
 }
 
-// Delete forgets a value, whether there is one or not.
-func (c *Cache) Delete(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return err
+// Add is Set where there is no value yet, and tells whether there was none.
+func (c *Cache) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error) {
+	if err := checkValue(key, value, ttl); err != nil {
+		return false, err
 	}
-	return away(c.client.Del(ctx, c.valueKey(key)).Err())
+	added, err = c.client.SetNX(ctx, c.valueKey(key), value, ttl).Result()
+	return added, away(err)
 }
 
 func (c *Cache) valueKey(key string) string { return c.prefix + ":value:{" + key + "}" }
@@ -183,6 +178,16 @@ func checkKey(key string) error {
 		return errors.New("cache: a key has 1 to 256 characters and no brace")
 	}
 	return nil
+}
+
+func checkValue(key string, value []byte, ttl time.Duration) error {
+	if len(value) > maxValue {
+		return fmt.Errorf("cache: value of %d bytes is too large", len(value))
+	}
+	if ttl < time.Millisecond {
+		return fmt.Errorf("cache: life of %v is too short", ttl)
+	}
+	return checkKey(key)
 }
 
 func away(err error) error {

@@ -44,13 +44,19 @@ func testValues(t *testing.T, c *Cache) {
 	if got, ok, err := c.Get(ctx, "k"); !ok || err != nil || !bytes.Equal(got, want) {
 		t.Errorf("Get() = %q, %v, %v, want %q", got, ok, err, want)
 	}
-	for range 2 {
-		if err := c.Delete(ctx, "k"); err != nil {
-			t.Fatal(err)
+	for _, add := range []struct {
+		key  string
+		want bool
+	}{{"k", false}, {"new", true}, {"new", false}} {
+		if added, err := c.Add(ctx, add.key, []byte("added"), time.Minute); added != add.want || err != nil {
+			t.Errorf("Add(%s) = %v, %v, want %v", add.key, added, err, add.want)
 		}
 	}
-	if _, ok, _ := c.Get(ctx, "k"); ok {
-		t.Error("deleted and still there")
+	if got, _, _ := c.Get(ctx, "k"); !bytes.Equal(got, want) {
+		t.Errorf("after Add() of another: %q, want %q", got, want)
+	}
+	if got, _, _ := c.Get(ctx, "new"); string(got) != "added" {
+		t.Errorf("Get() of what was added = %q", got)
 	}
 	if err := c.Ping(ctx); err != nil {
 		t.Error(err)
@@ -60,14 +66,20 @@ func testValues(t *testing.T, c *Cache) {
 func TestValuesGrowOld(t *testing.T) {
 	t.Parallel()
 	c, ctx := onEmbedded(t), context.Background()
-	for key, ttl := range map[string]time.Duration{"short": time.Minute, "long": time.Hour} {
-		if err := c.Set(ctx, key, []byte("v"), ttl); err != nil {
-			t.Fatal(err)
-		}
+	if err := c.Set(ctx, "short", []byte("v"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if added, err := c.Add(ctx, "added", []byte("v"), time.Minute); !added || err != nil {
+		t.Fatalf("Add() = %v, %v", added, err)
+	}
+	if err := c.Set(ctx, "long", []byte("v"), time.Hour); err != nil {
+		t.Fatal(err)
 	}
 	c.embedded.FastForward(time.Minute)
-	if _, ok, _ := c.Get(ctx, "short"); ok {
-		t.Error("a value outlived its minute")
+	for _, key := range []string{"short", "added"} {
+		if _, ok, _ := c.Get(ctx, key); ok {
+			t.Errorf("%s: a value outlived its minute", key)
+		}
 	}
 	if _, ok, _ := c.Get(ctx, "long"); !ok {
 		t.Error("a value did not live its hour")
@@ -97,6 +109,10 @@ func testBadArguments(t *testing.T, c *Cache) {
 	ctx := context.Background()
 	get := func(key string) error { _, _, err := c.Get(ctx, key); return err }
 	limit := func(key string, rate, burst int) error { _, _, err := c.Allow(ctx, key, rate, burst); return err }
+	add := func(key string, value []byte, ttl time.Duration) error {
+		_, err := c.Add(ctx, key, value, ttl)
+		return err
+	}
 	for name, err := range map[string]error{
 		"get, no key":        get(""),
 		"get, brace":         get("a}b"),
@@ -104,7 +120,9 @@ func testBadArguments(t *testing.T, c *Cache) {
 		"set, no key":        c.Set(ctx, "", nil, time.Second),
 		"set, large value":   c.Set(ctx, "k", make([]byte, maxValue+1), time.Second),
 		"set, no life":       c.Set(ctx, "k", nil, 0),
-		"delete, brace":      c.Delete(ctx, "{"),
+		"add, brace":         add("{", nil, time.Second),
+		"add, large value":   add("k", make([]byte, maxValue+1), time.Second),
+		"add, no life":       add("k", nil, 0),
 		"wake, no topic":     c.Wake(ctx, ""),
 		"limit, no key":      limit("", 1, 1),
 		"limit, no rate":     limit("k", 0, 1),
@@ -335,14 +353,15 @@ func TestRedisAway(t *testing.T) {
 	c.embedded.SetError("LOADING Redis is loading the dataset in memory")
 	_, found, getErr := c.Get(ctx, "k")
 	allowed, _, limitErr := c.Allow(ctx, "k", 1, 1)
+	added, addErr := c.Add(ctx, "k", nil, time.Second)
 	for call, err := range map[string]error{"Get": getErr, "Allow": limitErr, "Set": c.Set(ctx, "k", nil, time.Second),
-		"Delete": c.Delete(ctx, "k"), "Ping": c.Ping(ctx), "Wake": c.Wake(ctx, "x")} {
+		"Add": addErr, "Ping": c.Ping(ctx), "Wake": c.Wake(ctx, "x")} {
 		if !errors.Is(err, ErrAway) || fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("%s() = %v, want ErrAway", call, err)
 		}
 	}
-	if found || allowed {
-		t.Errorf("without Redis: found %v, allowed %v; want neither", found, allowed)
+	if found || allowed || added {
+		t.Errorf("without Redis: found %v, allowed %v, added %v; want nothing", found, allowed, added)
 	}
 	if !woken(t, ch) {
 		t.Error("those in the same process are not woken")
