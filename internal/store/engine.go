@@ -134,38 +134,54 @@ func Pool(dsn string) (*sql.DB, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	switch t.engine {
-	case postgresEngine:
-		return stdlib.OpenDB(*t.postgres), string(t.engine), nil
-	case mysqlEngine:
-		connector, err := mysql.NewConnector(t.mysql)
-		if err != nil {
-			return nil, "", err
-		}
-		return sql.OpenDB(connector), string(t.engine), nil
+	if t.engine != sqliteEngine {
+		pool, err := t.pool(0)
+		return pool, string(t.engine), err
 	}
 	pool, err := sql.Open("sqlite", "file:"+t.path+"?_pragma=busy_timeout(10000)")
 	return pool, string(t.engine), err
 }
 
+// pool is one of connections to a server, which may say nothing for so long; zero: for ever.
+func (t target) pool(silent time.Duration) (*sql.DB, error) {
+	if t.engine == postgresEngine {
+		c := t.postgres.Copy()
+		c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil || silent <= 0 {
+				return conn, err
+			}
+			return &impatient{Conn: conn, most: silent}, nil
+		}
+		return stdlib.OpenDB(*c), nil // statements are prepared once for each connection
+	}
+	c := t.mysql.Clone()
+	c.DialFunc, c.ReadTimeout, c.WriteTimeout = dial, silent, silent
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
 // serverPool opens connections to a database server.
 func (db *DB) serverPool(ctx context.Context, cfg Config, t target, log quiet) (*gorm.DB, error) {
-	var pool *sql.DB
-	var dialect gorm.Dialector
-	switch t.engine {
-	case postgresEngine:
-		pool = stdlib.OpenDB(*t.postgres) // statements are prepared once for each connection
-		dialect = postgresDialect{postgres.Dialector{Config: &postgres.Config{Conn: pool}}}
-	default:
+	silent := cfg.Silent
+	if silent <= 0 {
+		silent = answerTime
+	}
+	if t.engine == mysqlEngine {
 		if err := causal(ctx, t.mysql); err != nil {
 			return nil, err
 		}
-		connector, err := mysql.NewConnector(t.mysql)
-		if err != nil {
-			return nil, err
-		}
-		pool = sql.OpenDB(connector)
-		dialect = mysqlDialect{gormmysql.Dialector{Config: &gormmysql.Config{Conn: pool, SkipInitializeWithVersion: true}}}
+	}
+	pool, err := t.pool(silent)
+	if err != nil {
+		return nil, err
+	}
+	var dialect gorm.Dialector = mysqlDialect{gormmysql.Dialector{Config: &gormmysql.Config{Conn: pool, SkipInitializeWithVersion: true}}}
+	if t.engine == postgresEngine {
+		dialect = postgresDialect{postgres.Dialector{Config: &postgres.Config{Conn: pool}}}
 	}
 	size := cfg.Connections
 	if size <= 0 {

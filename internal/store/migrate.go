@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,11 +15,12 @@ import (
 
 // Migrate brings the schema up to this program's version and tells how many steps that took. Each step is a transaction of its own, where the
 // engine has that for schemas. Of several processes that start at once one migrates, and the others wait for it.
-func (db *DB) Migrate(ctx context.Context) (int, error) {
-	p, err := db.steps()
+func (db *DB) Migrate(ctx context.Context) (_ int, err error) {
+	p, end, err := db.patientSteps()
 	if err != nil {
 		return 0, err
 	}
+	defer func() { err = errors.Join(err, end()) }()
 	var done []*goose.MigrationResult
 	err = db.alone(ctx, func() error {
 		var err error
@@ -32,11 +34,12 @@ func (db *DB) Migrate(ctx context.Context) (int, error) {
 }
 
 // MigrateDown undoes the newest step and tells its number; 0 when there was none.
-func (db *DB) MigrateDown(ctx context.Context) (int64, error) {
-	p, err := db.steps()
+func (db *DB) MigrateDown(ctx context.Context) (_ int64, err error) {
+	p, end, err := db.patientSteps()
 	if err != nil {
 		return 0, err
 	}
+	defer func() { err = errors.Join(err, end()) }()
 	var undone int64
 	err = db.alone(ctx, func() error {
 		done, err := p.Down(ctx)
@@ -101,7 +104,11 @@ func (db *DB) alone(ctx context.Context, work func() error) (err error) {
 
 // SchemaVersion tells the newest step that was applied, and the newest that this program knows.
 func (db *DB) SchemaVersion(ctx context.Context) (applied, known int64, err error) {
-	p, err := db.steps()
+	pool, err := db.writer.DB()
+	if err != nil {
+		return 0, 0, err
+	}
+	p, err := db.steps(pool)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -111,11 +118,25 @@ func (db *DB) SchemaVersion(ctx context.Context) (applied, known int64, err erro
 	return applied, known, nil
 }
 
-func (db *DB) steps() (*goose.Provider, error) {
+// patientSteps are the steps for a run of them: on a server, on connections of their own that wait for a statement as long as it takes. End closes
+// those.
+func (db *DB) patientSteps() (p *goose.Provider, end func() error, err error) {
 	pool, err := db.writer.DB()
-	if err != nil {
-		return nil, err
+	end = func() error { return nil }
+	if err == nil && db.engine != sqliteEngine {
+		pool, err = db.target.pool(0)
+		end = pool.Close
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if p, err = db.steps(pool); err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return p, end, nil
+}
+
+func (db *DB) steps(pool *sql.DB) (*goose.Provider, error) {
 	dialect, folder, err := db.engine.steps()
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ type Config struct {
 	DSN string
 	// Connections is how many connections to a server are kept; 16 when zero.
 	Connections int
+	// Silent is how long a server may say nothing to a statement before its connection is given up; 15 s when zero. Migrations may take longer.
+	Silent time.Duration
 	// Busy is how long a writer waits for the file; 10 s when zero.
 	Busy time.Duration
 	// Readers is how many connections read beside the one that writes; 4 when zero.
@@ -48,6 +50,7 @@ type Config struct {
 // DB is an open database. It may be used by several goroutines at once. Without a vault it can migrate and keep data keys; everything
 // else answers ErrNoVault.
 type DB struct {
+	target  target
 	engine  engine
 	writer  *gorm.DB // SQLite: one connection, since it has one writer
 	reader  *gorm.DB // the same handle as writer, but for a SQLite file
@@ -78,7 +81,7 @@ func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: t.engine, clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}, counts: &counts{}, recent: &recent{}}
+	db := &DB{target: t, engine: t.engine, clock: clk, ids: ids, schemas: &sync.Map{}, naming: schema.NamingStrategy{}, counts: &counts{}, recent: &recent{}}
 	if t.engine == sqliteEngine && t.path != memory {
 		if db.lock, err = LockFile(t.path); err != nil {
 			return nil, fmt.Errorf("open %s: %w", t, err)
