@@ -8,9 +8,10 @@ SIMULATED ?= 20000
 MUTANTS ?= 400
 BENCHTIME ?= 60s
 FAULTEVERY ?= 20s
+LARGE ?= 1000000
 MUTATE_SEED ?= 1
 
-.PHONY: help run build servers bench idle cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build servers bench idle large cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -80,6 +81,9 @@ idle: build servers ## what a process costs that has nothing to do, on each engi
 
 cluster: build ## servers killed, restarted and promoted while patients pay, on PostgreSQL and Galera; rolling restart, upgrade, weak isolation (15 minutes)
 	@.ci/cluster/run $(FAULTEVERY)
+
+large: build servers ## PostgreSQL filled with LARGE orders: no statement reads a whole table, and payments a second beside those of an empty one
+	@.ci/large $(LARGE) $(BENCHTIME)
 
 plant: ## bugs put in on purpose, which the simulation must find within 500 seeds each
 	go test -tags plant -run TestPlants -v ./cmd/tuoka

@@ -42,10 +42,11 @@ func benchCommand() *cobra.Command {
 		Long: `Starts a sandbox's simulators in one process and the service in others, makes patients ready (signed in, enrolled, authorised), and lets
 them pay: bills, quote, confirmation, cashier, notice, posting. With --clients so many pay at once, one after the other (closed load); with --rate
 so many begin every second whatever happens (open load). Afterwards every order is compared with the counterparts' books, and the engine
-commits as often as it can, which with the CPU is the bound. Nothing else should run on the machine.`,
+commits as often as it can, which with the CPU is the bound. On --data and --dsn of a former run, or of tuoka fill, the rows that are there stay, and
+new patients come. Nothing else should run on the machine.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return bench(cmd.Context(), cmd.OutOrStdout(), f) }}
 	cmd.Flags().StringVar(&f.engine, "engine", "sqlite", "sqlite, postgres or mysql; the servers want --dsn")
-	cmd.Flags().StringVar(&f.dsn, "dsn", "", "an empty database of that engine")
+	cmd.Flags().StringVar(&f.dsn, "dsn", "", "a database of that engine: empty, or one whose rows were sealed with the keys of --data")
 	cmd.Flags().StringVar(&f.route, "route", "core", "whose patients pay: core, mixed or all")
 	cmd.Flags().IntVar(&f.nodes, "nodes", 1, "how many processes serve")
 	cmd.Flags().DurationVar(&f.duration, "duration", time.Minute, "how long to measure")

@@ -130,8 +130,10 @@ func syncTime(dir string) (time.Duration, error) {
 
 // bareCommits is how many transactions of one small change the engine commits in a second.
 func bareCommits(ctx context.Context, pool *sql.DB, writers int) (int64, error) {
-	if _, err := pool.ExecContext(ctx, "CREATE TABLE bench (id BIGINT NOT NULL PRIMARY KEY, n BIGINT NOT NULL)"); err != nil {
-		return 0, err
+	for _, statement := range []string{"DROP TABLE IF EXISTS bench", "CREATE TABLE bench (id BIGINT NOT NULL PRIMARY KEY, n BIGINT NOT NULL)"} {
+		if _, err := pool.ExecContext(ctx, statement); err != nil { // an earlier run on the database has left one
+			return 0, err
+		}
 	}
 	for i := range writers {
 		if _, err := pool.ExecContext(ctx, fmt.Sprintf("INSERT INTO bench (id, n) VALUES (%d, 0)", i)); err != nil {

@@ -18,7 +18,7 @@ const (
 // TestCostOfAPayment: what a payment asks of the database, from the list of bills to the posting, with a cashier who pays at once and a patient whose
 // phone looks once after it. Everything is counted: the order, its job, the inbox, the idempotency records, the ledger, the audit. Nobody looks idly.
 func TestCostOfAPayment(t *testing.T) {
-	p := makePremises(t, t.TempDir(), config.Redis{})
+	p := makePremises(t, t.TempDir(), store.Config{}, config.Redis{})
 	one := p.patient("h1", 5)
 	if !one.insured() {
 		t.Fatal("a patient without insurance costs less")

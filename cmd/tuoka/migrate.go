@@ -50,12 +50,17 @@ func migrate(ctx context.Context, out io.Writer, path string, down bool) (err er
 }
 
 // openDatabase opens the database, brings its schema up to date, and gives it its vault.
-func openDatabase(ctx context.Context, cfg *config.Config, clk clock.Clock, source *clock.Source) (_ *store.DB, _ *vault.Vault, err error) {
-	dsn, err := dsnOf(cfg)
-	if err != nil {
+func openDatabase(ctx context.Context, cfg *config.Config, clk clock.Clock, source *clock.Source) (*store.DB, *vault.Vault, error) {
+	return openStore(ctx, cfg, store.Config{Log: slog.Default()}, clk, source)
+}
+
+// openStore is openDatabase with somebody else, or nobody, to be told of statements.
+func openStore(ctx context.Context, cfg *config.Config, told store.Config, clk clock.Clock, source *clock.Source) (_ *store.DB, _ *vault.Vault, err error) {
+	if told.DSN, err = dsnOf(cfg); err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(ctx, store.Config{DSN: dsn, Connections: cfg.Database.Connections, Log: slog.Default()}, clk, source)
+	told.Connections = cfg.Database.Connections
+	db, err := store.Open(ctx, told, clk, source)
 	if err != nil {
 		return nil, nil, fmt.Errorf("database: %w", err)
 	}

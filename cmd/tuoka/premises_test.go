@@ -19,6 +19,7 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/sandbox"
+	"github.com/tuoka/tuoka/internal/store"
 )
 
 // premises are a house with its counterparts in this process, on a database file, without a port. They live in the machine's time.
@@ -42,7 +43,13 @@ type premises struct {
 // openPremises makes and starts everything in that folder: workers, too.
 func openPremises(t *testing.T, data string) *premises {
 	t.Helper()
-	p := makePremises(t, data, config.Redis{})
+	return openPremisesOn(t, data, store.Config{})
+}
+
+// openPremisesOn is openPremises on a database elsewhere than in the folder, or with somebody who is told of statements.
+func openPremisesOn(t *testing.T, data string, at store.Config) *premises {
+	t.Helper()
+	p := makePremises(t, data, at, config.Redis{})
 	p.work()
 	return p
 }
@@ -64,10 +71,10 @@ func (p *premises) work() {
 	}
 }
 
-// makePremises makes everything, but nobody works. Without an address the Redis is embedded.
-func makePremises(t *testing.T, data string, redis config.Redis) *premises {
+// makePremises makes everything, but nobody works. Without a DSN the database is in the folder, without an address the Redis is embedded.
+func makePremises(t *testing.T, data string, db store.Config, redis config.Redis) *premises {
 	t.Helper()
-	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080}, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
+	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080, dsn: db.DSN}, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -84,7 +91,7 @@ func makePremises(t *testing.T, data string, redis config.Redis) *premises {
 	h.source = clock.NewSource(h.clock, 0)
 	parties, institutions, err := h.counterparts()
 	must(err)
-	h.db, h.vault, err = openDatabase(t.Context(), cfg, h.clock, h.source)
+	h.db, h.vault, err = openStore(t.Context(), cfg, db, h.clock, h.source)
 	must(err)
 	h.storage = storage{h.db.Orders(), h.db.Jobs(), h.db.Inbox()}
 	h.cache, err = openCache(t.Context(), redis)

@@ -12,13 +12,14 @@ import (
 
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/store"
 )
 
 // TestWithoutRedis: Redis goes away in the middle of a payment. Who is signed in pays, and every side's books are as they should be; nobody signs in.
 // When it is back, and empty, everybody is served again without a restart of ours.
 func TestWithoutRedis(t *testing.T) {
 	redis := miniredis.RunT(t)
-	p := makePremises(t, t.TempDir(), config.Redis{Addr: redis.Addr()})
+	p := makePremises(t, t.TempDir(), store.Config{}, config.Redis{Addr: redis.Addr()})
 	p.work()
 	for _, institution := range []string{"h1", "h2"} {
 		t.Run(institution, func(t *testing.T) {

@@ -11,13 +11,14 @@ import (
 	"github.com/tuoka/tuoka/internal/config"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/store"
 	"github.com/tuoka/tuoka/internal/vault"
 )
 
 // TestSessionsInTheCache: what the cache says of a session is believed for what we have put there ourselves, and for nothing else; one that has ended
 // is no longer in it.
 func TestSessionsInTheCache(t *testing.T) {
-	p := makePremises(t, t.TempDir(), config.Redis{})
+	p := makePremises(t, t.TempDir(), store.Config{}, config.Redis{})
 	one := p.patient("h1", 5)
 	h := p.house
 	s := sessions{h.db.Patients(), h.cache, h.vault}
@@ -79,7 +80,7 @@ func (s slowSessions) SessionOf(ctx context.Context, digest string, now time.Tim
 // TestLeavingHoldsEverywhere: who has left is nobody on every node, also where another node was just reading the session, and where the phone was
 // gone before the answer.
 func TestLeavingHoldsEverywhere(t *testing.T) {
-	p := makePremises(t, t.TempDir(), config.Redis{})
+	p := makePremises(t, t.TempDir(), store.Config{}, config.Redis{})
 	h := p.house
 	here := sessions{h.db.Patients(), h.cache, h.vault}
 	now := clock.Real{}.Now()
@@ -128,7 +129,7 @@ func TestLeavingHoldsEverywhere(t *testing.T) {
 
 // TestKeptNoLongerThanAMinute: what the database said a minute ago is asked again, even where the cache still holds it, or was told only now.
 func TestKeptNoLongerThanAMinute(t *testing.T) {
-	p := makePremises(t, t.TempDir(), config.Redis{})
+	p := makePremises(t, t.TempDir(), store.Config{}, config.Redis{})
 	h := p.house
 	s := sessions{h.db.Patients(), h.cache, h.vault}
 	digest := vault.HashToken(sensitive.NewToken(p.patient("h1", 5).token))

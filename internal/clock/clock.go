@@ -116,6 +116,12 @@ const Nodes = 1024
 // epoch is 2025-01-01 UTC in milliseconds; ids last until 2094.
 const epoch = 1_735_689_600_000
 
+// Epoch is the moment from which ids count.
+func Epoch() time.Time { return time.UnixMilli(epoch).UTC() }
+
+// OfNode is what the ids of a node have in common: id & mask == bits.
+func OfNode(node int) (mask, bits int64) { return (Nodes - 1) << 12, (int64(node) & (Nodes - 1)) << 12 }
+
 // NewSource makes the source of one node (0 ≤ node < Nodes); two living processes never share a number.
 func NewSource(c Clock, node int) *Source { return &Source{clock: c, node: int64(node) & (Nodes - 1)} }
 

@@ -110,3 +110,21 @@ func TestSpreadStaysWithinAFifth(t *testing.T) {
 		t.Errorf("Spread(3ns) = %v", d)
 	}
 }
+
+// TestOfNode: the ids of a node, and no others, have the node's bits, and those of the epoch are the smallest.
+func TestOfNode(t *testing.T) {
+	t.Parallel()
+	for _, node := range []int{0, 1, 517, Nodes - 1} {
+		mask, bits := OfNode(node)
+		at := NewFake(Epoch().Add(time.Millisecond))
+		for range 5000 {
+			if id := NewSource(at, node).ID(); id&mask != bits || id <= 0 {
+				t.Fatalf("id %d of node %d", id, node)
+			}
+			at.Advance(time.Second)
+		}
+		if id := NewSource(at, node^2).ID(); id&mask == bits {
+			t.Errorf("id %d of another node is taken for one of node %d", id, node)
+		}
+	}
+}

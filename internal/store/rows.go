@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -29,6 +30,31 @@ func insert[T any](db *DB, tx *gorm.DB, rows ...T) error {
 		}
 	}
 	return tx.Create(&rows).Error
+}
+
+// mostValues bounds the values of a statement. SQLite takes 32766, the servers twice as many; beyond some thousands nothing gets faster.
+const mostValues = 4096
+
+// insertMany is insert for more rows than a statement takes. It goes by powers of two, so that the same statements recur.
+func insertMany[T any](db *DB, tx *gorm.DB, rows []T) error {
+	layout, err := db.layout(new(T))
+	if err != nil {
+		return err
+	}
+	size := 1
+	for size*2*len(layout.DBNames) <= mostValues {
+		size *= 2
+	}
+	for len(rows) > 0 {
+		for size > len(rows) {
+			size /= 2
+		}
+		if err := insert(db, tx, rows[:size]...); err != nil {
+			return err
+		}
+		rows = rows[size:]
+	}
+	return nil
 }
 
 // move writes the named columns of a row, and its MAC, where the condition still holds. Anything but exactly one changed row is
@@ -189,4 +215,18 @@ func columnText(v any) (string, error) {
 		return strconv.FormatBool(x), nil
 	}
 	return "", fmt.Errorf("a %T cannot be signed", v)
+}
+
+// tell has somebody told of every statement that is sent.
+func tell(g *gorm.DB, sent func(statement string, values ...any)) error {
+	report := func(tx *gorm.DB) {
+		if text := tx.Statement.SQL.String(); text != "" {
+			sent(text, tx.Statement.Vars...)
+		}
+	}
+	on := g.Callback()
+	const name = "tuoka:sent"
+	return errors.Join(on.Create().After("gorm:create").Register(name, report), on.Query().After("gorm:query").Register(name, report),
+		on.Update().After("gorm:update").Register(name, report), on.Delete().After("gorm:delete").Register(name, report),
+		on.Row().After("gorm:row").Register(name, report), on.Raw().After("gorm:raw").Register(name, report))
 }

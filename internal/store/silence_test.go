@@ -147,7 +147,9 @@ func TestServerFallsSilent(t *testing.T) {
 			db = db.WithVault(openVault(t, db, gm.GenerateKey()))
 			o := newOrder(db, "b1")
 			create(t, db, o)
-			note := func(tx *gorm.DB) error { return tx.Exec("UPDATE job SET note = ? WHERE ref = ?", "written", o.ID.No()).Error }
+			note := func(tx *gorm.DB) error {
+				return tx.Exec("UPDATE job SET note = ? WHERE ref = ?", "written", o.ID.No()).Error
+			}
 			notes := func() int64 { return count(t, db, "SELECT COUNT(*) FROM job WHERE note = ?", "written") }
 			lasts := func(do func() error) (time.Duration, error) {
 				begun := clock.Real{}.Now()

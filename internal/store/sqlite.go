@@ -200,7 +200,6 @@ type quiet struct {
 	slow   time.Duration
 	clock  clock.Clock
 	counts *counts
-	sent   func(statement string) // told of every statement; nil: nobody
 }
 
 // LogMode changes nothing.
@@ -223,15 +222,11 @@ func (q quiet) ParamsFilter(_ context.Context, statement string, _ ...any) (stri
 // Trace counts a statement, and logs a slow one.
 func (q quiet) Trace(ctx context.Context, begin time.Time, statement func() (string, int64), _ error) {
 	q.counts.statements.Add(1)
-	if q.sent != nil {
-		text, _ := statement()
-		q.sent(text)
-	}
 	if q.log == nil {
 		return
 	}
 	if cost := q.clock.Now().Sub(begin); cost >= q.slow {
 		text, rows := statement()
-		q.log.WarnContext(ctx, "slow statement", "sql", text, "rows", rows, "cost_ms", cost.Milliseconds())
+		q.log.WarnContext(ctx, "slow statement", "sql", clip(text, 1000), "rows", rows, "cost_ms", cost.Milliseconds())
 	}
 }

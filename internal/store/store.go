@@ -43,8 +43,9 @@ type Config struct {
 	// Log is told of statements slower than Slow (200 ms when zero), never of their values. Nil tells nobody.
 	Log  *slog.Logger
 	Slow time.Duration
-	// Sent is told the text of every statement, without values. Nil tells nobody.
-	Sent func(statement string)
+	// Sent is told every statement with its values: sealed where they are patient data, but numbers and ids of orders all the same. It is for tests.
+	// Nil tells nobody.
+	Sent func(statement string, values ...any)
 }
 
 // DB is an open database. It may be used by several goroutines at once. Without a vault it can migrate and keep data keys; everything
@@ -94,16 +95,23 @@ func Open(ctx context.Context, cfg Config, clk clock.Clock, ids *clock.Source) (
 }
 
 func (db *DB) connect(ctx context.Context, cfg Config, t target) (err error) {
-	log := quiet{log: cfg.Log, slow: cfg.Slow, clock: db.clock, counts: db.counts, sent: cfg.Sent}
+	log := quiet{log: cfg.Log, slow: cfg.Slow, clock: db.clock, counts: db.counts}
 	if log.slow <= 0 {
 		log.slow = 200 * time.Millisecond
 	}
 	if t.engine == sqliteEngine {
-		return db.connectFile(ctx, cfg, t.path, log)
+		err = db.connectFile(ctx, cfg, t.path, log)
+	} else {
+		db.writer, err = db.serverPool(ctx, cfg, t, log)
+		db.reader = db.writer
 	}
-	db.writer, err = db.serverPool(ctx, cfg, t, log)
-	db.reader = db.writer
-	return err
+	if err != nil || cfg.Sent == nil {
+		return err
+	}
+	if db.reader != db.writer {
+		err = tell(db.reader, cfg.Sent)
+	}
+	return errors.Join(err, tell(db.writer, cfg.Sent))
 }
 
 // WithVault is the same database with a vault, which was opened on it. Each handle remembers orders for itself.

@@ -56,7 +56,7 @@ func openBare(t testing.TB, dsn string, cfg Config) *DB {
 	clk := clock.NewFake(start)
 	sent := &statements{}
 	portable := portable(t)
-	cfg.DSN, cfg.Sent = dsn, func(statement string) { portable(statement); sent.add(statement) }
+	cfg.DSN, cfg.Sent = dsn, func(statement string, _ ...any) { portable(statement); sent.add(statement) }
 	db, err := Open(t.Context(), cfg, clk, clock.NewSource(clk, 1))
 	if err != nil {
 		t.Fatal(err)

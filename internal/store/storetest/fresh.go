@@ -25,6 +25,17 @@ var servers = map[string]struct{ variable, name string }{
 	"mysql":    {"TUOKA_TEST_MYSQL", "MariaDB"},
 }
 
+// Filled says where a database is that tuoka fill has filled: the folder of its sandbox, and its DSN, empty for the file there. Without one, named by
+// TUOKA_FILLED_DATA and TUOKA_FILLED_DSN, the test is skipped; .ci/large makes one.
+func Filled(t testing.TB) (data, dsn string) {
+	t.Helper()
+	data, dsn = os.Getenv("TUOKA_FILLED_DATA"), os.Getenv("TUOKA_FILLED_DSN")
+	if data == "" {
+		t.Skip("no database is filled: run make large")
+	}
+	return data, dsn
+}
+
 var made atomic.Int64
 
 // Fresh gives the DSN of an empty database that ends with the test. Without a server the test is skipped, and says so; with REQUIRE_SERVERS=1 it
