@@ -32,7 +32,7 @@ type Fill struct {
 }
 
 const (
-	fillOriginals = 64   // orders of each route that are copied
+	fillOriginals = 128  // orders that are copied
 	fillEach      = 10   // orders of a copied person
 	fillWaiting   = 10   // one order or job of so many waits
 	fillBatch     = 50   // orders, or persons, in a transaction
@@ -123,30 +123,27 @@ func (f *filling) unusedNode(ctx context.Context) error {
 	return ErrNoNode
 }
 
-// study reads the newest finished orders of each route. One that still has a job, for a refund, is not finished.
+// study reads the newest finished orders. One that still has a job, for a refund, is not finished.
 func (f *filling) study(ctx context.Context) error {
 	f.originals = nil
-	for _, route := range []order.Route{order.Core, order.Mixed, order.HIS} {
-		var ids []int64
-		err := f.db.read(ctx).Raw("SELECT id FROM orders WHERE id < ? AND route = ? AND state IN ? ORDER BY id DESC LIMIT ?", int64(math.MaxInt64), string(route),
-			finalStates(), fillOriginals).Scan(&ids).Error
+	var ids []int64
+	err := f.db.read(ctx).Raw("SELECT id FROM orders WHERE id < ? AND state IN ? ORDER BY id DESC LIMIT ?", int64(math.MaxInt64), finalStates(), fillOriginals).Scan(&ids).Error
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		_, working, err := f.db.Jobs().Find(ctx, order.JobKind, order.ID(id).No())
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			_, working, err := f.db.Jobs().Find(ctx, order.JobKind, order.ID(id).No())
-			if err != nil {
-				return err
-			}
-			if working {
-				continue
-			}
-			o, err := f.db.original(ctx, id)
-			if err != nil {
-				return fmt.Errorf("order %d: %w", id, err)
-			}
-			f.originals = append(f.originals, o)
+		if working {
+			continue
 		}
+		o, err := f.db.original(ctx, id)
+		if err != nil {
+			return fmt.Errorf("order %d: %w", id, err)
+		}
+		f.originals = append(f.originals, o)
 	}
 	return nil
 }
