@@ -32,7 +32,7 @@ func fillCommand() *cobra.Command {
 	f := fillFlags{serveFlags: serveFlags{join: true}}
 	cmd := &cobra.Command{Use: "fill", Short: "copy the finished orders of a sandbox's database until its tables are large", Args: cobra.NoArgs,
 		Long: `Copies finished orders of a sandbox's database, with everything that belongs to them, over the last two years, to measure on tables of a hospital's
-size. The originals are made before, with tuoka pay or tuoka bench on the same --data and --dsn; the newest 64 of each route are copied, refunds with
+size. The originals are made before, with tuoka pay or tuoka bench on the same --data and --dsn; the newest 128 are copied, refunds with
 them. Every copy has its own ids and numbers, is sealed and signed, and belongs to a copied person, who has about ten of them; every tenth has a job that
 waits for years. With SQLite stop the service first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
