@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	gopath "path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -146,12 +147,13 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// adapterArrows: domain packages and what they stand on; a simulator knows the sandbox instead of the domain, and neither imports the other.
+// adapterArrows: domain packages and what they stand on, and what the folder above has for all that speak to the same counterpart; a simulator knows the
+// sandbox instead of the domain, and neither imports the other.
 func adapterArrows(path string) []string {
 	if strings.HasSuffix(path, "sim") {
 		return slices.Concat(ground, []string{"internal/sandbox", "internal/gm"})
 	}
-	return arrows["adapters"]
+	return append(slices.Clone(arrows["adapters"]), gopath.Dir(path))
 }
 
 func TestNobodyImportsCmd(t *testing.T) {

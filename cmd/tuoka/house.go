@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/rest"
 	"github.com/tuoka/tuoka/adapters/nhsa/core"
 	"github.com/tuoka/tuoka/adapters/nhsa/mobile"
@@ -223,13 +224,14 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		faults = append(faults, fmt.Errorf("wechat_pay.med_ins.order_type: %q is none that WeChat knows", m.OrderType))
 	}
 	t := h.config.CallTimeout
-	his, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
-		Clock: h.clock, Source: h.source, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t, CallbackPath: "/callbacks/his/" + in.ID}, wire)
+	hospital, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
+		Config: his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, Source: h.source,
+		CallbackPath: "/callbacks/his/" + in.ID}, wire)
 	faults = append(faults, err)
-	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: his, Bills: his,
+	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: hospital, Bills: hospital,
 		PostLimit: in.PostLimit, CashFirst: in.CashFirst}
 	if in.HIS.Refunds {
-		party.Desk = his
+		party.Desk = hospital
 	}
 	var insurer *core.Client
 	if in.Insurer != nil {
@@ -246,8 +248,8 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	if err := errors.Join(faults...); err != nil {
 		return nil, patient.Institution{}, err
 	}
-	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = his, pay, his
-	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: his, Insurance: in.Insured()}
+	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = hospital, pay, hospital
+	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: hospital, Insurance: in.Insured()}
 	if centre != nil { // the core platform, where there is one, tells who the patient is, and ends what began before the centre was joined
 		party.Centre, party.Mixed = centre, pay
 		party.UploadTries, party.OrderType, party.Location = in.Centre.UploadTries, in.WechatPay.MedIns.OrderType, in.Centre.Location

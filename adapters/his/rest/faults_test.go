@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
@@ -25,9 +26,9 @@ func TestCodes(t *testing.T) {
 		"NOT_REFUNDABLE": {"refund.hold": bill.ErrNotRefundable, "refund.book": bill.ErrNotRefundable},
 		"BILL_CHANGED":   {"lock": bill.ErrChanged, "post": bill.ErrChanged},
 		"LOCKED":         {"lock": bill.ErrLocked, "post": bill.ErrLocked},
-		"LOCK_EXPIRED":   {"lock": ErrLockExpired, "post": ErrLockExpired},
-		"AMOUNT_WRONG":   {"post": ErrAmountWrong, "refund.hold": ErrAmountWrong, "refund.book": ErrAmountWrong},
-		"DUPLICATE":      {"lock": ErrRequest, "refund.drop": ErrRequest},
+		"LOCK_EXPIRED":   {"lock": his.ErrLockExpired, "post": his.ErrLockExpired},
+		"AMOUNT_WRONG":   {"post": his.ErrAmountWrong, "refund.hold": his.ErrAmountWrong, "refund.book": his.ErrAmountWrong},
+		"DUPLICATE":      {"lock": his.ErrRequest, "refund.drop": his.ErrRequest},
 		"MAINTENANCE": {"patients.find": bill.ErrMaintenance, "bills.pending": bill.ErrMaintenance, "bills.detail": bill.ErrMaintenance,
 			"lock": bill.ErrMaintenance, "release": bill.ErrMaintenance, "post": bill.ErrMaintenance, "posting.query": bill.ErrMaintenance,
 			"refund.hold": bill.ErrMaintenance, "refund.drop": bill.ErrMaintenance, "refund.book": bill.ErrMaintenance,
@@ -72,7 +73,7 @@ func TestStatus(t *testing.T) {
 		body   string
 		want   *fault.Error
 	}{
-		{400, `{"code":"INVALID"}`, ErrRequest},
+		{400, `{"code":"INVALID"}`, his.ErrRequest},
 		{400, `{"code":"0","data":{}}`, bill.ErrNoAnswer},
 		{401, `{"code":"SIGNATURE"}`, bill.ErrNoAnswer},
 		{401, `{"code":"REPLAY"}`, bill.ErrNoAnswer},
@@ -329,7 +330,7 @@ func TestLockAnswers(t *testing.T) {
 		want       *fault.Error
 	}{
 		{"in another order", `{"order_no":"7",` + bills + `,"total_fen":18197,"expires_at":"2026-11-23T09:45:00+08:00"}`, nil},
-		{"over at once", `{"order_no":"7",` + bills + `,"total_fen":18197,"expires_at":"2026-11-23T09:30:00+08:00"}`, ErrLockExpired},
+		{"over at once", `{"order_no":"7",` + bills + `,"total_fen":18197,"expires_at":"2026-11-23T09:30:00+08:00"}`, his.ErrLockExpired},
 		{"for two days", `{"order_no":"7",` + bills + `,"total_fen":18197,"expires_at":"2026-11-25T09:45:00+08:00"}`, bill.ErrUnreadable},
 		{"without zone", `{"order_no":"7",` + bills + `,"total_fen":18197,"expires_at":"2026-11-23 09:45:00"}`, bill.ErrUnreadable},
 		{"for ever", `{"order_no":"7",` + bills + `,"total_fen":18197}`, bill.ErrUnreadable},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/refund"
@@ -109,7 +110,7 @@ func FuzzNotice(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		n, err := client.Open(signed(now.Now(), string(body)), body)
 		if err != nil {
-			if !errors.Is(err, ErrNotice) {
+			if !errors.Is(err, his.ErrNotice) {
 				t.Error(err)
 			}
 			return

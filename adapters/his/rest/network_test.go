@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
@@ -62,7 +63,7 @@ func TestRealNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = client("http://"+address).Post(t.Context(), w.posting("7"))
-	want(t, "Post to nobody", err, ErrUnreachable)
+	want(t, "Post to nobody", err, his.ErrUnreachable)
 }
 
 // TestLateEffect books only when we have given up: the query finds it, and the repeat is no second effect.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/callback"
 	"github.com/tuoka/tuoka/internal/fault"
@@ -267,18 +268,18 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"as it should be", func(http.Header, *Config) {}, nil},
 		{"300 seconds old", at(-300 * time.Second), nil},
-		{"301 seconds old", at(-301 * time.Second), ErrStranger},
-		{"301 seconds ahead", at(301 * time.Second), ErrStranger},
-		{"no time", func(h http.Header, _ *Config) { h.Del("X-His-Timestamp") }, ErrStranger},
-		{"another app", func(h http.Header, _ *Config) { h.Set("X-His-App", "other") }, ErrStranger},
-		{"a short nonce", nonce("nonce-000000001"), ErrStranger},
-		{"a long nonce", nonce(strings.Repeat("n", 65)), ErrStranger},
-		{"a nonce with blanks", nonce("nonce 0000000001"), ErrStranger},
-		{"no signature", func(h http.Header, _ *Config) { h.Del("X-His-Signature") }, ErrStranger},
-		{"signed as an answer", func(h http.Header, _ *Config) { sign(h, "200\n"+stamp(0)+"\nnonce-0000000001\n") }, ErrStranger},
-		{"signed for another address", func(_ http.Header, c *Config) { c.CallbackPath = "/callbacks/his/h2" }, ErrStranger},
-		{"nobody is expected", func(_ http.Header, c *Config) { c.CallbackPath = "" }, ErrStranger},
-		{"not JSON", func(h http.Header, _ *Config) { h.Set("Content-Type", "text/plain") }, ErrNotice},
+		{"301 seconds old", at(-301 * time.Second), his.ErrStranger},
+		{"301 seconds ahead", at(301 * time.Second), his.ErrStranger},
+		{"no time", func(h http.Header, _ *Config) { h.Del("X-His-Timestamp") }, his.ErrStranger},
+		{"another app", func(h http.Header, _ *Config) { h.Set("X-His-App", "other") }, his.ErrStranger},
+		{"a short nonce", nonce("nonce-000000001"), his.ErrStranger},
+		{"a long nonce", nonce(strings.Repeat("n", 65)), his.ErrStranger},
+		{"a nonce with blanks", nonce("nonce 0000000001"), his.ErrStranger},
+		{"no signature", func(h http.Header, _ *Config) { h.Del("X-His-Signature") }, his.ErrStranger},
+		{"signed as an answer", func(h http.Header, _ *Config) { sign(h, "200\n"+stamp(0)+"\nnonce-0000000001\n") }, his.ErrStranger},
+		{"signed for another address", func(_ http.Header, c *Config) { c.CallbackPath = "/callbacks/his/h2" }, his.ErrStranger},
+		{"nobody is expected", func(_ http.Header, c *Config) { c.CallbackPath = "" }, his.ErrStranger},
+		{"not JSON", func(h http.Header, _ *Config) { h.Set("Content-Type", "text/plain") }, his.ErrNotice},
 	} {
 		c, h := config(now), signed(now.Now(), lookAt7)
 		c.CallbackPath = callbackPath
@@ -346,7 +347,7 @@ func TestNoticeContent(t *testing.T) {
 		n, err := client.Open(signed(now.Now(), body), []byte(body))
 		var expected *fault.Error
 		if !ok {
-			expected = ErrNotice
+			expected = his.ErrNotice
 		}
 		want(t, body[:min(len(body), 200)], err, expected)
 		if ok && (n.ID == "" || n.Kind == "" || n.Source != Source || len(n.Body) == 0) {
@@ -364,8 +365,8 @@ func TestAcknowledge(t *testing.T) {
 		body   string
 	}{
 		{nil, 200, `{"code":"0","message":""}`},
-		{ErrStranger, 401, `{"code":"INVALID","message":""}`},
-		{fmt.Errorf("open: %w", ErrNotice), 400, `{"code":"INVALID","message":""}`},
+		{his.ErrStranger, 401, `{"code":"INVALID","message":""}`},
+		{fmt.Errorf("open: %w", his.ErrNotice), 400, `{"code":"INVALID","message":""}`},
 		{errors.New("no space left"), 500, `{"code":"INTERNAL","message":""}`},
 	} {
 		r := httptest.NewRecorder()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
@@ -106,7 +107,7 @@ func TestLockOnceAndAgain(t *testing.T) {
 	want(t, "Lock of another order", err, bill.ErrLocked)
 	w.clock.Advance(6 * time.Minute)
 	_, err = w.lock(t, "7")
-	want(t, "Lock after its time", err, ErrLockExpired)
+	want(t, "Lock after its time", err, his.ErrLockExpired)
 	if err := w.client.Release(t.Context(), "never"); err != nil {
 		t.Errorf("Release of nothing: %v", err)
 	}
@@ -122,7 +123,7 @@ func TestPostNeedsLock(t *testing.T) {
 	t.Parallel()
 	w := newWard(t, hissim.Config{PostNeedsLock: true})
 	_, err := w.client.Post(t.Context(), w.posting("7"))
-	want(t, "Post without a lock", err, ErrLockExpired)
+	want(t, "Post without a lock", err, his.ErrLockExpired)
 	if _, err := w.lock(t, "7"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func TestUnequalPosting(t *testing.T) {
 	p.Split.Cash++
 	w.wire.request = nil
 	_, err := w.client.Post(t.Context(), p)
-	want(t, "Post", err, ErrRequest)
+	want(t, "Post", err, his.ErrRequest)
 	if w.wire.request != nil {
 		t.Error("an unequal posting was sent")
 	}

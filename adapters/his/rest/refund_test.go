@@ -8,6 +8,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
@@ -199,11 +200,11 @@ func TestRefundRefusals(t *testing.T) {
 	w = soldWard(t, hissim.Config{})
 	less := w.refund("R1")
 	less.Lines[0].Amount, less.Total = 798, 7398
-	want(t, "HoldRefund of another amount", w.client.HoldRefund(t.Context(), less), ErrAmountWrong)
+	want(t, "HoldRefund of another amount", w.client.HoldRefund(t.Context(), less), his.ErrAmountWrong)
 	b := w.booking("R1")
 	b.Rest.Account++
 	_, err := w.client.BookRefund(t.Context(), b)
-	want(t, "BookRefund with another rest", err, ErrAmountWrong)
+	want(t, "BookRefund with another rest", err, his.ErrAmountWrong)
 }
 
 // TestUsedNumbers: a number that is spent, holds other items or is booked is no new hold, whatever is asked.
@@ -211,24 +212,24 @@ func TestUsedNumbers(t *testing.T) {
 	t.Parallel()
 	w := soldWard(t, hissim.Config{})
 	want(t, "DropRefund of nothing", w.client.DropRefund(t.Context(), "7", "R0"), nil)
-	want(t, "HoldRefund that comes late", w.client.HoldRefund(t.Context(), w.refund("R0")), ErrHoldDropped)
+	want(t, "HoldRefund that comes late", w.client.HoldRefund(t.Context(), w.refund("R0")), his.ErrHoldDropped)
 	w.standing(t, "R0", order.RefundDropped, 0)
 	want(t, "HoldRefund", w.client.HoldRefund(t.Context(), w.refund("R1")), nil)
 	other := w.refund("R1")
 	other.Lines, other.Total = other.Lines[:1], 799
-	want(t, "HoldRefund of other items", w.client.HoldRefund(t.Context(), other), ErrRequest)
+	want(t, "HoldRefund of other items", w.client.HoldRefund(t.Context(), other), his.ErrRequest)
 	b := w.booking("R1")
 	b.Lines, b.Total, b.Rest.HospitalBorne = b.Lines[:1], 799, 6600
 	_, err := w.client.BookRefund(t.Context(), b)
-	want(t, "BookRefund of other items", err, ErrRequest)
+	want(t, "BookRefund of other items", err, his.ErrRequest)
 	want(t, "DropRefund", w.client.DropRefund(t.Context(), "7", "R1"), nil)
 	want(t, "DropRefund again", w.client.DropRefund(t.Context(), "7", "R1"), nil)
 	want(t, "HoldRefund", w.client.HoldRefund(t.Context(), w.refund("R2")), nil)
 	_, err = w.client.BookRefund(t.Context(), w.booking("R2"))
 	want(t, "BookRefund", err, nil)
 	want(t, "HoldRefund of what is booked", w.client.HoldRefund(t.Context(), w.refund("R2")), bill.ErrNoAnswer)
-	want(t, "DropRefund of what is booked", w.client.DropRefund(t.Context(), "7", "R2"), ErrRequest)
-	want(t, "DropRefund of another order's", w.client.DropRefund(t.Context(), "8", "R2"), ErrRequest)
+	want(t, "DropRefund of what is booked", w.client.DropRefund(t.Context(), "7", "R2"), his.ErrRequest)
+	want(t, "DropRefund of another order's", w.client.DropRefund(t.Context(), "8", "R2"), his.ErrRequest)
 	b = w.booking("R2")
 	b.Rest.PooledFund, b.Rest.Account = b.Rest.PooledFund-1, b.Rest.Account+1
 	_, err = w.client.BookRefund(t.Context(), b)
@@ -264,14 +265,14 @@ func TestUnequalRefund(t *testing.T) {
 		spoil(&b)
 		w.wire.request = nil
 		_, err := w.client.BookRefund(t.Context(), b)
-		want(t, "BookRefund with "+name, err, ErrRequest)
+		want(t, "BookRefund with "+name, err, his.ErrRequest)
 		if w.wire.request != nil {
 			t.Errorf("%s: an unequal refund was sent", name)
 		}
 	}
 	bad := w.refund("R1")
 	bad.Total--
-	want(t, "HoldRefund", w.client.HoldRefund(t.Context(), bad), ErrRequest)
+	want(t, "HoldRefund", w.client.HoldRefund(t.Context(), bad), his.ErrRequest)
 }
 
 // TestLostRefunds loses, delays and doubles the messages of a refund: the answer is Unknown, the query tells the truth, and the same message

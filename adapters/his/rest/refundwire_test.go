@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
@@ -69,7 +70,7 @@ func TestRefundAnswers(t *testing.T) {
 		f.body = strings.ReplaceAll(g.body, `"quantity":"10"`, `"quantity":"9"`)
 		expected := bill.ErrUnreadable
 		if what == "held before" {
-			expected = ErrRequest
+			expected = his.ErrRequest
 		}
 		want(t, what+": another quantity", g.call(), expected)
 	}

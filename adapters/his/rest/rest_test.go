@@ -15,6 +15,7 @@ import (
 
 	"github.com/emmansun/gmsm/sm3"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
@@ -37,7 +38,7 @@ func newClock() *clock.Fake {
 }
 
 func config(now clock.Clock) Config {
-	return Config{BaseURL: "https://his.example", App: testApp, Secret: sensitive.NewKey(testSecret), Clock: now,
+	return Config{Config: his.Config{Clock: now}, BaseURL: "https://his.example", App: testApp, Secret: sensitive.NewKey(testSecret),
 		Source: clock.NewSeeded(now, 1, 1)}
 }
 

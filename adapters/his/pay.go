@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"context"
@@ -37,7 +37,7 @@ type lockAnswer struct {
 // again. Besides the refusals of package bill: ErrLockExpired when the number's lock ran out before, bill.ErrNotFound, and
 // bill.ErrChanged of a hospital that compares the total itself.
 func (c *Client) Lock(ctx context.Context, l order.LockRequest) (time.Time, error) {
-	o := operation{path: "/his/v1/locks/acquire", deadline: c.config.LockDeadline, codes: strings.Join([]string{codeNotFound,
+	o := operation{name: "locks/acquire", deadline: c.config.LockDeadline, codes: strings.Join([]string{codeNotFound,
 		codeAlreadyPaid, codeBillVoid, codeBillChanged, codeLocked, codeLockExpired, codeDuplicate}, " ")}
 	var out lockAnswer
 	code, _, err := c.call(ctx, o, acquireRequest{OrderNo: l.OrderNo, PatientID: l.HISPatient, BillNos: l.Bills, TotalFen: l.Total}, &out)
@@ -54,7 +54,7 @@ func (c *Client) Lock(ctx context.Context, l order.LockRequest) (time.Time, erro
 	case out.ExpiresAt.IsZero() || left > longestLock:
 		return time.Time{}, unreadable(o, "the lock's end is missing or absurd")
 	case left <= 0:
-		return time.Time{}, ErrLockExpired.Because(fmt.Errorf("his %s: the lock ended before the answer", o.path))
+		return time.Time{}, ErrLockExpired.Because(fmt.Errorf("his %s: the lock ended before the answer", o.name))
 	}
 	return out.ExpiresAt.Time, nil
 }
@@ -70,7 +70,7 @@ type releaseRequest struct {
 
 // Release gives the bills back; nothing to release is a success.
 func (c *Client) Release(ctx context.Context, orderNo string) error {
-	o := operation{path: "/his/v1/locks/release", deadline: c.config.LockDeadline, codes: codeNone}
+	o := operation{name: "locks/release", deadline: c.config.LockDeadline, codes: codeNone}
 	var out struct {
 		OrderNo string `json:"order_no"`
 	}
@@ -142,7 +142,7 @@ func (w *wirePosting) record(orderNo string, bills []string) (order.Posted, spli
 	switch {
 	case w.OrderNo != orderNo || !sameBills(w.BillNos, bills):
 		return fail("is another order's")
-	case !number64(w.PostingNo) || len(w.ReceiptNo) > 64 || w.PostedAt.IsZero():
+	case !Number64(w.PostingNo) || len(w.ReceiptNo) > 64 || w.PostedAt.IsZero():
 		return fail("has no number or no date")
 	case !whole || !w.TotalFen.present || w.TotalFen.fen <= 0 || parts.Check(w.TotalFen.fen) != nil:
 		return fail("does not add up")
@@ -177,7 +177,7 @@ func plain(text string, most int) string {
 // under our number is unreadable, for a person to see. Besides the refusals of package bill: ErrAmountWrong, ErrLockExpired. Every
 // refusal means that this call posted nothing; only PostingOf proves what stands under our number.
 func (c *Client) Post(ctx context.Context, p order.Posting) (order.Posted, error) {
-	o := operation{path: "/his/v1/postings/post", deadline: c.config.PostDeadline, codes: strings.Join([]string{codeNotFound,
+	o := operation{name: "postings/post", deadline: c.config.PostDeadline, codes: strings.Join([]string{codeNotFound,
 		codeAlreadyPaid, codeBillVoid, codeBillChanged, codeLocked, codeLockExpired, codeAmountWrong, codeDuplicate}, " ")}
 	in := postRequest{OrderNo: p.OrderNo, PatientID: p.HISPatient, TotalFen: p.Total, Parts: p.Split, SetlID: p.SetlID, VisitID: p.MdtrtID,
 		SettledAt: wireTime(p.SettledAt), OutTradeNo: p.OutTradeNo, TransactionID: p.TransactionID, PaidAt: wireTime(p.PaidAt)}
@@ -187,7 +187,7 @@ func (c *Client) Post(ctx context.Context, p order.Posting) (order.Posted, error
 		bills = append(bills, b.No)
 	}
 	if err := p.Split.Check(p.Total); err != nil {
-		return order.Posted{}, ErrRequest.Because(fmt.Errorf("his %s: order %s: %w", o.path, p.OrderNo, err))
+		return order.Posted{}, ErrRequest.Because(fmt.Errorf("his %s: order %s: %w", o.name, p.OrderNo, err))
 	}
 	var out wirePosting
 	code, rest, err := c.call(ctx, o, in, &out)
@@ -199,7 +199,7 @@ func (c *Client) Post(ctx context.Context, p order.Posting) (order.Posted, error
 			return order.Posted{}, unreadable(o, "duplicate: %w", err)
 		}
 	case code == codeAlreadyPaid && paidBy(rest) == p.OrderNo:
-		return order.Posted{}, bill.ErrNoAnswer.Because(fmt.Errorf("his %s: already paid, by this very order: to be queried", o.path))
+		return order.Posted{}, bill.ErrNoAnswer.Because(fmt.Errorf("his %s: already paid, by this very order: to be queried", o.name))
 	case code != codeDone:
 		return order.Posted{}, refusal(o, code)
 	}
@@ -246,7 +246,7 @@ type queryAnswer struct {
 // PostingOf asks what became of our order number. Each state must come with its evidence: what leads to a refund is not believed on
 // one word.
 func (c *Client) PostingOf(ctx context.Context, orderNo string, bills []string) (order.PostingStatus, error) {
-	o := operation{path: "/his/v1/postings/query", deadline: c.config.QueryDeadline}
+	o := operation{name: "postings/query", deadline: c.config.QueryDeadline}
 	var out queryAnswer
 	if _, _, err := c.call(ctx, o, queryRequest{OrderNo: orderNo, BillNos: bills}, &out); err != nil {
 		return order.PostingStatus{}, err

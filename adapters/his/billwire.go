@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"errors"
@@ -122,7 +122,7 @@ func (w *wireBill) domain() (*bill.Bill, error) {
 }
 
 func (w *wireVisit) domain() (bill.Visit, error) {
-	if !number64(w.VisitNo) || len(w.VisitNo) > 30 || w.BeganAt.IsZero() || w.MedType == "" || len(w.MedType) > 6 || w.Dept.empty() ||
+	if !Number64(w.VisitNo) || len(w.VisitNo) > 30 || w.BeganAt.IsZero() || w.MedType == "" || len(w.MedType) > 6 || w.Dept.empty() ||
 		w.Dept.Caty == "" || len(w.Dept.Caty) > 6 || w.Doctor.empty() || len(w.PsnNo) > 30 || len(w.VisitID) > 30 ||
 		(w.VisitID != "" && w.PsnNo == "") || len(w.Insutype) > 6 || len(w.CoverageArea) > 6 {
 		return bill.Visit{}, errors.New("the visit is not complete")
@@ -139,7 +139,7 @@ func (w *wireLine) domain() (bill.Line, error) {
 		return bill.Line{}, errors.New("no total or no date")
 	case w.Insured == nil || (len(w.Class) != 1) || w.Class < "A" || (w.Class > "C" && w.Class != "N") || *w.Insured == (w.Class == "N"):
 		return bill.Line{}, errors.New("class and insured contradict each other")
-	case !number64(w.LineNo) || len(w.LineNo) > 30 || !fits(w.Name, 200) || len(w.National) > 50 || len(w.Own) > 150:
+	case !Number64(w.LineNo) || len(w.LineNo) > 30 || !fits(w.Name, 200) || len(w.National) > 50 || len(w.Own) > 150:
 		return bill.Line{}, errors.New("number, name or codes")
 	case w.Dept.empty() || w.Doctor.empty() || len(w.Approval) != 1 || w.Approval < "0" || w.Approval > "2":
 		return bill.Line{}, errors.New("ordering department, doctor or hosp_appr_flag")

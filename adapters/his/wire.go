@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"regexp"
 	"strings"
 	"time"
@@ -32,30 +31,17 @@ const (
 	codeDuplicate     = "DUPLICATE"
 	codeNotRefundable = "NOT_REFUNDABLE"
 	codeMaintenance   = "MAINTENANCE"
-	codeInvalid       = "INVALID"
 )
 
-// envelope is the body of every answer.
-type envelope struct {
+// Answer is the body of every answer: a code, and what the operation has to say.
+type Answer struct {
 	Code string          `json:"code"`
 	Data json.RawMessage `json:"data"`
 }
 
-// isJSON refuses a message that does not call itself JSON in UTF-8.
-func isJSON(contentType string) error {
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil || media != "application/json" {
-		return errors.New("the message does not call itself JSON")
-	}
-	if set, ok := params["charset"]; ok && !strings.EqualFold(set, "utf-8") {
-		return errors.New("the message is not in UTF-8")
-	}
-	return nil
-}
-
-// open reads the envelope: valid UTF-8 without a byte order mark, one object, no member named twice anywhere in it, a code.
-func open(body []byte) (envelope, error) {
-	var e envelope
+// ReadAnswer reads one: valid UTF-8 without a byte order mark, one object, no member named twice anywhere in it, a code.
+func ReadAnswer(body []byte) (Answer, error) {
+	var e Answer
 	if !utf8.Valid(body) {
 		return e, errors.New("the answer is not in UTF-8")
 	}

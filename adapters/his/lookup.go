@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"context"
@@ -34,7 +34,7 @@ type findAnswer struct {
 // FindPatient lists the archives of exactly this person, newest first. An answer that contains anybody else is unreadable as a whole:
 // a hospital that confuses persons once may do it twice.
 func (c *Client) FindPatient(ctx context.Context, name sensitive.Name, id sensitive.IDNumber) ([]patient.HISRecord, error) {
-	o := operation{path: "/his/v1/patients/find", deadline: c.config.LookupDeadline, codes: codeNone}
+	o := operation{name: "patients/find", deadline: c.config.LookupDeadline, codes: codeNone}
 	var out findAnswer
 	code, rest, err := c.call(ctx, o, findRequest{Name: name.Reveal(), IDType: "01", IDNo: id.Reveal()}, &out)
 	switch {
@@ -53,7 +53,7 @@ func (c *Client) FindPatient(ctx context.Context, name sensitive.Name, id sensit
 		if err != nil || !found.Name.Equal(name) || !number.Equal(id) {
 			return nil, unreadable(o, "archive %d is another person's", i+1)
 		}
-		if !number64(p.PatientID) || p.CreatedAt.IsZero() ||
+		if !Number64(p.PatientID) || p.CreatedAt.IsZero() ||
 			slices.ContainsFunc(records, func(r patient.HISRecord) bool { return r.HISPatient == p.PatientID }) {
 			return nil, unreadable(o, "archive %d has no number of its own, or no date", i+1)
 		}
@@ -90,8 +90,8 @@ func maskCard(s string) string {
 	return "****" + s[len(s)-4:]
 }
 
-// number64 is a number of the hospital's: 1 to 64 printable ASCII characters without blanks.
-func number64(s string) bool {
+// Number64 reports whether it is a number of the hospital's: 1 to 64 printable ASCII characters without blanks.
+func Number64(s string) bool {
 	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
@@ -117,7 +117,7 @@ type pendingAnswer struct {
 
 // Pending lists the unpaid bills of a HIS patient, newest first.
 func (c *Client) Pending(ctx context.Context, hisPatient string) ([]bill.Summary, error) {
-	o := operation{path: "/his/v1/bills/pending", deadline: c.config.LookupDeadline, codes: codeNone + " " + codeNotFound}
+	o := operation{name: "bills/pending", deadline: c.config.LookupDeadline, codes: codeNone + " " + codeNotFound}
 	var out pendingAnswer
 	code, rest, err := c.call(ctx, o, pendingRequest{PatientID: hisPatient}, &out)
 	switch {
@@ -135,7 +135,7 @@ func (c *Client) Pending(ctx context.Context, hisPatient string) ([]bill.Summary
 	list := make([]bill.Summary, 0, len(out.Bills))
 	sum := money.Fen(0)
 	for i, b := range out.Bills {
-		if !number64(b.BillNo) || b.CreatedAt.IsZero() || b.State != string(bill.Unpaid) || b.TotalFen.fen <= 0 ||
+		if !Number64(b.BillNo) || b.CreatedAt.IsZero() || b.State != string(bill.Unpaid) || b.TotalFen.fen <= 0 ||
 			slices.ContainsFunc(list, func(s bill.Summary) bool { return s.No == b.BillNo }) {
 			return nil, unreadable(o, "bill %d of the list is not an unpaid bill of its own", i+1)
 		}
@@ -159,7 +159,7 @@ type detailRequest struct {
 
 // Detail reads one bill in full, checked. A bill that is in truth another patient's is not found, whatever the hospital sends.
 func (c *Client) Detail(ctx context.Context, hisPatient, billNo string) (*bill.Bill, error) {
-	o := operation{path: "/his/v1/bills/detail", deadline: c.config.LookupDeadline, codes: codeNotFound}
+	o := operation{name: "bills/detail", deadline: c.config.LookupDeadline, codes: codeNotFound}
 	var out struct {
 		Bill *wireBill `json:"bill"`
 	}
@@ -172,14 +172,14 @@ func (c *Client) Detail(ctx context.Context, hisPatient, billNo string) (*bill.B
 	case out.Bill == nil || out.Bill.BillNo != billNo:
 		return nil, unreadable(o, "not the bill that was asked for")
 	case out.Bill.PatientID != hisPatient:
-		return nil, bill.ErrNotFound.Because(fmt.Errorf("his %s: the bill is another patient's", o.path))
+		return nil, bill.ErrNotFound.Because(fmt.Errorf("his %s: the bill is another patient's", o.name))
 	}
 	b, err := out.Bill.domain()
 	if err != nil {
 		return nil, unreadable(o, "%w", err)
 	}
 	if err := b.Check(); err != nil {
-		return nil, fmt.Errorf("his %s: %w", o.path, err)
+		return nil, fmt.Errorf("his %s: %w", o.name, err)
 	}
 	return b, nil
 }

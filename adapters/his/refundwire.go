@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"errors"
@@ -150,7 +150,7 @@ func items(lines []wireRefundLine, kept bool) ([]refund.Line, error) {
 	seen := make(map[[2]string]bool, len(lines))
 	for i, l := range lines {
 		key := [2]string{l.BillNo, l.LineNo}
-		if !number64(l.BillNo) || !number64(l.LineNo) || len(l.LineNo) > 30 || seen[key] || l.Quantity.Sign() <= 0 || !l.TotalFen.present {
+		if !Number64(l.BillNo) || !Number64(l.LineNo) || len(l.LineNo) > 30 || seen[key] || l.Quantity.Sign() <= 0 || !l.TotalFen.present {
 			return nil, fmt.Errorf("item %d has no number of its own, no quantity or no amount", i+1)
 		}
 		seen[key] = true
@@ -242,7 +242,7 @@ func (w *wireBooking) record(k refundKey) (booking, error) {
 	switch {
 	case w.OrderNo != k.OrderNo || w.RefundNo != k.RefundNo:
 		return booking{}, errors.New("the record is another refund's")
-	case !number64(w.BookingNo) || w.BookedAt.IsZero():
+	case !Number64(w.BookingNo) || w.BookedAt.IsZero():
 		return booking{}, errors.New("the record has no number or no date")
 	case err != nil:
 		return booking{}, err
@@ -250,7 +250,7 @@ func (w *wireBooking) record(k refundKey) (booking, error) {
 		return booking{}, errors.New("the record does not say what is left")
 	}
 	for i, no := range w.Rebilled {
-		if !number64(no) || slices.Contains(w.Rebilled[:i], no) {
+		if !Number64(no) || slices.Contains(w.Rebilled[:i], no) {
 			return booking{}, errors.New("a new bill has no number of its own")
 		}
 	}

@@ -1,4 +1,4 @@
-package rest
+package his
 
 import (
 	"context"
@@ -14,11 +14,11 @@ import (
 // of package bill (ErrNotRefundable says why where all items have one reason): ErrAmountWrong, ErrHoldDropped, and ErrRequest for a number
 // that holds other items. A number that is booked already is bill.ErrNoAnswer, for RefundOf to tell; every other doubt is Unknown.
 func (c *Client) HoldRefund(ctx context.Context, r order.RefundRequest) error {
-	o := operation{path: "/his/v1/refunds/hold", deadline: c.config.LockDeadline, codes: strings.Join([]string{codeNotFound, codeBillVoid,
+	o := operation{name: "refunds/hold", deadline: c.config.LockDeadline, codes: strings.Join([]string{codeNotFound, codeBillVoid,
 		codeNotRefundable, codeAmountWrong, codeDuplicate}, " ")}
 	in, err := refundOf(r)
 	if err != nil {
-		return ErrRequest.Because(fmt.Errorf("his %s: refund %s: %w", o.path, r.RefundNo, err))
+		return ErrRequest.Because(fmt.Errorf("his %s: refund %s: %w", o.name, r.RefundNo, err))
 	}
 	key := refundKey{r.OrderNo, r.RefundNo}
 	var out wireHold
@@ -50,13 +50,13 @@ func heldBefore(o operation, data json.RawMessage, key refundKey, r order.Refund
 	case err != nil:
 		return unreadable(o, "duplicate: %w", err)
 	case s.state == order.RefundDropped:
-		return ErrHoldDropped.Because(fmt.Errorf("his %s: the number is spent", o.path))
+		return ErrHoldDropped.Because(fmt.Errorf("his %s: the number is spent", o.name))
 	case s.state == order.RefundBooked:
-		return bill.ErrNoAnswer.Because(fmt.Errorf("his %s: booked already: to be queried", o.path))
+		return bill.ErrNoAnswer.Because(fmt.Errorf("his %s: booked already: to be queried", o.name))
 	case s.state != order.RefundHeld:
 		return unreadable(o, "duplicate of nothing")
 	case !sameLines(s.lines, r.Lines):
-		return ErrRequest.Because(fmt.Errorf("his %s: the number holds other items", o.path))
+		return ErrRequest.Because(fmt.Errorf("his %s: the number holds other items", o.name))
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func readStanding(data json.RawMessage, key refundKey) (standing, error) {
 
 // notRefundable says why, where all items have one reason.
 func notRefundable(o operation, data json.RawMessage) error {
-	refused := bill.ErrNotRefundable.Because(fmt.Errorf("his %s: code %s", o.path, codeNotRefundable))
+	refused := bill.ErrNotRefundable.Because(fmt.Errorf("his %s: code %s", o.name, codeNotRefundable))
 	var why stuck
 	if err := into(data, &why); err != nil || len(why.Lines) == 0 {
 		return refused // a refusal is one without its reasons, too
@@ -94,7 +94,7 @@ func notRefundable(o operation, data json.RawMessage) error {
 
 // DropRefund ends a hold; nothing to drop is a success. A number that is booked, or another order's, is ErrRequest.
 func (c *Client) DropRefund(ctx context.Context, orderNo, refundNo string) error {
-	o := operation{path: "/his/v1/refunds/drop", deadline: c.config.LockDeadline, codes: codeNone + " " + codeDuplicate}
+	o := operation{name: "refunds/drop", deadline: c.config.LockDeadline, codes: codeNone + " " + codeDuplicate}
 	var out refundKey
 	code, _, err := c.call(ctx, o, refundKey{orderNo, refundNo}, &out)
 	switch {
@@ -112,11 +112,11 @@ func (c *Client) DropRefund(ctx context.Context, orderNo, refundNo string) error
 // other items or amounts under our number is unreadable, for a person to see. Refusals: bill.ErrNotFound, ErrVoid, ErrNotRefundable and
 // ErrMaintenance, ErrAmountWrong, and ErrRequest for a number that holds other items. Every other doubt is Unknown, for RefundOf to clear.
 func (c *Client) BookRefund(ctx context.Context, b order.RefundBooking) (order.BookedRefund, error) {
-	o := operation{path: "/his/v1/refunds/book", deadline: c.config.PostDeadline, codes: strings.Join([]string{codeNotFound, codeBillVoid,
+	o := operation{name: "refunds/book", deadline: c.config.PostDeadline, codes: strings.Join([]string{codeNotFound, codeBillVoid,
 		codeNotRefundable, codeAmountWrong, codeDuplicate}, " ")}
 	in, err := bookingOf(b)
 	if err != nil {
-		return order.BookedRefund{}, ErrRequest.Because(fmt.Errorf("his %s: refund %s: %w", o.path, b.RefundNo, err))
+		return order.BookedRefund{}, ErrRequest.Because(fmt.Errorf("his %s: refund %s: %w", o.name, b.RefundNo, err))
 	}
 	key := refundKey{b.OrderNo, b.RefundNo}
 	var out wireBooking
@@ -151,7 +151,7 @@ func bookedBefore(o operation, data json.RawMessage, key refundKey) (booking, er
 	case err != nil:
 		return booking{}, unreadable(o, "duplicate: %w", err)
 	case s.state == order.RefundHeld:
-		return booking{}, ErrRequest.Because(fmt.Errorf("his %s: the number holds other items", o.path))
+		return booking{}, ErrRequest.Because(fmt.Errorf("his %s: the number holds other items", o.name))
 	case s.state != order.RefundBooked:
 		return booking{}, unreadable(o, "duplicate of nothing")
 	}
@@ -160,7 +160,7 @@ func bookedBefore(o operation, data json.RawMessage, key refundKey) (booking, er
 
 // RefundOf asks what became of our refund number. Each state must come with its evidence: money is given back on it.
 func (c *Client) RefundOf(ctx context.Context, orderNo, refundNo string) (order.RefundStanding, error) {
-	o := operation{path: "/his/v1/refunds/query", deadline: c.config.QueryDeadline}
+	o := operation{name: "refunds/query", deadline: c.config.QueryDeadline}
 	key := refundKey{orderNo, refundNo}
 	var out wireStanding
 	if _, _, err := c.call(ctx, o, key, &out); err != nil {
