@@ -38,7 +38,7 @@ fmt:
 
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./... ./.ci/mutate ./.ci/cluster
-	@go vet -tags interop ./adapters/nhsa/mobile
+	@go vet -tags interop ./adapters/nhsa/mobile ./adapters/his/soap
 	@go vet -tags plant ./cmd/tuoka
 
 # G115, G304, G401, G404, G501 and G505 are judged place by place: golangci-lint runs gosec too, and each exception says why.
@@ -63,7 +63,7 @@ golden: ## write the golden files anew; look at the difference before committing
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME each
 	@.ci/fuzz $(FUZZTIME)
 
-interop: ## the insurer's envelope and the ciphers against JavaScript, OpenSSL and a second Go library
+interop: ## the insurer's envelope, the ciphers and a HIS's WebService against JavaScript, OpenSSL and a second Go library
 	@.ci/interop/run
 
 cover: ## statement coverage of the money core; fails below 90 %

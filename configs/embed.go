@@ -3,7 +3,7 @@ package configs
 
 import "embed"
 
-// FS holds sandbox.yaml and example.yaml.
+// FS holds sandbox.yaml, example.yaml and his-soap.yaml, the example of a vendor.
 //
-//go:embed sandbox.yaml example.yaml
+//go:embed sandbox.yaml example.yaml his-soap.yaml
 var FS embed.FS

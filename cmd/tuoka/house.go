@@ -16,10 +16,12 @@ import (
 
 	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/rest"
+	"github.com/tuoka/tuoka/adapters/his/soap"
 	"github.com/tuoka/tuoka/adapters/nhsa/core"
 	"github.com/tuoka/tuoka/adapters/nhsa/mobile"
 	"github.com/tuoka/tuoka/adapters/wechatmp"
 	"github.com/tuoka/tuoka/adapters/wechatpay"
+	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/cache"
 	"github.com/tuoka/tuoka/internal/callback"
@@ -223,14 +225,11 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	if m := in.WechatPay.MedIns; m != nil && m.OrderType != "" && !wechatpay.OrderType(m.OrderType) {
 		faults = append(faults, fmt.Errorf("wechat_pay.med_ins.order_type: %q is none that WeChat knows", m.OrderType))
 	}
-	t := h.config.CallTimeout
-	hospital, err := rest.New(rest.Config{BaseURL: in.HIS.BaseURL, App: in.HIS.App, Secret: s.read("his_rest.secret_file", in.HIS.SecretFile),
-		Config: his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}, Source: h.source,
-		CallbackPath: "/callbacks/his/" + in.ID}, wire)
+	hospital, notices, err := h.hospital(in, s, wire)
 	faults = append(faults, err)
 	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: hospital, Bills: hospital,
 		PostLimit: in.PostLimit, CashFirst: in.CashFirst}
-	if in.HIS.Refunds {
+	if in.Hospital().Refunds {
 		party.Desk = hospital
 	}
 	var insurer *core.Client
@@ -248,7 +247,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	if err := errors.Join(faults...); err != nil {
 		return nil, patient.Institution{}, err
 	}
-	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = hospital, pay, hospital
+	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = hospital, pay, notices
 	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: hospital, Insurance: in.Insured()}
 	if centre != nil { // the core platform, where there is one, tells who the patient is, and ends what began before the centre was joined
 		party.Centre, party.Mixed = centre, pay
@@ -262,6 +261,47 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		party.NeedsAuth, inst.Family = true, in.Centre.Family
 	}
 	return party, inst, nil
+}
+
+// hospital makes the client of the HIS, and what its notices are read with: those come as docs/his-interface.md says, whatever it speaks itself.
+func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTripper) (*his.Client, callback.Source, error) {
+	t, at, key := h.config.CallTimeout, in.Hospital(), "his_rest"
+	if in.SOAP != nil {
+		key = "his_soap"
+	}
+	common := his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}
+	secret := s.read(key+".secret_file", at.SecretFile)
+	direct, err := rest.New(rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID}, wire)
+	if err != nil || in.SOAP == nil {
+		if err != nil {
+			return nil, nil, err
+		}
+		return direct.Client, direct, nil
+	}
+	mapping, err := readMapping(in.SOAP.Mapping)
+	if err == nil && h.config.Mode == config.Production && mapping.Service.Sign == nil {
+		err = errors.New("nothing is signed: service.sign is missing")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("his_soap.mapping_file: %w", err)
+	}
+	client, err := soap.New(soap.Config{Config: common, BaseURL: at.BaseURL, Mapping: mapping, User: at.App, Secret: secret, Source: h.source}, wire)
+	if err != nil {
+		return nil, nil, err
+	}
+	return client.Client, direct, nil
+}
+
+// readMapping reads a vendor's mapping; without a file that of the sandbox's vendor.
+func readMapping(path string) (*soap.Mapping, error) {
+	text, err := configs.FS.ReadFile("his-soap.yaml")
+	if path != "" {
+		text, err = os.ReadFile(path) //nolint:gosec // the operator's own file
+	}
+	if err != nil {
+		return nil, err
+	}
+	return soap.ParseMapping(text)
 }
 
 // medIns is what the hospital got for WeChat's mixed order; nil without.

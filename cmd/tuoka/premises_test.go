@@ -194,7 +194,7 @@ func (p *premises) handler(addr string) http.Handler {
 		case p.stage.addr(wechatPayPort(i)):
 			return h.pay.Handler()
 		case p.stage.addr(hisPort(i)):
-			return h.his.Handler()
+			return h.face()
 		}
 	}
 	return nil

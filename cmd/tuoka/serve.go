@@ -39,6 +39,7 @@ type serveFlags struct {
 	listen  int
 	data    string
 	dsn     string
+	his     string
 	base    int
 	json    bool
 }
@@ -60,7 +61,12 @@ func serveCommand() *cobra.Command {
 func stageFlags(cmd *cobra.Command, f *serveFlags) {
 	cmd.Flags().StringVar(&f.data, "data", "./var", "folder of the sandbox's database, keys and journals")
 	cmd.Flags().StringVar(&f.dsn, "dsn", "", "the sandbox's database, instead of a file in its folder: postgres:// or mysql://")
+	hisFlag(cmd, &f.his)
 	cmd.Flags().IntVar(&f.base, "port-base", 8080, "first port of the sandbox; the ones after it are taken too")
+}
+
+func hisFlag(cmd *cobra.Command, his *string) {
+	cmd.Flags().StringVar(his, "his", "", "what the sandbox's HISes speak: rest (docs/his-interface.md) or soap (a vendor's WebService); by default as the configuration says")
 }
 
 // serve runs until the context ends: opens everything, says where it is, and stops without breaking a request or a step.
@@ -127,7 +133,10 @@ func (f serveFlags) does(part string) bool { return len(f.only) == 0 || slices.C
 
 // load reads and checks the configuration; every fault in it is reported at once. A sandbox's folder is claimed, and is to be released.
 func (f serveFlags) load() (*config.Config, stage, error) {
-	st := stage{base: f.base, dsn: f.dsn}
+	st := stage{base: f.base, dsn: f.dsn, his: f.his}
+	if !slices.Contains([]string{"", "rest", "soap"}, f.his) {
+		return nil, st, fmt.Errorf("--his %s: rest or soap", f.his)
+	}
 	for _, part := range f.only {
 		if !slices.Contains(duties, part) {
 			return nil, st, fmt.Errorf("--only %s: it is one or some of %s, separated by commas", part, strings.Join(duties, ", "))

@@ -27,6 +27,7 @@ type simulateFlags struct {
 	json    bool
 	verbose bool
 	dsn     string
+	his     string
 	plant   string // a bug to find, under the build tag plant
 }
 
@@ -44,6 +45,7 @@ when anything is violated.`,
 	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.NumCPU(), "how many seeds at once")
 	cmd.Flags().StringVar(&f.dsn, "dsn", "", "an empty database of a server to play on, one seed at a time: postgres:// or mysql://; it is emptied for every seed")
+	hisFlag(cmd, &f.his)
 	cmd.Flags().IntVar(&f.keyBits, "rsa-bits", 1024, "length of the made-up RSA keys: short ones save time, 2048 is what WeChat Pay demands")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "print what happened, step by step")
@@ -136,7 +138,7 @@ func simulate(ctx context.Context, out io.Writer, f simulateFlags) (err error) {
 				return
 			}
 			defer func() { _ = os.RemoveAll(dir) }() // a folder of temporary files
-			theatre, err := newTheatre(ctx, dir, f.dsn, f.route, f.keyBits)
+			theatre, err := newTheatre(ctx, stage{dir: dir, dsn: f.dsn, his: f.his, keyBits: f.keyBits}, f.route)
 			if err != nil {
 				failed(err)
 				return

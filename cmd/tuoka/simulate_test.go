@@ -17,23 +17,26 @@ import (
 
 var simulatedSeeds = flag.Int("simulated", seedsInTest, "how many seeds TestSimulate plays")
 
-func TestSimulate(t *testing.T) { playSeeds(t, *simulatedSeeds, "") }
+func TestSimulate(t *testing.T) { playSeeds(t, *simulatedSeeds, "", "") }
+
+// TestSimulateSOAP plays the first seeds with hospitals behind a vendor's WebService.
+func TestSimulateSOAP(t *testing.T) { playSeeds(t, max(*simulatedSeeds/20, 10), "", "soap") }
 
 // TestSimulateOnServers plays the first seeds once more on each database server.
 func TestSimulateOnServers(t *testing.T) {
 	for _, engine := range storetest.Engines()[1:] {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			playSeeds(t, max(*simulatedSeeds/20, 10), storetest.Fresh(t, engine))
+			playSeeds(t, max(*simulatedSeeds/20, 10), storetest.Fresh(t, engine), "")
 		})
 	}
 }
 
 // playSeeds plays so many seeds and looks at what they report.
-func playSeeds(t *testing.T, seeds int, dsn string) {
+func playSeeds(t *testing.T, seeds int, dsn, his string) {
 	t.Helper()
 	var out bytes.Buffer
-	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", seeds), route: "all", workers: 2, keyBits: 1024, json: true, dsn: dsn})
+	err := simulate(t.Context(), &out, simulateFlags{seeds: fmt.Sprintf("1..%d", seeds), route: "all", workers: 2, keyBits: 1024, json: true, dsn: dsn, his: his})
 	if err != nil {
 		t.Fatalf("simulate: %v, printed %s", err, out.String())
 	}
@@ -50,7 +53,7 @@ func playSeeds(t *testing.T, seeds int, dsn string) {
 
 // TestSimulateRepeats plays a seed twice, other seeds between, and wants the same, step by step.
 func TestSimulateRepeats(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "", "all", 1024)
+	theatre, err := newTheatre(t.Context(), stage{dir: t.TempDir(), keyBits: 1024}, "all")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func TestSimulateRepeats(t *testing.T) {
 // TestSimulateReadsTheLedger: the reading that ends every seed notices a ledger line that is gone. What the comparison of books finds, the tests of
 // books.go and the planted bugs tell.
 func TestSimulateReadsTheLedger(t *testing.T) {
-	theatre, err := newTheatre(t.Context(), t.TempDir(), "", "core", 1024)
+	theatre, err := newTheatre(t.Context(), stage{dir: t.TempDir(), keyBits: 1024}, "core")
 	if err != nil {
 		t.Fatal(err)
 	}

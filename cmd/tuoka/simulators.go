@@ -45,6 +45,14 @@ type hospital struct {
 	his    *hissim.Sim
 }
 
+// face is what the hospital's HIS speaks.
+func (h *hospital) face() http.Handler {
+	if h.config.SOAP != nil {
+		return h.his.SOAPHandler()
+	}
+	return h.his.Handler()
+}
+
 // merchantOpening is what a sandbox's merchant has at WeChat before the first payment.
 const merchantOpening money.Fen = 100_000_000
 
@@ -226,7 +234,7 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	}
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
 	if h.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
-		App: in.HIS.App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), s.wire},
+		App: in.Hospital().App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), s.wire},
 		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}); err != nil {
 		return fmt.Errorf("HIS: %w", err)
 	}
@@ -273,7 +281,7 @@ func (s *simulators) faces() map[string]http.Handler {
 		s.stage.addr(phonePort):    s.phone(),
 	}
 	for i, h := range s.hospitals {
-		handlers[s.stage.addr(wechatPayPort(i))], handlers[s.stage.addr(hisPort(i))] = h.pay.Handler(), h.his.Handler()
+		handlers[s.stage.addr(wechatPayPort(i))], handlers[s.stage.addr(hisPort(i))] = h.pay.Handler(), h.face()
 	}
 	return handlers
 }

@@ -31,6 +31,7 @@ type stage struct {
 	lock *os.File // held while the process uses dir
 
 	dsn     string // of a database elsewhere; empty: a file in dir
+	his     string // what the hospitals' HISes speak: rest or soap; empty: as the configuration says
 	memory  bool   // the simulators keep no journals
 	keyBits int    // of RSA keys that are made
 }
@@ -140,7 +141,14 @@ func (s stage) point(i int, in *config.Institution) {
 	in.WechatPay.BaseURL, in.WechatPay.NotifyBase = s.url(wechatPayPort(i)), "https://callback.sandbox.invalid" // see gateway
 	in.WechatPay.MerchantKeyFile, in.WechatPay.PublicKeyFile = key("merchant.pem"), key("wechatpay_public.pem")
 	in.WechatPay.APIv3KeyFile = key("api_v3_key")
-	in.HIS.BaseURL, in.HIS.SecretFile = s.url(hisPort(i)), key("his_secret")
+	his := in.Hospital()
+	his.BaseURL, his.SecretFile = s.url(hisPort(i)), key("his_secret")
+	switch {
+	case s.his == "soap" && in.SOAP == nil:
+		in.HIS, in.SOAP = config.HISRest{}, &config.HISSOAP{HISRest: *his}
+	case s.his == "rest" && in.SOAP != nil:
+		in.HIS, in.SOAP = *his, nil
+	}
 	if in.Insurer != nil {
 		in.Insurer.BaseURL, in.Insurer.SecretFile = s.url(insurerPort), s.key("insurer_secret")
 	}

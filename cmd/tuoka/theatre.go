@@ -44,9 +44,10 @@ const (
 	backlogLife = 5 * time.Minute
 )
 
-// newTheatre makes the keys, those of RSA with so many bits, in a folder of its own, and opens the database: with an empty DSN in that folder, too.
-func newTheatre(ctx context.Context, dir, dsn, route string, keyBits int) (*theatre, error) {
-	t := &theatre{stage: stage{dir: dir, dsn: dsn, base: 1000, memory: true, keyBits: keyBits}, route: route, now: &turning{clock.NewFake(opening)}}
+// newTheatre makes the keys in the stage's folder, and opens the database: with an empty DSN in that folder, too.
+func newTheatre(ctx context.Context, at stage, route string) (*theatre, error) {
+	at.base, at.memory = 1000, true
+	t := &theatre{stage: at, route: route, now: &turning{clock.NewFake(opening)}}
 	t.source = clock.NewSeeded(t.now, clock.Nodes-2, 0)
 	var err error
 	if t.config, err = t.stage.sandboxConfig(""); err != nil {

@@ -152,9 +152,7 @@ func (c *Config) checkInstitutions(f *faults) {
 		f.need(at+".contact", in.Contact)
 		c.checkRoute(f, at, in)
 		c.checkWechat(f, at, in)
-		c.checkURL(f, at+".his_rest.base_url", in.HIS.BaseURL, true)
-		f.need(at+".his_rest.app", in.HIS.App)
-		f.need(at+".his_rest.secret_file", in.HIS.SecretFile)
+		c.checkHIS(f, at, in)
 		if in.Insurer != nil {
 			c.checkInsurer(f, at+".nhsa_core", in.Insurer)
 		}
@@ -415,7 +413,7 @@ func (c *Config) CheckSecrets() error {
 		try(at+".wechat_pay.public_key_file", in.WechatPay.PublicKeyFile)
 		try(at+".wechat_pay.api_v3_key_file", in.WechatPay.APIv3KeyFile)
 		try(at+".wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile)
-		try(at+".his_rest.secret_file", in.HIS.SecretFile)
+		try(at+hisKey(in)+".secret_file", in.Hospital().SecretFile)
 		if in.Insurer != nil {
 			try(at+".nhsa_core.secret_file", in.Insurer.SecretFile)
 		}
@@ -426,4 +424,28 @@ func (c *Config) CheckSecrets() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// hisKey is the key under which an institution's HIS stands.
+func hisKey(in *Institution) string {
+	if in.SOAP != nil {
+		return ".his_soap"
+	}
+	return ".his_rest"
+}
+
+func (c *Config) checkHIS(f *faults, at string, in *Institution) {
+	key, his := at+hisKey(in), in.Hospital()
+	c.checkURL(f, key+".base_url", his.BaseURL, true)
+	f.need(key+".app", his.App)
+	f.need(key+".secret_file", his.SecretFile)
+	if in.SOAP == nil {
+		return
+	}
+	if in.HIS != (HISRest{}) {
+		f.add(at+".his_rest", "stands beside his_soap: a hospital has one HIS")
+	}
+	if c.Mode != Sandbox { // which has one built in
+		f.need(key+".mapping_file", in.SOAP.Mapping)
+	}
 }

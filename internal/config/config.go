@@ -98,6 +98,15 @@ type Institution struct {
 	Insurer   *NHSACore     `koanf:"nhsa_core"`
 	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed, or to end what began there
 	HIS       HISRest       `koanf:"his_rest"`
+	SOAP      *HISSOAP      `koanf:"his_soap"` // instead of his_rest
+}
+
+// Hospital is the HIS, whatever it speaks.
+func (in *Institution) Hospital() *HISRest {
+	if in.SOAP != nil {
+		return &in.SOAP.HISRest
+	}
+	return &in.HIS
 }
 
 // Insured reports whether patients may pay by insurance here.
@@ -226,6 +235,13 @@ type HISRest struct {
 	App        string `koanf:"app"`
 	SecretFile string `koanf:"secret_file"`
 	Refunds    bool   `koanf:"refunds"` // it speaks version 1.1 of the interface, so that refunds can be asked for on the phone
+}
+
+// HISSOAP is a HIS that speaks a vendor's own XML.
+type HISSOAP struct {
+	HISRest `koanf:",squash"`
+
+	Mapping string `koanf:"mapping_file"` // how the vendor says what docs/his-interface.md says; docs/his-guide.md
 }
 
 // Stage is what the simulators start with.

@@ -45,6 +45,27 @@ func TestExampleIsWhole(t *testing.T) {
 	}
 }
 
+// TestOneHIS: a hospital has one HIS; one with a vendor's XML needs to be told how that is read, but in the sandbox.
+func TestOneHIS(t *testing.T) {
+	t.Parallel()
+	good := load(t, "example.yaml")
+	_, own, _ := strings.Cut(good, "    # his_soap:")
+	soap := "    his_soap:" + strings.ReplaceAll(own, "    #   ", "      ")
+	text, _, _ := strings.Cut(good, "    his_rest:")
+	c := parse(t, text+soap)
+	if c.Institutions[0].SOAP == nil || c.Institutions[0].SOAP.Mapping == "" || c.Institutions[0].Hospital().App != "tuoka" {
+		t.Fatalf("his_soap of the example: %+v", c.Institutions[0].SOAP)
+	}
+	c.Institutions[0].SOAP.Mapping = ""
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "his_soap.mapping_file: is missing") {
+		t.Errorf("without a mapping: %v", err)
+	}
+	c.Institutions[0].HIS.App = "tuoka"
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "his_rest: stands beside his_soap") {
+		t.Errorf("with two: %v", err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	good := load(t, "sandbox.yaml")
 	tests := []struct{ name, text, want string }{
