@@ -162,6 +162,8 @@ type paid struct {
 	Pending    int `json:"pending"`
 	Refunds    int `json:"refunds"`
 	Done       int `json:"refunds_done"`
+	Refused    int `json:"refunds_refused"`
+	Reviewed   int `json:"refunds_review"`
 	Mismatches int `json:"mismatches"`
 	P50MS      int `json:"p50_ms"`
 	P99MS      int `json:"p99_ms"`
@@ -208,8 +210,13 @@ func (p *played) run(ctx context.Context, faults []fault) error {
 	if err != nil {
 		return err
 	}
-	if result.Mismatches > 0 || result.Pending > 0 || result.Review > 0 {
+	switch {
+	case result.Mismatches > 0 || result.Pending > 0 || result.Review > 0:
 		return errors.New("the books differ, or somebody's payment is not over")
+	case result.Reviewed > 0 || result.Done+result.Refused != result.Refunds:
+		return fmt.Errorf("%d refunds, %d refused, %d for people to judge: some are not over", result.Refunds, result.Refused, result.Reviewed)
+	case result.Orders < 100 || result.Completed*10 < result.Orders*9:
+		return errors.New("too few have paid for this to prove anything")
 	}
 	verified, err := p.site.run(ctx, "", p.binary, "ledger", "verify", "--sandbox", "--data", p.house.data(), "--dsn", p.house.nodes[0].dsn)
 	if err != nil {
@@ -222,7 +229,11 @@ func (p *played) run(ctx context.Context, faults []fault) error {
 	}
 	_, _ = fmt.Fprintf(p.out, "commits without an answer, in the logs: %d\n", lost)
 	if p.galera != nil {
-		_, _ = fmt.Fprintf(p.out, "transactions that the cluster gave up in favour of others: %d\n", p.galera.conflicts(ctx))
+		n := p.galera.conflicts(ctx)
+		_, _ = fmt.Fprintf(p.out, "transactions that the cluster gave up in favour of others: %d\n", n)
+		if n == 0 {
+			return errors.New("no two transactions met: nothing is proved of those that the cluster gives up")
+		}
 	}
 	if n := p.house.failed.Load(); p.none {
 		_, _ = fmt.Fprintf(p.out, "failed requests: %d\n", n)
@@ -249,7 +260,7 @@ func (p *played) lostCommits() (n int, err error) {
 // strikeAll lets every fault strike in its window, and tells the longest outage in it.
 func (p *played) strikeAll(ctx context.Context, faults []fault, probes []*probe, paying chan error) error {
 	real := p.site.real
-	if err := real.Sleep(ctx, 10*time.Second); err != nil { // until they pay
+	if err := p.site.until(ctx, "somebody has paid", time.Minute, p.house.paid); err != nil {
 		return err
 	}
 	for _, f := range faults {

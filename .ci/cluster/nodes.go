@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,6 +103,29 @@ func get(ctx context.Context, address string) error {
 	}
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: status %d", address, res.StatusCode)
+	}
+	return nil
+}
+
+// paid is nil when the first hospital has a payment in its books.
+func (h *house) paid(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url(phonePort)+"/sandbox/"+probeHospital+"/his/truth", http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	var books struct {
+		Postings []any `json:"postings"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&books); err != nil {
+		return err
+	}
+	if len(books.Postings) == 0 {
+		return errors.New("the books are empty")
 	}
 	return nil
 }

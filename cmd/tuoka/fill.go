@@ -64,7 +64,7 @@ func fill(ctx context.Context, out, progress io.Writer, f fillFlags) (err error)
 		return err
 	}
 	now := clock.Real{}
-	db, _, err := openStore(ctx, cfg, store.Config{}, now, clock.NewSource(now, 0)) // whose ids nobody uses: copies have ids of their own time
+	db, _, err := openStore(ctx, cfg, store.Config{Silent: longReports}, now, clock.NewSource(now, 0)) // whose ids nobody uses: copies have ids of their own time
 	if err != nil {
 		return err
 	}

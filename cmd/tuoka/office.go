@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +37,9 @@ func officeFlags(cmd *cobra.Command, f *serveFlags) {
 	})
 }
 
+// longReports is how long the database may think about a question that reads whole tables: the ledger of a city is not summed in seconds.
+const longReports = time.Hour
+
 // withOffice opens the database by the configuration, does the work, and says in Chinese what went wrong.
 func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (err error) {
 	f.join = f.dsn != "" // the simulators may run meanwhile: their folder is not asked for
@@ -47,7 +52,7 @@ func withOffice(ctx context.Context, f serveFlags, work func(o *office) error) (
 		return err
 	}
 	source := clock.NewSource(clock.Real{}, 0)
-	db, _, err := openDatabase(ctx, cfg, clock.Real{}, source)
+	db, _, err := openStore(ctx, cfg, store.Config{Log: slog.Default(), Silent: longReports}, clock.Real{}, source)
 	if err != nil {
 		return err
 	}

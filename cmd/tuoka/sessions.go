@@ -72,10 +72,9 @@ func (s sessions) SessionOf(ctx context.Context, digest string, now time.Time) (
 	return found, err
 }
 
-// Leave ends a session. The mark comes first: who reads the session from the database before it ends there can no longer keep it. A phone that does
-// not wait for the answer has left nevertheless.
+// Leave ends a session. The mark comes first: who reads the session from the database before it ends there can no longer keep it.
 func (s sessions) Leave(ctx context.Context, digest string) error {
-	_ = s.cache.Set(context.WithoutCancel(ctx), sessionKey(digest), left, leftKept) // away: what it holds ends within a minute
+	_ = s.cache.Set(ctx, sessionKey(digest), left, leftKept) // away: what it holds ends within a minute
 	return s.Store.Leave(ctx, digest)
 }
 

@@ -188,7 +188,7 @@ func TestNoticeWhileClosing(t *testing.T) {
 		t.Fatal("a closed order has a job")
 	}
 	queries := w.calls["query"]
-	became, err := w.service.seize(t.Context(), id, job.Stored{}, nil, func() {})
+	became, err := w.service.seize(t.Context(), id, job.Stored{}, nil)
 	if became == unhandled || err != nil || w.calls["query"] != queries+1 {
 		t.Errorf("seize = %v, %v after %d queries, want one", became, err, w.calls["query"]-queries)
 	}

@@ -15,8 +15,8 @@ import (
 // mostUnread bounds how far into the inbox one look goes.
 const mostUnread = 8192
 
-// Look finds one piece of work and does it: a notice, or a due order. Found is called when it has one, before it is done: somebody else may look then.
-// Rest is how long it is until the next look is worth it, idle at most; zero after work.
+// Look finds one piece of work and does it: a notice, or a due order. Found is called once, when it has one, before the database or anybody outside may
+// keep it waiting: somebody else may look then. Rest is how long it is until the next look is worth it, idle at most; zero after work.
 func (s *Service) Look(ctx context.Context, idle time.Duration, found func()) (rest time.Duration, err error) {
 	l := look{Service: s, idle: idle, found: found, next: s.clock.Now().Add(idle)}
 	halves := []func(context.Context) (bool, error){l.inboxes, l.due}
@@ -28,8 +28,11 @@ func (s *Service) Look(ctx context.Context, idle time.Duration, found func()) (r
 		if err = errors.Join(err, one); worked {
 			return 0, err
 		}
+		if l.began { // it was somebody else's, or must wait
+			return idle, err
+		}
 	}
-	return max(l.next.Sub(s.clock.Now()), 0), err
+	return min(max(l.next.Sub(s.clock.Now()), 0), idle), err
 }
 
 // Step claims one due order and works on it until it waits. It reports whether there was one.
@@ -47,7 +50,14 @@ type look struct {
 	*Service
 	idle  time.Duration
 	found func()
+	began bool      // found was called
 	next  time.Time // when an order will be due
+}
+
+// begin begins a piece of work, and lets others look.
+func (l *look) begin() {
+	l.began = true
+	l.found()
 }
 
 func (l *look) due(ctx context.Context) (bool, error) {
@@ -67,18 +77,24 @@ func (l *look) due(ctx context.Context) (bool, error) {
 			break
 		}
 		worked, err := l.dueOrder(ctx, j)
-		if worked || err != nil {
+		if worked || err != nil || l.handsOn() {
 			return worked, err
 		}
 	}
 	return false, nil
 }
 
+// handsOn reports whether somebody else looks on by now. A step that is called alone goes on itself.
+func (l *look) handsOn() bool { return l.began && l.idle > 0 }
+
+// dueOrder takes an order and works on it. One that is not to be had rests for a while.
 func (l *look) dueOrder(ctx context.Context, j job.Job) (bool, error) {
 	if !l.slots.take(j.Institution, j.Ref, l.clock.Now()) {
 		return false, nil
 	}
-	defer func() { l.slots.give(j.Institution, j.Ref, l.clock.Now(), time.Time{}) }()
+	rest := l.idle
+	defer func() { l.giveSlot(j.Institution, j.Ref, rest) }()
+	l.begin()
 	claim, err := l.take(ctx, j)
 	if errors.Is(err, job.ErrBusy) { // another worker was faster
 		return false, nil
@@ -86,8 +102,17 @@ func (l *look) dueOrder(ctx context.Context, j job.Job) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("take order job %s: %w", j.Ref, err)
 	}
-	l.found()
-	return true, l.work(ctx, claim, "system")
+	rest = 0
+	return true, l.work(context.WithoutCancel(ctx), claim, "system") // what is taken is brought to its next wait
+}
+
+// giveSlot gives a slot back; its work rests for so long.
+func (l *look) giveSlot(institution, work string, rest time.Duration) {
+	now, until := l.clock.Now(), time.Time{}
+	if rest > 0 {
+		until = now.Add(rest)
+	}
+	l.slots.give(institution, work, now, until)
 }
 
 // inboxes handles one notice of all inboxes.
@@ -99,15 +124,16 @@ func (l *look) inboxes(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	var faults error
+	full := l.slots.full()
 	for tried, limit := 0, 16; ; limit *= 8 { // those that cannot be handled now must not keep the others waiting, however many they are
-		unread, err := l.inbox.Unread(ctx, l.slots.full(), limit)
+		unread, err := l.inbox.Unread(ctx, full, limit)
 		if err != nil {
 			return false, fmt.Errorf("inbox: %w", err)
 		}
 		for _, n := range unread[min(tried, len(unread)):] {
 			worked, err := l.notice(ctx, n)
-			if faults = errors.Join(faults, err); worked {
-				return true, faults
+			if faults = errors.Join(faults, err); worked || l.handsOn() {
+				return worked, faults
 			}
 		}
 		if tried = len(unread); tried < limit || limit >= mostUnread {
@@ -116,22 +142,28 @@ func (l *look) inboxes(ctx context.Context) (bool, error) {
 	}
 }
 
-// notice handles one. Who lets others look meanwhile leaves one that could not be handled alone for a while: they would find it first.
+// afterError is how many times longer than one that must wait a notice rests that an error met.
+const afterError = 30
+
+// notice handles one. One that could not be handled rests for a while.
 func (l *look) notice(ctx context.Context, n job.Stored) (worked bool, err error) {
 	_, institution, _ := strings.Cut(n.Source, "/")
 	name := fmt.Sprint("notice ", n.ID)
 	if !l.slots.take(institution, name, l.clock.Now()) {
 		return false, nil
 	}
-	began := false
 	defer func() {
-		now, until := l.clock.Now(), time.Time{}
-		if began && !worked {
-			until = now.Add(l.idle)
+		switch {
+		case worked:
+			l.giveSlot(institution, name, 0)
+		case err != nil:
+			l.giveSlot(institution, name, afterError*l.idle)
+		default:
+			l.giveSlot(institution, name, l.idle)
 		}
-		l.slots.give(institution, name, now, until)
 	}()
-	fate, err := l.notified(ctx, n, func() { began = true; l.found() })
+	l.begin()
+	fate, err := l.notified(ctx, n)
 	if err != nil {
 		err = fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err)
 	}

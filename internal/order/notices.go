@@ -32,11 +32,10 @@ func done(err error) (fate, error) {
 	return handled, nil
 }
 
-// notified handles a notice. Begin is called before somebody outside may be asked.
-func (s *Service) notified(ctx context.Context, n job.Stored, begin func()) (fate, error) {
+func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 	source, institution, ok := strings.Cut(n.Source, "/")
 	if source == lateSource {
-		return s.learnLate(ctx, n, begin)
+		return s.learnLate(ctx, n)
 	}
 	if !ok {
 		return handled, nil // not ours to understand; it stays in the inbox, marked
@@ -49,14 +48,14 @@ func (s *Service) notified(ctx context.Context, n job.Stored, begin func()) (fat
 		return unhandled, err
 	}
 	if n.Kind == refund.KindAsked {
-		return s.askedByHIS(ctx, id, n, begin)
+		return s.askedByHIS(ctx, id, n)
 	}
-	return s.seize(ctx, id, n, nil, begin)
+	return s.seize(ctx, id, n, nil)
 }
 
 // askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
 // stays unknown here, and the HIS finds that when it asks.
-func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored, begin func()) (fate, error) {
+func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, error) {
 	o, err := s.store.Load(ctx, id)
 	if err != nil {
 		return unhandled, err
@@ -70,7 +69,6 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored, begin fun
 	for _, l := range in.Lines {
 		a.Wants = append(a.Wants, refund.Want{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity})
 	}
-	begin()
 	_, _, err = s.AskRefund(ctx, a)
 	switch {
 	case err == nil:
@@ -79,16 +77,25 @@ func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored, begin fun
 		return unhandled, nil // later
 	case errors.Is(err, ErrState) && !o.State.Final():
 		return unhandled, nil // it may yet be booked
-	case fault.KindOf(err) == fault.Internal:
-		return unhandled, err
+	case !decided(err):
+		return unhandled, err // our database, or something that nobody has foreseen: the window's number must not be forgotten
 	}
 	return handled, fmt.Errorf("refund %s asked by the HIS for order %s: %w", in.HISNo, o.ID.No(), err)
+}
+
+// decided reports whether an error is a refusal that stands, however often the same is asked.
+func decided(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Rejected, fault.Forbidden:
+		return true
+	}
+	return false
 }
 
 // seize claims an order's job for a notice and runs its step at once; not while somebody else works on it, so that a notice is not
 // taken for handled by a step that began before it. What the step writes first marks the notice. An order without a job is final or in review, where nothing happens by itself; only to a
 // closed one money may have come after all.
-func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event, begin func()) (fate, error) {
+func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event) (fate, error) {
 	o, j, found, err := s.store.LoadForWork(ctx, id)
 	if err != nil {
 		return unhandled, err
@@ -114,7 +121,6 @@ func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event,
 	o.Notice = n.ID
 	r, err := s.running(o, claim, "system")
 	if err == nil {
-		begin()
 		err = r.loop(ctx)
 	}
 	switch {
@@ -144,7 +150,7 @@ func (s *Service) about(ctx context.Context, institution, number string) (ID, er
 
 // learnLate writes a late answer into the order's history, where the next step and people find it. What it claims is proved by the
 // queries that the order makes anyway.
-func (s *Service) learnLate(ctx context.Context, n job.Stored, begin func()) (fate, error) {
+func (s *Service) learnLate(ctx context.Context, n job.Stored) (fate, error) {
 	id, err := ParseID(n.Number)
 	if err != nil {
 		return handled, nil //nolint:nilerr // not a number of ours: it stays in the inbox, marked
@@ -152,5 +158,5 @@ func (s *Service) learnLate(ctx context.Context, n job.Stored, begin func()) (fa
 	if err := s.store.Revive(ctx, id, s.leaseEnd()); err != nil { // see heldAnew
 		return unhandled, err
 	}
-	return s.seize(ctx, id, n, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"}, begin)
+	return s.seize(ctx, id, n, &Event{At: s.clock.Now(), Actor: "system", Subject: "order", Verb: "late_answer", Number: n.Notice.ID, Detail: "inbox"})
 }

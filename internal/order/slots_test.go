@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 func TestSlots(t *testing.T) {
@@ -67,8 +71,62 @@ func TestLook(t *testing.T) {
 			t.Fatalf("Look = %v, %v", rest, err)
 		}
 	}
-	if found != 1 || w.calls["query"] == 0 {
-		t.Errorf("among 50 notices the order was looked at %d times, with %d queries", found, w.calls["query"])
+	if found != 2 || w.calls["query"] == 0 {
+		t.Errorf("two looks among 50 notices found %d pieces of work; the order was asked about %d times", found, w.calls["query"])
+	}
+}
+
+// TestLookHandsOnOnce: whatever becomes of what it found, a look lets one other look, and does nothing else afterwards.
+func TestLookHandsOnOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	id := paid(w)
+	for _, e := range []string{"e1", "e2", "e3"} {
+		w.notify(e, w.order(id).Payment().OutTradeNo)
+	}
+	w.advance(time.Hour)
+	s := New(w.store, brokenQueue{memory: w.store, take: job.ErrBusy}, w.store, w.people, []*Party{w.party}, w.clock, w.source, Config{})
+	for i := range 4 { // three notices and the order
+		found := 0
+		if rest, err := s.Look(t.Context(), time.Second, func() { found++ }); err != nil || rest != time.Second || found != 1 {
+			t.Errorf("look %d: %v, %v, handed on %d times, want once", i+1, rest, err, found)
+		}
+	}
+	found := 0
+	if rest, err := s.Look(t.Context(), time.Second, func() { found++ }); err != nil || rest == 0 || found != 0 {
+		t.Errorf("everything rests: %v, %v, handed on %d times", rest, err, found)
+	}
+}
+
+// away is a store whose database is away once.
+type away struct {
+	*memory
+	err error
+}
+
+func (a *away) Save(ctx context.Context, o *Order, c *job.Claim, n job.Next) error {
+	if err := a.err; err != nil {
+		a.err = nil
+		return err
+	}
+	return a.memory.Save(ctx, o, c, n)
+}
+
+// TestAskSurvivesTheDatabase: a refund that the window asks for is not forgotten because the database was away, or did not tell, at that moment.
+func TestAskSurvivesTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []fault.Kind{fault.Unavailable, fault.Unknown, fault.Internal, fault.Limited} {
+		w := newWorld(t, 1)
+		id := booked(w)
+		w.asks("n1", refund.AskedByHIS{HISNo: "T1", OrderNo: id.No(), Total: 2000,
+			Lines: []refund.Line{{BillNo: testBill, LineNo: diapers, Quantity: decimal.New(1, 0), Amount: 2000}}})
+		s := New(&away{w.store, fault.New(kind, "STORE", "")}, w.store, w.store, w.people, []*Party{w.party}, w.clock, w.source, Config{})
+		if worked, err := s.StepInbox(t.Context()); worked || err == nil {
+			t.Errorf("%s: StepInbox = %v, %v", kind, worked, err)
+		}
+		if _, err := s.StepInbox(t.Context()); err != nil || len(w.order(id).Refunds) != 1 {
+			t.Errorf("%s: when the database is back: %d refunds, %v", kind, len(w.order(id).Refunds), err)
+		}
 	}
 }
 

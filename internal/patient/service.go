@@ -142,6 +142,7 @@ func (s *Service) Session(ctx context.Context, token sensitive.Token) (Session, 
 
 // Logout ends the session of this token; again, it does nothing.
 func (s *Service) Logout(ctx context.Context, who Caller, token sensitive.Token) error {
+	ctx = context.WithoutCancel(ctx) // a phone that does not wait for the answer has left nevertheless
 	if err := s.note(ctx, who, "session.close", "session", nil); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ func TestAway(t *testing.T) {
 		{&mysql.MySQLError{Number: 1053}, ErrAway},
 		{&mysql.MySQLError{Number: 1064}, nil},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, ErrAway},
+		{&net.OpError{Op: "dial", Err: context.DeadlineExceeded}, ErrAway}, // a host that says nothing
 		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), ErrAway},
 		{driver.ErrBadConn, ErrAway},
 		{mysql.ErrInvalidConn, ErrAway},

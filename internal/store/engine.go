@@ -206,7 +206,9 @@ func (db *DB) serverPool(ctx context.Context, cfg Config, t target, log quiet) (
 // causal has every connection to a Galera cluster read what any of its servers has committed before: a patient's next request may come to another
 // process, on another server.
 func causal(ctx context.Context, cfg *mysql.Config) (err error) {
-	connector, err := mysql.NewConnector(cfg)
+	asking := cfg.Clone()
+	asking.ReadTimeout = answerTime
+	connector, err := mysql.NewConnector(asking)
 	if err != nil {
 		return err
 	}
@@ -292,6 +294,9 @@ func away(err error) bool {
 		return slices.Contains([]uint16{1040, 1047, 1053, 1927, 1290, 1836}, e.Number)
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return true
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {

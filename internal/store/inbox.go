@@ -35,7 +35,7 @@ type inboxRow struct {
 func (inboxRow) TableName() string { return "inbox" }
 
 // Put stores a notice; false when it was there already. The institution is what stands behind the slash of the source, as in wechatpay/h1;
-// sources of our own have none.
+// a source without one belongs to none.
 func (b Inbox) Put(ctx context.Context, n job.Notice) (bool, error) {
 	if b.db.vault == nil {
 		return false, ErrNoVault

@@ -11,8 +11,8 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 )
 
-// answerTime is how long a server may say nothing to a statement. No statement of the program takes so long but a migration's; one that waits for a
-// lock of somebody who stands still may as well fail.
+// answerTime is how long a server may say nothing to a statement, unless Config.Silent says otherwise: reports over whole tables need longer, and
+// migrations have no limit. One that waits for a lock of somebody who stands still may as well fail.
 const answerTime = 15 * time.Second
 
 // keepAlive finds out in 14 s that a host is gone whose connection nobody uses. The host of a statement under way has answerTime.
