@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,31 +156,33 @@ func (s *scene) start(node int) {
 	}
 	p := &process{house: h, group: fmt.Sprintf("process %d", s.started), callbacks: callback.Handler(h.inbox, h.notices, nil, func() {})}
 	s.nodes[node] = p
-	for i := range 2 {
-		s.virtual.Go(p.group, fmt.Sprintf("worker %d", i), func() { s.work(p, h.orders.Step, s.nextDue) })
-	}
-	s.virtual.Go(p.group, "inbox", func() { s.work(p, h.orders.StepInbox, s.nextUnread) })
+	s.virtual.Go(p.group, "look-out", func() { s.lookOut(p) })
 }
 
-// work is a worker's life. One that found nothing to do looks again when its time has come, which any commit may change.
-func (s *scene) work(p *process, step func(context.Context) (bool, error), next func() time.Duration) {
+// farSight is how far a look-out sees ahead, and how long it rests at most: longer than in earnest, since every commit wakes it here.
+const farSight = 30 * time.Second
+
+// lookOut is house.lookOut in this world: whoever finds work lets another look out in his stead while he does it.
+func (s *scene) lookOut(p *process) {
 	for {
-		worked, err := step(context.Background())
+		found, seen := false, s.commits
+		rest, err := p.house.orders.Look(context.Background(), farSight, func() {
+			found = true
+			s.virtual.Go(p.group, "look-out", func() { s.lookOut(p) })
+		})
 		if err != nil {
 			s.note("%s: %v", p.group, err)
 			if !errors.Is(err, job.ErrLost) && !errors.Is(err, job.ErrBusy) && !refusedToHIS(err) {
 				s.faults = append(s.faults, fmt.Errorf("%s: %w", p.group, err))
 			}
 		}
-		least := idle // what is due and was not taken waits for somebody else, or for a clock that is behind
-		for !worked {
-			seen, rest := s.commits, next()
-			worked = rest <= 0 && least == 0
-			if !worked {
-				_ = s.virtual.Rest(context.Background(), max(rest, least), func() bool { return s.commits != seen })
+		if found {
+			if rest == 0 {
+				s.commits++ // the slot it had is free: whoever rests looks again
 			}
-			least = 0
+			return
 		}
+		_ = s.virtual.Rest(context.Background(), max(rest, time.Millisecond), func() bool { return s.commits != seen })
 	}
 }
 
@@ -192,30 +193,6 @@ func refusedToHIS(err error) bool {
 		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !refusedToHIS(one) })
 	}
 	return errors.Is(err, refund.ErrNothing) || errors.Is(err, refund.ErrAmount) || errors.Is(err, refund.ErrLine) || errors.Is(err, refund.ErrQuantity)
-}
-
-// nextDue is how long it is until a job is due, a minute at most.
-func (s *scene) nextDue() time.Duration {
-	var due sql.NullInt64
-	if err := s.theatre.due.QueryRowContext(context.Background()).Scan(&due); err != nil {
-		s.faults = append(s.faults, err)
-	}
-	if !due.Valid {
-		return time.Minute
-	}
-	return min(time.UnixMicro(due.Int64).Sub(s.virtual.Now()), time.Minute)
-}
-
-// nextUnread is how long it is until the inbox is worth a look: notices that could not be handled wait for an order that is busy.
-func (s *scene) nextUnread() time.Duration {
-	var unread int
-	if err := s.theatre.unread.QueryRowContext(context.Background()).Scan(&unread); err != nil {
-		s.faults = append(s.faults, err)
-	}
-	if unread > 0 {
-		return 0
-	}
-	return time.Minute
 }
 
 // errDown is a request that no process of ours answers.

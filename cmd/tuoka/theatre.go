@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +26,6 @@ type theatre struct {
 	db     *store.DB
 	vault  *vault.Vault
 	broom  *broom
-	due    *sql.Stmt // when the next job is
-	unread *sql.Stmt // how many notices are
 }
 
 // turning is the clock of the seed that plays.
@@ -66,12 +63,6 @@ func newTheatre(ctx context.Context, at stage, route string) (*theatre, error) {
 	}
 	if t.broom, err = newBroom(t.config.Database.DSN); err != nil {
 		return nil, errors.Join(err, t.db.Close(), t.stage.release())
-	}
-	if t.due, err = t.broom.PrepareContext(ctx, "SELECT MIN(due_us) FROM job"); err == nil {
-		t.unread, err = t.broom.PrepareContext(ctx, "SELECT COUNT(*) FROM inbox WHERE handled_us = 0")
-	}
-	if err != nil {
-		return nil, errors.Join(err, t.close())
 	}
 	return t, nil
 }
