@@ -205,16 +205,16 @@ func (p *played) run(ctx context.Context, faults []fault) error {
 	stopProbes()
 	busy.Wait()
 	err = <-paying
-	_, _ = fmt.Fprintf(p.out, "%d orders: %d completed, %d closed, %d unwound, %d in review, %d pending; %d refunds, %d done; median %d ms, 99 of 100 %d ms; mismatches %d\n",
-		result.Orders, result.Completed, result.Closed, result.Unwound, result.Review, result.Pending, result.Refunds, result.Done, result.P50MS, result.P99MS, result.Mismatches)
+	_, _ = fmt.Fprintf(p.out, "%d orders: %d completed, %d closed, %d unwound, %d in review, %d pending; %d refunds, %d done, %d refused, %d for people; median %d ms, 99 of 100 %d ms; mismatches %d\n",
+		result.Orders, result.Completed, result.Closed, result.Unwound, result.Review, result.Pending, result.Refunds, result.Done, result.Refused, result.Reviewed, result.P50MS, result.P99MS, result.Mismatches)
 	if err != nil {
 		return err
 	}
 	switch {
 	case result.Mismatches > 0 || result.Pending > 0 || result.Review > 0:
 		return errors.New("the books differ, or somebody's payment is not over")
-	case result.Reviewed > 0 || result.Done+result.Refused != result.Refunds:
-		return fmt.Errorf("%d refunds, %d refused, %d for people to judge: some are not over", result.Refunds, result.Refused, result.Reviewed)
+	case result.Done+result.Refused+result.Reviewed != result.Refunds || result.Reviewed*20 > result.Refunds: // an insurer that refuses to settle the rest leaves some to people
+		return fmt.Errorf("%d refunds, %d done, %d refused, %d for people to judge: too many are not over", result.Refunds, result.Done, result.Refused, result.Reviewed)
 	case result.Orders < 100 || result.Completed*10 < result.Orders*9:
 		return errors.New("too few have paid for this to prove anything")
 	}
