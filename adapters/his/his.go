@@ -11,6 +11,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +37,31 @@ var (
 	// ErrRequest is a request that the hospital calls malformed, or a number used for two things: our bug, or a wrong configuration.
 	ErrRequest = fault.New(fault.Internal, "HIS_REQUEST_REFUSED", "系统繁忙，请稍后再试")
 )
+
+// Address reads a hospital's address as the configuration writes it: scheme and host, perhaps with a path, which ends without a slash.
+func Address(text string) (*url.URL, error) {
+	base, err := url.Parse(text)
+	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" || base.Fragment != "" {
+		return nil, errors.New("his: base URL must be scheme and host, without query")
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	return base, nil
+}
+
+// Unanswered tells a connection that never was, which is free to retry (ErrUnreachable), from everything else that left a request without an answer
+// (bill.ErrNoAnswer).
+func Unanswered(err error) *fault.Error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return ErrUnreachable
+	}
+	return bill.ErrNoAnswer
+}
+
+// KnownCode reports whether the interface has that code (docs/his-interface.md §4), INVALID included, which carriers judge by themselves.
+func KnownCode(code string) bool {
+	return slices.Contains([]string{codeDone, codeNone, codeNotFound, codeAlreadyPaid, codeBillVoid, codeBillChanged, codeLocked, codeLockExpired, codeAmountWrong,
+		codeDuplicate, codeNotRefundable, codeMaintenance, CodeInvalid}, code)
+}
 
 // Carrier takes a message to the hospital and brings the answer back.
 type Carrier interface {

@@ -31,6 +31,9 @@ const (
 	codeDuplicate     = "DUPLICATE"
 	codeNotRefundable = "NOT_REFUNDABLE"
 	codeMaintenance   = "MAINTENANCE"
+
+	// CodeInvalid calls the request malformed. It means nothing by itself: rest wants the status beside it.
+	CodeInvalid = "INVALID"
 )
 
 // Answer is the body of every answer: a code, and what the operation has to say.

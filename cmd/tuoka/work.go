@@ -86,7 +86,7 @@ func (h *house) compareClocks(ctx context.Context) error {
 	return nil
 }
 
-// work starts the workers. They stop between two steps when the context ends; house.close waits for them.
+// work starts the look-out. It ends with the context, and what it has begun at its next wait; house.close waits for that.
 func (h *house) work(ctx context.Context) {
 	h.finished.Go(func() { h.lookOut(ctx, h.orders.Look) })
 	h.finished.Go(func() { h.listen(ctx) })

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
-	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
@@ -47,11 +45,10 @@ const maxAnswer = 4 << 20
 
 // New checks the configuration. The round tripper carries the requests; redirects are not followed and no cookie is kept.
 func New(c Config, wire http.RoundTripper) (*Client, error) {
-	base, err := url.Parse(c.BaseURL)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" || base.Fragment != "" {
-		return nil, errors.New("his: base URL must be scheme and host, without query")
+	base, err := his.Address(c.BaseURL)
+	if err != nil {
+		return nil, err
 	}
-	base.Path = strings.TrimSuffix(base.Path, "/")
 	if c.App == "" || len(c.Secret.Reveal()) < 16 {
 		return nil, errors.New("his: no app, or a secret of fewer than 16 bytes")
 	}
@@ -76,16 +73,13 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 	switch {
 	case err != nil:
 		return his.Answer{}, err
-	case status == http.StatusBadRequest && answer.Code == codeInvalid:
+	case status == http.StatusBadRequest && answer.Code == his.CodeInvalid:
 		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: the hospital calls the request malformed", operation))
 	case status != http.StatusOK:
 		return his.Answer{}, bill.ErrNoAnswer.Because(fmt.Errorf("his %s: status %d", operation, status))
 	}
 	return answer, nil
 }
-
-// codeInvalid comes with a status of 400.
-const codeInvalid = "INVALID"
 
 // exchange sends the signed request and returns the verified answer. Errors: ErrUnreachable, bill.ErrNoAnswer; any other is an answer
 // that proves nothing.
@@ -101,7 +95,7 @@ func (c *Client) exchange(ctx context.Context, path string, body []byte) (int, [
 	nonce := c.sign(req, body)
 	res, err := c.wire.RoundTrip(req)
 	if err != nil {
-		return 0, nil, unsent(err).Because(fmt.Errorf("his %s: %w", path, err))
+		return 0, nil, his.Unanswered(err).Because(fmt.Errorf("his %s: %w", path, err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -121,14 +115,6 @@ func (c *Client) exchange(ctx context.Context, path string, body []byte) (int, [
 		return 0, nil, err
 	}
 	return res.StatusCode, answer, nil
-}
-
-// unsent tells a connection that never was, which is free to retry, from everything else.
-func unsent(err error) *fault.Error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return his.ErrUnreachable
-	}
-	return bill.ErrNoAnswer
 }
 
 // isJSON refuses a message that does not call itself JSON in UTF-8.

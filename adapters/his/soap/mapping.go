@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tuoka/tuoka/adapters/his"
 )
 
 // Mapping says in YAML how a vendor says what docs/his-interface.md says: names, units, codes and paths. docs/his-guide.md explains it by an example.
@@ -141,6 +143,11 @@ func (m *Mapping) check() error {
 		}
 		if !slices.ContainsFunc(valuesOf(o.Answer.Codes), func(code string) bool { return code == "0" }) {
 			f.add(at+".answer.codes", "no code means done (\"0\")")
+		}
+		for theirs, ours := range o.Answer.Codes {
+			if !his.KnownCode(ours) {
+				f.add(at+".answer.codes", "%q: docs/his-interface.md has no code %q", theirs, ours)
+			}
 		}
 		checkFields(&f, at+".answer.data", o.Answer.Data, false)
 	}

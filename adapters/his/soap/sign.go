@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // what vendors sign with; docs/dependencies.md has it in the inventory
+	"crypto/md5" //nolint:gosec // what vendors sign with; not our protection
 	"encoding/hex"
 	"encoding/xml"
 	"errors"

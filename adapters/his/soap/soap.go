@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/tuoka/tuoka/adapters/his"
@@ -46,9 +44,9 @@ const maxAnswer = 8 << 20
 
 // New checks the configuration. The round tripper carries the requests; redirects are not followed and no cookie is kept.
 func New(c Config, wire http.RoundTripper) (*Client, error) {
-	base, err := url.Parse(c.BaseURL)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" || base.Fragment != "" {
-		return nil, errors.New("his: base URL must be scheme and host, without query")
+	base, err := his.Address(c.BaseURL)
+	if err != nil {
+		return nil, err
 	}
 	if c.Mapping == nil || c.Source == nil || wire == nil {
 		return nil, errors.New("his: mapping, source and round tripper are required")
@@ -56,7 +54,7 @@ func New(c Config, wire http.RoundTripper) (*Client, error) {
 	if c.Mapping.Service.Sign != nil && len(c.Secret.Reveal()) < 16 {
 		return nil, errors.New("his: a secret of fewer than 16 bytes")
 	}
-	client := &Client{config: c, wire: wire, url: strings.TrimSuffix(c.BaseURL, "/") + c.Mapping.Service.Path}
+	client := &Client{config: c, wire: wire, url: base.String() + c.Mapping.Service.Path}
 	client.Client, err = his.New(c.Config, client)
 	return client, err
 }
@@ -141,7 +139,7 @@ func (s *Service) of(template, function string) string {
 	return strings.ReplaceAll(template, functions, function)
 }
 
-// contentType is how SOAP names what is posted, and the header that says which call it is.
+// label says, as SOAP does, what is posted, and which call it is.
 func (s *Service) label(r *http.Request, function string) {
 	action := s.of(s.Action, function)
 	switch s.SOAP {
@@ -164,11 +162,7 @@ func (c *Client) exchange(ctx context.Context, operation string, o *Operation, r
 	c.config.Mapping.Service.label(r, o.Function)
 	res, err := c.wire.RoundTrip(r)
 	if err != nil {
-		kind := bill.ErrNoAnswer
-		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-			kind = his.ErrUnreachable
-		}
-		return nil, kind.Because(fmt.Errorf("his %s: %w", operation, err))
+		return nil, his.Unanswered(err).Because(fmt.Errorf("his %s: %w", operation, err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -215,16 +209,13 @@ func (s *Service) unpack(function string, body []byte) (*node, error) {
 	return readTree(undeclared([]byte(result.text)))
 }
 
-// malformed is what a vendor's code means that says so.
-const malformed = "INVALID"
-
 // answer puts what the vendor said into the interface's words.
 func (o *Operation) answer(code string, message *node, r *reading) (his.Answer, error) {
 	ours, ok := o.Answer.Codes[code]
 	if !ok {
 		return his.Answer{}, errors.New("a code that the mapping does not know")
 	}
-	if ours == malformed {
+	if ours == his.CodeInvalid {
 		return his.Answer{}, his.ErrRequest.Because(errors.New("the hospital calls the request malformed"))
 	}
 	a := his.Answer{Code: ours}

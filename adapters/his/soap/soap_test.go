@@ -228,6 +228,7 @@ func TestMappingFaults(t *testing.T) {
 		{"{ member: patient_id, element: patientId }", "{ element: patientId }", "member: is missing"},
 		{`"98": MAINTENANCE`, `"98": MAINTENANCE, "0": "1"`, "mapping"},
 		{"parameter: reqXml", "parametr: reqXml", "parametr"},
+		{`"300301": NOT_FOUND`, `"300301": NOTFOUND`, `no code "NOTFOUND"`},
 		{"    code: RETURN_CODE\n", "", "answer.code"},
 		{"layout: \"20060102150405\"", "layout: \"\"", "service.sign.layout"},
 	} {
