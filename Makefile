@@ -25,8 +25,9 @@ run: build ## start everything on this machine: Tuoka, its database and a simula
 servers: ## install PostgreSQL, MariaDB and Redis from Debian packages, where they are missing and we may
 	@.ci/servers install
 
+# Half the time the tests wait: four at once on two cores.
 test: servers ## run all tests (the daily proof, at most ten minutes), each on every database that is installed
-	.ci/servers with go test -shuffle=on -timeout 15m ./...
+	.ci/servers with go test -shuffle=on -parallel 4 -timeout 15m ./...
 
 race: servers ## run all tests under the race detector
 	.ci/servers with go test -race -shuffle=on -timeout 30m ./...

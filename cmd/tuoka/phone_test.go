@@ -174,6 +174,7 @@ func openBrowser(t *testing.T) context.Context {
 // TestPhone pays on the phone page, in a real browser at the width of a phone, against a sandbox in this process: the stories that a
 // patient lives through. The persons are those of configs/sandbox.yaml; a story begins where the one before left its person.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a browser's stories take more than a minute")
 	}
