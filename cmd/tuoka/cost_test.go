@@ -36,12 +36,11 @@ func TestCostOfAPayment(t *testing.T) {
 	}
 	notice := func(ctx context.Context) error { // WeChat tells, which wakes the look-out: it looks until nothing is left
 		p.sims.hospitals[0].pay.Step(ctx)
-		for again := true; again; {
-			rest, err := p.house.orders.Look(ctx, idle, func() {})
-			if err != nil {
+		for found := true; found; {
+			found = false
+			if _, err := p.house.orders.Look(ctx, idle, func() { found = true }); err != nil {
 				return err
 			}
-			again = rest == 0
 		}
 		return nil
 	}

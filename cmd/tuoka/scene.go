@@ -178,7 +178,7 @@ func (s *scene) lookOut(p *process) {
 		}
 		if found {
 			if rest == 0 {
-				s.commits++ // the slot it had is free: whoever rests looks again
+				s.commits++ // whoever rests looks again
 			}
 			return
 		}

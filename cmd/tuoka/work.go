@@ -111,7 +111,7 @@ func (h *house) lookOut(ctx context.Context, look func(ctx context.Context, idle
 		h.complain(ctx, "orders", err)
 		switch {
 		case found:
-			if rest == 0 { // the slot it had is free, or more can be done now
+			if rest == 0 {
 				h.rouse()
 			}
 			return

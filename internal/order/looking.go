@@ -16,7 +16,8 @@ import (
 const mostUnread = 8192
 
 // Look finds one piece of work and does it: a notice, or a due order. Found is called once, when it has one, before the database or anybody outside may
-// keep it waiting: somebody else may look then. Rest is how long it is until the next look is worth it, idle at most; zero after work.
+// keep it waiting: somebody else may look then. Rest is how long it is until the next look is worth it, idle at most: zero when other work was passed over
+// for want of the slot that this one had.
 func (s *Service) Look(ctx context.Context, idle time.Duration, found func()) (rest time.Duration, err error) {
 	l := look{Service: s, idle: idle, found: found, next: s.clock.Now().Add(idle)}
 	halves := []func(context.Context) (bool, error){l.inboxes, l.due}
@@ -25,10 +26,11 @@ func (s *Service) Look(ctx context.Context, idle time.Duration, found func()) (r
 	}
 	for _, half := range halves {
 		worked, one := half(ctx)
-		if err = errors.Join(err, one); worked {
+		err = errors.Join(err, one)
+		switch {
+		case l.wanted:
 			return 0, err
-		}
-		if l.began { // it was somebody else's, or must wait
+		case worked, l.began: // done, somebody else's, or to be done later
 			return idle, err
 		}
 	}
@@ -48,10 +50,11 @@ func (s *Service) StepInbox(ctx context.Context) (bool, error) {
 // look is one look for work.
 type look struct {
 	*Service
-	idle  time.Duration
-	found func()
-	began bool      // found was called
-	next  time.Time // when an order will be due
+	idle   time.Duration
+	found  func()
+	began  bool      // found was called
+	wanted bool      // the slot that it had is wanted
+	next   time.Time // when an order will be due
 }
 
 // begin begins a piece of work, and lets others look.
@@ -112,7 +115,7 @@ func (l *look) giveSlot(institution, work string, rest time.Duration) {
 	if rest > 0 {
 		until = now.Add(rest)
 	}
-	l.slots.give(institution, work, now, until)
+	l.wanted = l.slots.give(institution, work, now, until)
 }
 
 // inboxes handles one notice of all inboxes.

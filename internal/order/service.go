@@ -92,7 +92,7 @@ type Service struct {
 func New(store Store, queue job.Queue, inbox job.Inbox, people patient.Store, parties []*Party, c clock.Clock, source *clock.Source, config Config) *Service {
 	s := &Service{store: store, queue: queue, inbox: inbox, people: people, parties: map[string]*Party{}, clock: c, source: source,
 		config: config.withDefaults()}
-	s.slots = slots{most: s.config.Slots, taken: map[string]int{}, begun: map[string]time.Time{}}
+	s.slots = slots{most: s.config.Slots, taken: map[string]int{}, begun: map[string]time.Time{}, short: map[string]bool{}}
 	for _, p := range parties {
 		s.parties[p.Institution] = p
 	}

@@ -13,9 +13,10 @@ type slots struct {
 	mu    sync.Mutex
 	taken map[string]int       // by institution
 	begun map[string]time.Time // what is worked on, and, with a time, what rests until then
+	short map[string]bool      // the institutions whose work was passed over since a slot of theirs was given back
 }
 
-// full lists the institutions whose slots are all taken.
+// full lists the institutions whose slots are all taken: their work is to be passed over.
 func (s *slots) full() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,6 +24,7 @@ func (s *slots) full() []string {
 	for id, n := range s.taken {
 		if n >= s.most {
 			ids = append(ids, id)
+			s.short[id] = true
 		}
 	}
 	return ids
@@ -32,7 +34,11 @@ func (s *slots) full() []string {
 func (s *slots) take(institution, work string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if until, known := s.begun[work]; s.taken[institution] >= s.most || (known && (until.IsZero() || now.Before(until))) {
+	if s.taken[institution] >= s.most {
+		s.short[institution] = true
+		return false
+	}
+	if until, known := s.begun[work]; known && (until.IsZero() || now.Before(until)) {
 		return false
 	}
 	s.taken[institution]++
@@ -40,8 +46,8 @@ func (s *slots) take(institution, work string, now time.Time) bool {
 	return true
 }
 
-// give gives the slot back. The work rests until that time, which may be zero.
-func (s *slots) give(institution, work string, now, until time.Time) {
+// give gives the slot back, and reports whether other work was passed over for want of it. The work rests until that time, which may be zero.
+func (s *slots) give(institution, work string, now, until time.Time) (wanted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken[institution]--
@@ -51,4 +57,7 @@ func (s *slots) give(institution, work string, now, until time.Time) {
 	} else {
 		s.begun[work] = until
 	}
+	wanted = s.short[institution]
+	delete(s.short, institution)
+	return wanted
 }

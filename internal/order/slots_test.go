@@ -16,7 +16,7 @@ import (
 
 func TestSlots(t *testing.T) {
 	t.Parallel()
-	s := slots{most: 2, taken: map[string]int{}, begun: map[string]time.Time{}}
+	s := slots{most: 2, taken: map[string]int{}, begun: map[string]time.Time{}, short: map[string]bool{}}
 	now := start
 	take := func(institution, work string, want bool) {
 		t.Helper()
@@ -32,9 +32,13 @@ func TestSlots(t *testing.T) {
 	if full := s.full(); len(full) != 1 || full[0] != "a" {
 		t.Errorf("full() = %v, want a", full)
 	}
-	s.give("a", "1", now, time.Time{})
+	if !s.give("a", "1", now, time.Time{}) {
+		t.Error("a slot was given back that nobody wants, although work was passed over")
+	}
 	take("a", "1", true)
-	s.give("a", "2", now, now.Add(time.Second))
+	if s.give("a", "2", now, now.Add(time.Second)) {
+		t.Error("a slot is wanted, although no work was passed over")
+	}
 	take("a", "2", false) // it rests
 	take("a", "3", true)
 	s.give("a", "3", now, now.Add(time.Hour))
@@ -67,7 +71,7 @@ func TestLook(t *testing.T) {
 	w.advance(time.Hour)
 	found := 0
 	for range 2 {
-		if rest, err := w.service.Look(ctx, time.Second, func() { found++ }); err != nil || rest != 0 {
+		if rest, err := w.service.Look(ctx, time.Second, func() { found++ }); err != nil || rest != time.Second {
 			t.Fatalf("Look = %v, %v", rest, err)
 		}
 	}
@@ -180,9 +184,18 @@ func TestFullInstitution(t *testing.T) {
 	if queue.rows != 0 {
 		t.Errorf("%d rows were read", queue.rows)
 	}
-	w.service.slots.give(hospitalID, "0", w.fake.Now(), time.Time{})
-	if rest, err := w.service.Look(t.Context(), time.Second, func() {}); rest != 0 || errors.Is(err, job.ErrBusy) {
-		t.Errorf("with a free slot: Look = %v, %v", rest, err)
+	if !w.service.slots.give(hospitalID, "0", w.fake.Now(), time.Time{}) {
+		t.Error("the slot is not wanted")
+	}
+	found := 0
+	if rest, err := w.service.Look(t.Context(), time.Second, func() {
+		found++
+		w.service.slots.full() // somebody else looks meanwhile
+	}); rest != 0 || found != 1 || errors.Is(err, job.ErrBusy) {
+		t.Errorf("with one free slot, and another look meanwhile: Look = %v, %v, found %d", rest, err, found)
+	}
+	if rest, err := w.service.Look(t.Context(), time.Second, func() {}); rest != time.Second || err != nil {
+		t.Errorf("with one free slot: Look = %v, %v", rest, err)
 	}
 }
 
