@@ -271,7 +271,16 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 	}
 	common := his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}
 	secret := s.read(key+".secret_file", at.SecretFile)
-	direct, err := rest.New(rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID}, wire)
+	cfg := rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID}
+	if at.Notices == "sm2" {
+		var err1, err2 error
+		cfg.NoticeKey, err1 = gm.ParsePublicKey(s.read(key+".notice_key_file", at.NoticeKeyFile).Reveal(), gm.PEM)
+		cfg.AnswerKey, err2 = gm.ParsePrivateKey(s.read(key+".answer_key_file", at.AnswerKeyFile), gm.PEM)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, nil, fmt.Errorf("%s: notices by SM2: %w", key, err)
+		}
+	}
+	direct, err := rest.New(cfg, wire)
 	if err != nil || in.SOAP == nil {
 		if err != nil {
 			return nil, nil, err

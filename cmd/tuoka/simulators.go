@@ -233,12 +233,25 @@ func (s *simulators) openHospital(in *config.Institution) error {
 		return fmt.Errorf("wechat pay: %w", err)
 	}
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
-	if h.his, err = hissim.New(hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
+	cfg := hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
 		App: in.Hospital().App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), s.wire},
-		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}); err != nil {
+		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}
+	if in.Hospital().Notices == "sm2" {
+		if cfg.NoticeKey, cfg.AnswerKey, err = s.noticeKeys(in.ID); err != nil {
+			return err
+		}
+	}
+	if h.his, err = hissim.New(cfg); err != nil {
 		return fmt.Errorf("HIS: %w", err)
 	}
 	return nil
+}
+
+// noticeKeys are by which a hospital signs its notices, and verifies what its questions are answered.
+func (s *simulators) noticeKeys(institution string) (*gm.PrivateKey, *gm.PublicKey, error) {
+	notice, err1 := s.stage.sm2PEM(own(institution, "his_notice.pem"))
+	answer, err2 := s.stage.sm2PEM(own(institution, "his_answer.pem"))
+	return notice, answer.Public(), errors.Join(err1, err2)
 }
 
 func public(k *rsa.PrivateKey) *rsa.PublicKey { return &k.PublicKey }

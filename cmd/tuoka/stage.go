@@ -143,6 +143,9 @@ func (s stage) point(i int, in *config.Institution) {
 	in.WechatPay.APIv3KeyFile = key("api_v3_key")
 	his := in.Hospital()
 	his.BaseURL, his.SecretFile = s.url(hisPort(i)), key("his_secret")
+	if his.Notices == "sm2" {
+		his.NoticeKeyFile, his.AnswerKeyFile = key("his_notice_public.pem"), key("his_answer.pem")
+	}
 	switch {
 	case s.his == "soap" && in.SOAP == nil:
 		in.HIS, in.SOAP = config.HISRest{}, &config.HISSOAP{HISRest: *his}
@@ -187,6 +190,11 @@ func (s stage) makeKeys(hospitals []string) error {
 			secrets = append(secrets, own(hospital, name))
 		}
 		pairs = append(pairs, own(hospital, "centre_hospital"))
+		for _, name := range []string{"his_notice", "his_answer"} {
+			if err := s.makeSM2PEM(own(hospital, name+".pem"), own(hospital, name+"_public.pem")); err != nil {
+				return err
+			}
+		}
 		for _, name := range []string{"merchant", "wechatpay"} {
 			if err := s.makeRSA(own(hospital, name+".pem"), own(hospital, name+"_public.pem")); err != nil {
 				return err
@@ -226,6 +234,39 @@ func (s stage) makeSM2(private, public string) error {
 		}
 		return writeSecret(path, []byte(base64.StdEncoding.EncodeToString(key.Public().Bytes())))
 	})
+}
+
+// makeSM2PEM makes a key pair as OpenSSL writes it.
+func (s stage) makeSM2PEM(private, public string) error {
+	err := s.makeFile(private, func(path string) error {
+		text, err := gm.GenerateKey().PEM()
+		if err != nil {
+			return err
+		}
+		return writeSecret(path, text)
+	})
+	if err != nil {
+		return err
+	}
+	return s.makeFile(public, func(path string) error {
+		key, err := s.sm2PEM(private)
+		if err != nil {
+			return err
+		}
+		text, err := key.Public().PEM()
+		if err != nil {
+			return err
+		}
+		return writeSecret(path, text)
+	})
+}
+
+func (s stage) sm2PEM(name string) (*gm.PrivateKey, error) {
+	secret, err := config.Secret(name, s.key(name))
+	if err != nil {
+		return nil, err
+	}
+	return gm.ParsePrivateKey(secret, gm.PEM)
 }
 
 // makeFile makes a key file unless it is there. It gets its name when it is whole: a process that was killed in between leaves nothing

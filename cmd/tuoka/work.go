@@ -31,11 +31,12 @@ func (h *house) listen(ctx context.Context) {
 	}
 }
 
-// keep starts what every process does for itself, until the context ends: it keeps its node number, and hears of new keys.
+// keep starts what every process does for itself, until the context ends: it keeps its node number, hears of new keys, and forgets old nonces.
 func (h *house) keep(ctx context.Context) {
 	h.finished.Go(func() {
 		for h.clock.Sleep(ctx, time.Minute) == nil {
 			h.complain(ctx, "keys", survive(func() error { return h.vault.Refresh(ctx) }))
+			h.complain(ctx, "nonces", survive(func() error { return h.db.Inbox().Sweep(ctx) }))
 		}
 	})
 	h.finished.Go(func() {

@@ -30,7 +30,10 @@ type Guard interface {
 // maxBody is the largest callback that is read.
 const maxBody = 256 << 10
 
-var errTooLarge = fault.New(fault.Invalid, "BODY_TOO_LARGE", "通知过大")
+var (
+	errTooLarge = fault.New(fault.Invalid, "BODY_TOO_LARGE", "通知过大")
+	errCut      = fault.New(fault.Invalid, "BODY_CUT", "通知不完整")
+)
 
 // Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave
 // in the inbox. A Guard is asked by the sender's true address, which the X-Forwarded-For of the given proxies tells; who is not admitted gets 403,
@@ -66,7 +69,7 @@ func receive(inbox job.Inbox, source Source, key string, w http.ResponseWriter, 
 		return errTooLarge
 	}
 	if err != nil {
-		return fmt.Errorf("callback cut short: %w", err)
+		return errCut.Because(err)
 	}
 	notice, err := source.Open(r.Header, body)
 	if err != nil {

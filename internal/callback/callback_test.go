@@ -46,6 +46,7 @@ func (i *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
 	i.notices = append(i.notices, n)
 	return true, nil
 }
+func (i *inbox) Spend(context.Context, string, job.Nonce) error              { return i.down }
 func (i *inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
 func (i *inbox) Mark(context.Context, int64, time.Time) error                { return nil }
 

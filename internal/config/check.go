@@ -414,6 +414,8 @@ func (c *Config) CheckSecrets() error {
 		try(at+".wechat_pay.api_v3_key_file", in.WechatPay.APIv3KeyFile)
 		try(at+".wechat_pay.old_api_v3_key_file", in.WechatPay.OldAPIv3KeyFile)
 		try(at+hisKey(in)+".secret_file", in.Hospital().SecretFile)
+		try(at+hisKey(in)+".notice_key_file", in.Hospital().NoticeKeyFile)
+		try(at+hisKey(in)+".answer_key_file", in.Hospital().AnswerKeyFile)
 		if in.Insurer != nil {
 			try(at+".nhsa_core.secret_file", in.Insurer.SecretFile)
 		}
@@ -439,6 +441,17 @@ func (c *Config) checkHIS(f *faults, at string, in *Institution) {
 	c.checkURL(f, key+".base_url", his.BaseURL, true)
 	f.need(key+".app", his.App)
 	f.need(key+".secret_file", his.SecretFile)
+	switch his.Notices {
+	case "", "hmac-sm3":
+		if his.NoticeKeyFile != "" || his.AnswerKeyFile != "" {
+			f.add(key+".notices", "must be sm2 where notice_key_file or answer_key_file is named")
+		}
+	case "sm2":
+		f.need(key+".notice_key_file", his.NoticeKeyFile)
+		f.need(key+".answer_key_file", his.AnswerKeyFile)
+	default:
+		f.add(key+".notices", "must be hmac-sm3 or sm2, is %q", his.Notices)
+	}
 	if in.SOAP == nil {
 		return
 	}

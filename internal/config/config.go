@@ -235,6 +235,10 @@ type HISRest struct {
 	App        string `koanf:"app"`
 	SecretFile string `koanf:"secret_file"`
 	Refunds    bool   `koanf:"refunds"` // it speaks version 1.1 of the interface, so that refunds can be asked for on the phone
+	Notices    string `koanf:"notices"` // how its notices are signed: hmac-sm3, by the secret, or sm2
+
+	NoticeKeyFile string `koanf:"notice_key_file"` // sm2: the HIS's public key, PEM
+	AnswerKeyFile string `koanf:"answer_key_file"` // sm2: our private key, PEM, by which its questions are answered
 }
 
 // HISSOAP is a HIS that speaks a vendor's own XML.

@@ -110,12 +110,24 @@ type Notice struct {
 	Number     string // the number of ours it is about
 	Body       []byte // plain content; sealed at rest
 	ReceivedAt time.Time
+	Once       Nonce // what the sender may use only once; zero where he sends nothing of the kind. The inbox spends it and does not give it back
 }
+
+// Nonce is what a sender uses once. It need not be remembered for longer than a message with it would be believed.
+type Nonce struct {
+	Text  string
+	Until time.Time
+}
+
+// ErrReplay is a message whose nonce was used before: not its sender's repeat, which has a new one, but somebody's copy.
+var ErrReplay = fault.New(fault.Unauthenticated, "NOTICE_REPLAYED", "通知重复投递")
 
 // Inbox keeps notices.
 type Inbox interface {
-	// Put stores a notice; false when it was there already.
+	// Put stores a notice and spends its nonce; false when the notice was there already. ErrReplay when the nonce was spent before: nothing is stored.
 	Put(ctx context.Context, n Notice) (fresh bool, err error)
+	// Spend spends the nonce of a message that is not to be stored. ErrReplay.
+	Spend(ctx context.Context, source string, once Nonce) error
 	// Unread lists stored notices that nobody has marked, but for some institutions, oldest first.
 	Unread(ctx context.Context, except []string, limit int) ([]Stored, error)
 	// Mark notes that a notice was handled.

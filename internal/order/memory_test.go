@@ -580,6 +580,8 @@ func (m *memory) Put(_ context.Context, n job.Notice) (bool, error) {
 	return true, nil
 }
 
+func (m *memory) Spend(context.Context, string, job.Nonce) error { return nil }
+
 func (m *memory) Unread(_ context.Context, except []string, limit int) ([]job.Stored, error) {
 	var unread []job.Stored
 	for _, r := range m.notices {

@@ -66,6 +66,8 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set("Take", err)
 	_, err = db.Inbox().Put(ctx, job.Notice{Source: "his/h1", ID: "1", ReceivedAt: now(db)})
 	set("Put", err)
+	set("Spend", db.Inbox().Spend(ctx, "his/h1", job.Nonce{Text: "n"}))
+	set("Sweep", db.Inbox().Sweep(ctx))
 	_, err = db.Inbox().Unread(ctx, nil, 9)
 	set("Unread", err)
 	set("Mark", db.Inbox().Mark(ctx, 1, now(db)))

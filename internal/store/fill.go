@@ -268,7 +268,7 @@ func (f *filling) write(ctx context.Context, b *batch, done int) error {
 // Analyze lets a server count its rows anew for its plans, as it does by itself after a while. A SQLite file has no such statistics here.
 func (db *DB) Analyze(ctx context.Context) error {
 	statement := map[engine]string{postgresEngine: "VACUUM (ANALYZE)", mysqlEngine: "ANALYZE TABLE account, patient, consent, binding, pay_auth, session, orders, " +
-		"order_bill, settlement, payment, mixed_order, refund, order_event, ledger_line, review_case, review_vote, job, job_history, inbox, idempotency, audit_record"}[db.engine]
+		"order_bill, settlement, payment, mixed_order, refund, order_event, ledger_line, review_case, review_vote, job, job_history, inbox, inbox_nonce, idempotency, audit_record"}[db.engine]
 	if statement == "" {
 		return nil
 	}

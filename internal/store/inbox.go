@@ -34,8 +34,18 @@ type inboxRow struct {
 // TableName is the table's name.
 func (inboxRow) TableName() string { return "inbox" }
 
-// Put stores a notice; false when it was there already. The institution is what stands behind the slash of the source, as in wechatpay/h1;
-// a source without one belongs to none.
+type nonceRow struct {
+	Source      string `gorm:"size:64"`
+	Nonce       string `gorm:"size:64"`
+	Institution string `gorm:"size:64"`
+	UntilUS     int64
+}
+
+// TableName is the table's name.
+func (nonceRow) TableName() string { return "inbox_nonce" }
+
+// Put stores a notice and spends its nonce, both or neither; false when the notice was there already. job.ErrReplay when the nonce was spent before. The
+// institution is what stands behind the slash of the source, as in wechatpay/h1; a source without one belongs to none.
 func (b Inbox) Put(ctx context.Context, n job.Notice) (bool, error) {
 	if b.db.vault == nil {
 		return false, ErrNoVault
@@ -47,14 +57,54 @@ func (b Inbox) Put(ctx context.Context, n job.Notice) (bool, error) {
 	if s.err != nil {
 		return false, fmt.Errorf("put notice of %s: %w", n.Source, s.err)
 	}
-	err := b.db.write(ctx, func(tx *gorm.DB) error { return insert(b.db, tx, row) })
-	if duplicate(err) {
-		return false, nil
+	err := b.db.write(ctx, func(tx *gorm.DB) error {
+		if err := b.spend(tx, n.Source, n.Once); err != nil {
+			return err
+		}
+		return insert(b.db, tx, row)
+	})
+	if duplicate(err) { // the nonce, or the notice under a new one: then that is spent alone
+		return false, b.Spend(ctx, n.Source, n.Once)
 	}
 	if err != nil {
 		return false, fmt.Errorf("put notice of %s: %w", n.Source, err)
 	}
 	return true, nil
+}
+
+// Spend spends a nonce alone; one without a text is none. job.ErrReplay when it was spent before.
+func (b Inbox) Spend(ctx context.Context, source string, once job.Nonce) error {
+	if once.Text == "" {
+		return nil
+	}
+	err := b.db.write(ctx, func(tx *gorm.DB) error { return b.spend(tx, source, once) })
+	if duplicate(err) {
+		return job.ErrReplay.Because(fmt.Errorf("a nonce of %s", source))
+	}
+	if err != nil {
+		return fmt.Errorf("spend a nonce of %s: %w", source, err)
+	}
+	return nil
+}
+
+func (b Inbox) spend(tx *gorm.DB, source string, once job.Nonce) error {
+	if once.Text == "" {
+		return nil
+	}
+	_, institution, _ := strings.Cut(source, "/")
+	return insert(b.db, tx, nonceRow{Source: source, Nonce: once.Text, Institution: institution, UntilUS: micros(once.Until)})
+}
+
+// Sweep forgets the nonces whose messages nobody would believe any more.
+func (b Inbox) Sweep(ctx context.Context) error {
+	err := b.db.write(ctx, func(tx *gorm.DB) error {
+		_, err := change(tx, "DELETE FROM inbox_nonce WHERE until_us < ?", micros(b.db.clock.Now()))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sweep nonces: %w", err)
+	}
+	return nil
 }
 
 // Unread lists stored notices that nobody has marked, but for some institutions, oldest first.

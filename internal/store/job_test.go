@@ -252,9 +252,40 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 	if n := count(t, db, "SELECT COUNT(*) FROM inbox WHERE handled_us = ? AND institution = 'h1'", micros(now(db))); n != 1 {
 		t.Fatal("the first mark did not stay")
 	}
+	suiteNonces(t, db, n)
 	exec(t, db, "UPDATE inbox SET body_sealed = (SELECT o.body_sealed FROM inbox o WHERE o.id <> inbox.id) WHERE handled_us = 0")
 	_, err := db.Inbox().Unread(t.Context(), nil, 9)
 	wantErr(t, "a body moved from another notice", err, ErrTampered)
+}
+
+// suiteNonces: a nonce is spent once for each source, with the notice or alone, and forgotten when nobody would believe it any more.
+func suiteNonces(t *testing.T, db *DB, n job.Notice) {
+	t.Helper()
+	in, until := db.Inbox(), now(db).Add(5*time.Minute)
+	put := func(name, source, id, nonce string, fresh bool, want error) {
+		t.Helper()
+		n.Source, n.ID, n.Once = source, id, job.Nonce{Text: nonce, Until: until}
+		stored := count(t, db, "SELECT COUNT(*) FROM inbox")
+		got, err := in.Put(t.Context(), n)
+		if after := count(t, db, "SELECT COUNT(*) FROM inbox"); got != fresh || !errors.Is(err, want) || (err == nil) != (want == nil) || (after > stored) != fresh {
+			t.Errorf("%s: Put() = %v, %v, %d rows more", name, got, err, after-stored)
+		}
+	}
+	put("a nonce", "his/h1", "CT1", "nonce-A", true, nil)
+	put("the same again", "his/h1", "CT1", "nonce-A", false, job.ErrReplay)
+	put("another notice under it", "his/h1", "CT2", "nonce-A", false, job.ErrReplay)
+	put("the sender's repeat", "his/h1", "CT1", "nonce-B", false, nil)
+	put("a copy of the repeat", "his/h1", "CT1", "nonce-B", false, job.ErrReplay)
+	put("small letters are others", "his/h1", "CT3", "NONCE-a", true, nil)
+	put("another hospital's", "his/h2", "CT1", "nonce-A", true, nil)
+	wantErr(t, "spent alone", in.Spend(t.Context(), "his/h1", job.Nonce{Text: "nonce-B", Until: until}), job.ErrReplay)
+	check(t, in.Spend(t.Context(), "his/h1", job.Nonce{Text: "old", Until: now(db).Add(-time.Second)}))
+	check(t, in.Spend(t.Context(), "his/h1", job.Nonce{}))
+	check(t, in.Sweep(t.Context()))
+	if n := count(t, db, "SELECT COUNT(*) FROM inbox_nonce"); n != 4 {
+		t.Errorf("%d nonces are remembered, want 4", n)
+	}
+	exec(t, db, "DELETE FROM inbox WHERE notice_id LIKE 'CT%'")
 }
 
 func suiteReplays(t *testing.T, open func(t *testing.T) *DB) {

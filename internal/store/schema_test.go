@@ -130,7 +130,7 @@ func suiteSchema(t *testing.T, open func(t *testing.T) *DB) {
 			"insured_fen", "uninsured_fen", "asked_us", macColumn}},
 		{&staffRow{}, staffMoves(), []string{"id", "institution", "login", "created_us", macColumn}},
 		{&billRow{}, nil, nil}, {&eventRow{}, nil, nil}, {&lineRow{}, nil, nil}, {&caseRow{}, nil, nil}, {&voteRow{}, nil, nil}, {&jobRow{}, nil, nil},
-		{&finishedJobRow{}, nil, nil}, {&inboxRow{}, nil, nil}, {&replayRow{}, nil, nil}, {&auditRow{}, nil, nil}, {&accountRow{}, nil, nil},
+		{&finishedJobRow{}, nil, nil}, {&inboxRow{}, nil, nil}, {&nonceRow{}, nil, nil}, {&replayRow{}, nil, nil}, {&auditRow{}, nil, nil}, {&accountRow{}, nil, nil},
 		{&sessionRow{}, nil, nil}, {&patientRow{}, nil, nil}, {&consentRow{}, nil, nil}, {&bindingRow{}, nil, nil}, {&payAuthRow{}, nil, nil},
 		{&dataKeyRow{}, nil, nil}, {&nodeRow{}, nil, nil},
 	} {

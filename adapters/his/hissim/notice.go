@@ -3,6 +3,7 @@ package hissim
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
@@ -179,6 +181,13 @@ func (s *Sim) seal(h http.Header, body []byte) {
 	h.Set(headerTimestamp, stamp)
 	h.Set(headerNonce, nonce)
 	h.Set(headerSignature, s.gate.seal(http.MethodPost, s.notifyPath, stamp, nonce, body))
+	if s.config.NoticeKey == nil {
+		return
+	}
+	h.Del(headerSignature)
+	if sig, err := gm.SignRaw(s.config.NoticeKey, signedLines(http.MethodPost, s.notifyPath, stamp, nonce, body)); err == nil {
+		h.Set(headerSignature, hex.EncodeToString(sig))
+	}
 }
 
 // content is what a notice says.

@@ -81,15 +81,20 @@ func (g *gate) once(nonce string, now time.Time) error {
 
 // seal signs the given head lines and the body: each line ends with a line feed, the body stands as the SM3 of its bytes.
 func (g *gate) seal(head1, head2, stamp, nonce string, body []byte) string {
+	mac := hmac.New(gm.NewSM3, g.secret)
+	_, _ = mac.Write(signedLines(head1, head2, stamp, nonce, body))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// signedLines is what a signature is of.
+func signedLines(head1, head2, stamp, nonce string, body []byte) []byte {
 	digest := gm.SM3(body)
 	lines := []string{head1}
 	if head2 != "" {
 		lines = append(lines, head2)
 	}
 	lines = append(lines, stamp, nonce, hex.EncodeToString(digest[:]), "")
-	mac := hmac.New(gm.NewSM3, g.secret)
-	_, _ = mac.Write([]byte(strings.Join(lines, "\n")))
-	return hex.EncodeToString(mac.Sum(nil))
+	return []byte(strings.Join(lines, "\n"))
 }
 
 // stamp signs an answer: the first line is the HTTP status, the nonce is that of the request.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/sandbox"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
@@ -45,6 +46,9 @@ type Config struct {
 	Notify    http.RoundTripper
 	NotifyURL string
 	Pace      clock.Pace // divides the waits between two tries of a notice
+	// NoticeKey signs the notices by SM2, AnswerKey verifies what its questions are answered; nil: both by HMAC-SM3.
+	NoticeKey *gm.PrivateKey
+	AnswerKey *gm.PublicKey
 }
 
 // Sim is one hospital.

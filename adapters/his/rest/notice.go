@@ -11,17 +11,21 @@ import (
 
 	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/job"
 )
 
 // Source is what job.Notice.Source says of these notices.
 const Source = "his"
 
+// forget is how much longer than a notice is believed its nonce is remembered: the clocks of our nodes may differ by a little.
+const forget = time.Minute
+
 // maxNotice is the largest notice that is looked at, in bytes; docs/his-interface.md §1.
 const maxNotice = 256 << 10
 
 // Open verifies a notice of the hospital and tells what it is about, as his.ReadNotice does; where that finds no ID, it is the nonce. A notice that was
-// seen before opens again, so the inbox must know it by its ID. Errors: his.ErrStranger, his.ErrNotice.
+// seen before opens again: the inbox must know it by its nonce. Errors: his.ErrStranger, his.ErrNotice.
 func (c *Client) Open(header http.Header, body []byte) (job.Notice, error) {
 	if len(body) > maxNotice {
 		return job.Notice{}, his.ErrNotice.Because(errors.New("too long"))
@@ -39,7 +43,9 @@ func (c *Client) Open(header http.Header, body []byte) (job.Notice, error) {
 	if n.ID == "" {
 		n.ID = header.Get("X-His-Nonce")
 	}
+	seconds, _ := strconv.ParseInt(header.Get("X-His-Timestamp"), 10, 64) // admitted
 	n.Source, n.ReceivedAt = Source, c.config.Clock.Now()
+	n.Once = job.Nonce{Text: header.Get("X-His-Nonce"), Until: time.Unix(seconds, 0).Add(skew + forget)}
 	return n, nil
 }
 
@@ -58,11 +64,19 @@ func (c *Client) admit(h http.Header, body []byte) error {
 		return errors.New("the nonce is malformed")
 	}
 	given, err := hex.DecodeString(h.Get("X-His-Signature"))
-	want := c.mac(http.MethodPost+"\n"+c.config.CallbackPath+"\n"+stamp+"\n"+nonce+"\n", body)
-	if err != nil || len(want) == 0 || !hmac.Equal(given, want) {
+	if err != nil || !c.byHIS(http.MethodPost+"\n"+c.config.CallbackPath+"\n"+stamp+"\n"+nonce+"\n", body, given) {
 		return errors.New("wrong signature")
 	}
 	return nil
+}
+
+// byHIS reports whether the hospital signed that in the one way that is agreed with it.
+func (c *Client) byHIS(head string, body, given []byte) bool {
+	if c.config.NoticeKey != nil {
+		return gm.VerifyRaw(c.config.NoticeKey, signedText(head, body), given)
+	}
+	want := c.mac(head, body)
+	return len(want) > 0 && hmac.Equal(given, want)
 }
 
 // Acknowledge answers a notice: stored, or why not, without a word of what was in it. The hospital repeats what is not answered as stored.
@@ -70,10 +84,12 @@ func (c *Client) Acknowledge(w http.ResponseWriter, err error) {
 	status, body := http.StatusOK, `{"code":"0","message":""}`
 	if err != nil {
 		status, body = http.StatusInternalServerError, `{"code":"INTERNAL","message":""}`
-		switch fault.KindOf(err) {
-		case fault.Unauthenticated:
+		switch kind := fault.KindOf(err); {
+		case errors.Is(err, job.ErrReplay):
+			status, body = http.StatusUnauthorized, `{"code":"REPLAY","message":""}`
+		case kind == fault.Unauthenticated:
 			status, body = http.StatusUnauthorized, `{"code":"INVALID","message":""}`
-		case fault.Invalid:
+		case kind == fault.Invalid:
 			status, body = http.StatusBadRequest, `{"code":"INVALID","message":""}`
 		}
 	}

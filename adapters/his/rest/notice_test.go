@@ -3,12 +3,14 @@ package rest
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/callback"
 	"github.com/tuoka/tuoka/internal/fault"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/refund"
@@ -33,11 +36,15 @@ const callbackPath = "/callbacks/his/h1"
 
 // inbox keeps notices by source and id, as the database does.
 type inbox struct {
-	kept []job.Notice
-	err  error
+	kept  []job.Notice
+	spent []job.Nonce
+	err   error
 }
 
-func (b *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
+func (b *inbox) Put(ctx context.Context, n job.Notice) (bool, error) {
+	if err := b.Spend(ctx, n.Source, n.Once); err != nil {
+		return false, err
+	}
 	for _, old := range b.kept {
 		if old.Source == n.Source && old.ID == n.ID {
 			return false, b.err
@@ -47,6 +54,14 @@ func (b *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
 		b.kept = append(b.kept, n)
 	}
 	return true, b.err
+}
+
+func (b *inbox) Spend(_ context.Context, _ string, once job.Nonce) error {
+	if b.err == nil && slices.Contains(b.spent, once) {
+		return job.ErrReplay
+	}
+	b.spent = append(b.spent, once)
+	return nil
 }
 
 func (*inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
@@ -60,11 +75,21 @@ type hearing struct {
 	post  *tap // between the hospital and us
 }
 
-func newHearing(t testing.TB) *hearing {
+func newHearing(t testing.TB, key ...*gm.PrivateKey) *hearing {
 	t.Helper()
 	h := &hearing{inbox: &inbox{}, post: &tap{}}
 	now := newClock()
-	h.ward = newWard(t, hissim.Config{Notify: h.post, NotifyURL: "https://pay.example" + callbackPath, Source: config(now).Source})
+	c := hissim.Config{Notify: h.post, NotifyURL: "https://pay.example" + callbackPath, Source: config(now).Source}
+	answer := gm.GenerateKey()
+	for _, k := range key {
+		if c.NoticeKey = k; k != nil {
+			c.AnswerKey = answer.Public()
+		}
+	}
+	h.ward = newWard(t, c)
+	if c.NoticeKey != nil {
+		h.client.config.NoticeKey, h.client.config.AnswerKey = c.NoticeKey.Public(), answer
+	}
 	h.client.config.CallbackPath = callbackPath
 	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, nil, func() {}))
 	if err := h.calls(t)["post"](); err != nil {
@@ -303,6 +328,86 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestNoticesBySM2: a hospital that signs by SM2 is believed by its key alone, not by the secret that it has, too.
+func TestNoticesBySM2(t *testing.T) {
+	t.Parallel()
+	now, theirs, ours := newClock(), gm.GenerateKey(), gm.GenerateKey()
+	c := config(now)
+	c.CallbackPath, c.NoticeKey, c.AnswerKey = callbackPath, theirs.Public(), ours
+	client, err := New(c, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := "POST\n" + callbackPath + "\n" + strconv.FormatInt(now.Now().Unix(), 10) + "\nnonce-0000000001\n"
+	by := func(key *gm.PrivateKey, text string) string {
+		digest := gm.SM3([]byte(lookAt7))
+		sig, err := gm.SignRaw(key, []byte(text+hex.EncodeToString(digest[:])+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hex.EncodeToString(sig)
+	}
+	for _, tt := range []struct {
+		name, signature string
+		want            *fault.Error
+	}{
+		{"by its key", by(theirs, head), nil},
+		{"by another's", by(ours, head), his.ErrStranger},
+		{"of another address", by(theirs, strings.Replace(head, "h1", "h2", 1)), his.ErrStranger},
+		{"by the secret", signed(now.Now(), lookAt7).Get("X-His-Signature"), his.ErrStranger},
+		{"not at all", "", his.ErrStranger},
+		{"nothing but zeros", strings.Repeat("0", 128), his.ErrStranger},
+	} {
+		h := signed(now.Now(), lookAt7)
+		h.Set("X-His-Signature", tt.signature)
+		_, err := client.Open(h, []byte(lookAt7))
+		want(t, tt.name, err, tt.want)
+	}
+	c.AnswerKey = nil
+	if _, err := New(c, http.DefaultTransport); err == nil {
+		t.Error("New without a key for answers succeeded")
+	}
+}
+
+// TestReplays: the very bytes a second time are refused, also when they say what is kept already, and are nothing to anybody else.
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]*gm.PrivateKey{"hmac-sm3": nil, "sm2": gm.GenerateKey()} {
+		h := newHearing(t, key)
+		h.ask(t)
+		h.sim.Step(t.Context())
+		if len(h.inbox.kept) != 1 || h.post.status != http.StatusOK {
+			t.Fatalf("%s: answered %d, inbox %+v", name, h.post.status, h.inbox.kept)
+		}
+		again := func(spoil func(r *http.Request)) (int, string) {
+			r := h.post.request.Clone(t.Context())
+			r.Body = io.NopCloser(bytes.NewReader(h.post.sent))
+			spoil(r)
+			res, err := h.post.next.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res.StatusCode, string(body)
+		}
+		for range 2 {
+			if status, body := again(func(*http.Request) {}); status != 401 || body != `{"code":"REPLAY","message":""}` || len(h.inbox.kept) != 1 {
+				t.Errorf("%s: a copy was answered %d %s", name, status, body)
+			}
+		}
+		if status, _ := again(func(r *http.Request) { r.Header.Set("X-His-Nonce", "nonce-0000000002") }); status != 401 || len(h.inbox.spent) != 1 {
+			t.Errorf("%s: a copy under another nonce was answered %d; %d nonces spent", name, status, len(h.inbox.spent))
+		}
+		once := h.inbox.spent[0]
+		if once.Text != h.post.request.Header.Get("X-His-Nonce") || once.Until.Sub(h.clock.Now()) < skew {
+			t.Errorf("%s: spent %+v", name, once)
+		}
+	}
+}
+
 func TestNoticeContent(t *testing.T) {
 	t.Parallel()
 	const line = `{"bill_no":"B","line_no":"L","quantity":"1","total_fen":1}`
@@ -367,6 +472,7 @@ func TestAcknowledge(t *testing.T) {
 		{nil, 200, `{"code":"0","message":""}`},
 		{his.ErrStranger, 401, `{"code":"INVALID","message":""}`},
 		{fmt.Errorf("open: %w", his.ErrNotice), 400, `{"code":"INVALID","message":""}`},
+		{job.ErrReplay.Because(errors.New("seen")), 401, `{"code":"REPLAY","message":""}`},
 		{errors.New("no space left"), 500, `{"code":"INTERNAL","message":""}`},
 	} {
 		r := httptest.NewRecorder()

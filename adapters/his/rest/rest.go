@@ -16,6 +16,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
@@ -27,6 +28,10 @@ type Config struct {
 	App     string        // our name at the hospital
 	Secret  sensitive.Key // shared with the hospital, at least 16 bytes
 	Source  *clock.Source
+	// NoticeKey verifies the hospital's notices, where it signs them by SM2; nil: by HMAC-SM3. AnswerKey, ours, goes with it: its questions are answered
+	// by it.
+	NoticeKey *gm.PublicKey
+	AnswerKey *gm.PrivateKey
 	// CallbackPath is the path of the address to which the hospital sends its notices, as it sends it ("/callbacks/his/h1"); empty: none is
 	// believed.
 	CallbackPath string
@@ -54,6 +59,9 @@ func New(c Config, wire http.RoundTripper) (*Client, error) {
 	}
 	if c.CallbackPath != "" && (c.CallbackPath[0] != '/' || strings.ContainsAny(c.CallbackPath, "?# \n")) {
 		return nil, errors.New("his: the callback path must be a path, without query")
+	}
+	if (c.NoticeKey == nil) != (c.AnswerKey == nil) {
+		return nil, errors.New("his: notices by SM2 need the hospital's key and ours")
 	}
 	if c.Clock == nil || c.Source == nil || wire == nil {
 		return nil, errors.New("his: clock, source and round tripper are required")

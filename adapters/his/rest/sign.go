@@ -27,10 +27,15 @@ func (c *Client) sign(req *http.Request, body []byte) (nonce string) {
 	return nonce
 }
 
-// mac is HMAC-SM3 over the head and the hex SM3 of the body, ended by a line feed. New made sure that the key is long enough.
-func (c *Client) mac(head string, body []byte) []byte {
+// signedText is what a signature is of: the head and the hex SM3 of the body, each line ended by a line feed.
+func signedText(head string, body []byte) []byte {
 	digest := gm.SM3(body)
-	sum, err := gm.HMACSM3([]byte(c.config.Secret.Reveal()), []byte(head), []byte(hex.EncodeToString(digest[:])), []byte("\n"))
+	return []byte(head + hex.EncodeToString(digest[:]) + "\n")
+}
+
+// mac is HMAC-SM3 over that. New made sure that the key is long enough.
+func (c *Client) mac(head string, body []byte) []byte {
+	sum, err := gm.HMACSM3([]byte(c.config.Secret.Reveal()), signedText(head, body))
 	if err != nil {
 		return nil
 	}
