@@ -8,6 +8,8 @@ import (
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
 )
 
@@ -30,11 +32,14 @@ type wireNotice struct {
 	TotalFen    amount           `json:"total_fen"`
 	Note        *bool            `json:"note"`
 	Reason      string           `json:"reason"`
+	PatientID   string           `json:"patient_id"`
+	MergedID    string           `json:"merged_patient_id"`
+	HappenedAt  moment           `json:"happened_at"` // evidence; it may lie days back
 }
 
 // ReadNotice reads what the hospital has proved to be its own: outside bytes all the same. Number is the order's, empty for a bill that no order knows; ID
-// is the hospital's refund number, so that its repeats are one, and empty for the other kinds. Body is a refund.AskedByHIS for refund.KindAsked, and
-// what came for the other kinds. ErrNotice.
+// is the hospital's refund number for the kinds about one, so that its repeats are one, and empty for the others. Body is a refund.AskedByHIS for
+// refund.KindAsked, a patient.Merged for patient.KindMerged, and what came for the other kinds. ErrNotice.
 func ReadNotice(body []byte) (job.Notice, error) {
 	n, err := readNotice(body)
 	if err != nil {
@@ -67,12 +72,25 @@ func readNotice(body []byte) (job.Notice, error) {
 		n.ID = asked.HISNo
 		n.Body, err = json.Marshal(asked)
 		return n, err
-	case "bill_changed", "bill_void":
-		if !Number64(w.BillNo) {
-			return job.Notice{}, errors.New("no bill_no")
+	case refund.KindQuery:
+		if !Number64(w.HISRefundNo) || w.OrderNo == "" {
+			return job.Notice{}, errors.New("no his_refund_no or no order_no")
+		}
+		n.ID = w.HISRefundNo
+		return n, nil
+	case patient.KindMerged:
+		if !Number64(w.PatientID) || !Number64(w.MergedID) || w.PatientID == w.MergedID {
+			return job.Notice{}, errors.New("not two archives")
+		}
+		body, err := json.Marshal(patient.Merged{From: w.MergedID, To: w.PatientID})
+		n.Number, n.Body = "", body
+		return n, err
+	case "bill_created", "bill_changed", "bill_void":
+		if !Number64(w.BillNo) || (w.Kind == "bill_created" && !Number64(w.PatientID)) {
+			return job.Notice{}, errors.New("no bill_no, or no patient_id of a new bill")
 		}
 		return n, nil
-	case "posting_result":
+	case "posting_result", "settlement_result":
 		if w.OrderNo == "" {
 			return job.Notice{}, errors.New("no order_no")
 		}
@@ -98,4 +116,40 @@ func (w *wireNotice) asked() (refund.AskedByHIS, error) {
 // orderForm is the form of our order numbers.
 func orderForm(s string) bool {
 	return len(s) <= 32 && strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == ""
+}
+
+// standingAnswer is the data of what refund_query is answered.
+type standingAnswer struct {
+	HISRefundNo  string     `json:"his_refund_no"`
+	OrderNo      string     `json:"order_no"`
+	State        string     `json:"state"`
+	RefundNo     string     `json:"refund_no,omitempty"`
+	TotalFen     *money.Fen `json:"total_fen,omitempty"`
+	InsuranceFen *money.Fen `json:"insurance_fen,omitempty"`
+	CashFen      *money.Fen `json:"cash_fen,omitempty"`
+	Note         *bool      `json:"note,omitempty"`
+	AskedAt      *string    `json:"asked_at,omitempty"`
+	HeldAt       *string    `json:"held_at,omitempty"`
+	InsuredAt    *string    `json:"insured_at,omitempty"`
+	CashAt       *string    `json:"cash_at,omitempty"`
+	DoneAt       *string    `json:"done_at,omitempty"`
+	Cause        string     `json:"cause,omitempty"`
+	CauseText    string     `json:"cause_text,omitempty"`
+}
+
+// WriteStanding writes what refund_query is answered, §5.
+func WriteStanding(s refund.Standing) ([]byte, error) {
+	a := standingAnswer{HISRefundNo: s.HISNo, OrderNo: s.OrderNo, State: string(s.Known), RefundNo: s.RefundNo, AskedAt: wireTime(s.AskedAt), HeldAt: wireTime(s.HeldAt),
+		InsuredAt: wireTime(s.InsuredAt), CashAt: wireTime(s.CashAt), DoneAt: wireTime(s.DoneAt), Cause: s.Cause, CauseText: s.Said}
+	if s.RefundNo != "" {
+		a.TotalFen, a.Note = &s.Total, &s.Note
+	}
+	if s.Counted {
+		a.InsuranceFen, a.CashFen = &s.Insurer, &s.Cash
+	}
+	return json.Marshal(struct {
+		Code    string         `json:"code"`
+		Message string         `json:"message"`
+		Data    standingAnswer `json:"data"`
+	}{Code: codeDone, Data: a})
 }

@@ -249,8 +249,8 @@ func (i crashInbox) Put(ctx context.Context, n job.Notice) (fresh bool, err erro
 }
 
 // Mark notes that a notice is handled.
-func (i crashInbox) Mark(ctx context.Context, id int64, at time.Time) error {
-	return i.c.passing("notice handled", func() error { return i.Inbox.Mark(ctx, id, at) })
+func (i crashInbox) Mark(ctx context.Context, id int64, at time.Time, refusal string) error {
+	return i.c.passing("notice handled", func() error { return i.Inbox.Mark(ctx, id, at, refusal) })
 }
 
 type crashWire struct {

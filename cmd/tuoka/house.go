@@ -31,10 +31,12 @@ import (
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/settlement"
 	"github.com/tuoka/tuoka/internal/store"
 	"github.com/tuoka/tuoka/internal/vault"
+	miniprogramapi "github.com/tuoka/tuoka/miniprogram-api"
 )
 
 // world is what everything stands on: the time, and the way to others. A simulation has its own.
@@ -151,12 +153,12 @@ func (h *house) furnish(parties []*order.Party, institutions map[string]patient.
 		people = sessions{people, h.cache, h.vault}
 	}
 	if h.people, err = patient.New(people, institutions, tokens{}, h.clock, h.source,
-		patient.Config{SessionLife: h.config.SessionLife, MaxPatients: h.config.MaxPatients, Log: h.db.Audit()}); err != nil {
+		patient.Config{SessionLife: h.config.SessionLife, MaxPatients: h.config.MaxPatients, Log: h.db.Audit(), Archives: h.db.Patients()}); err != nil {
 		return err
 	}
 	h.orders = order.New(h.store, h.jobs, h.inbox, h.db.Patients(), parties, h.clock, h.source, order.Config{
 		Owner: owner, Slots: h.config.Workers, Pace: clock.Pace(max(h.config.TimeScale, 1)), CallLimit: h.config.CallLimit,
-		MayClaim: func() bool { return !h.astray.Load() }})
+		Archives: h.people, HISBooks: h.db.HISBooks(), MayClaim: func() bool { return !h.astray.Load() }})
 	return nil
 }
 
@@ -299,6 +301,18 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 		return nil, nil, err
 	}
 	return client.Client, direct, nil
+}
+
+// hisDesk tells a HIS what became of a refund, and why, in the words that staff read.
+type hisDesk struct{ *order.Service }
+
+// RefundForHIS is the service's, with the cause in words.
+func (d hisDesk) RefundForHIS(ctx context.Context, institution, orderNo, no string) (refund.Standing, error) {
+	s, err := d.Service.RefundForHIS(ctx, institution, orderNo, no)
+	if s.Cause != "" && s.Said == "" {
+		s.Said = miniprogramapi.Why(order.Cause(s.Cause))
+	}
+	return s, err
 }
 
 // readMapping reads a vendor's mapping; without a file that of the sandbox's vendor.

@@ -235,7 +235,8 @@ func (s *simulators) openHospital(in *config.Institution) error {
 	s.hospitals = append(s.hospitals, h) // from here on close looks after it
 	cfg := hissim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal(in.ID + "/his"), Plan: hisPlan,
 		App: in.Hospital().App, Secret: hisSecret, Institution: in.Name, Notify: gateway{s.stage.addr(callbackPort), s.wire},
-		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale)}
+		NotifyURL: "https://callback.sandbox.invalid/callbacks/his/" + in.ID, Pace: clock.Pace(s.config.TimeScale), Asks: true,
+		TellsBills: true}
 	if in.Hospital().Notices == "sm2" {
 		if cfg.NoticeKey, cfg.AnswerKey, err = s.noticeKeys(in.ID); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (i *inbox) Put(_ context.Context, n job.Notice) (bool, error) {
 }
 func (i *inbox) Spend(context.Context, string, job.Nonce) error              { return i.down }
 func (i *inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
-func (i *inbox) Mark(context.Context, int64, time.Time) error                { return nil }
+func (i *inbox) Mark(context.Context, int64, time.Time, string) error        { return nil }
 
 func TestHandler(t *testing.T) {
 	tests := []struct {
@@ -66,7 +66,7 @@ func TestHandler(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			in, woken := &inbox{down: tt.down}, 0
-			h := Handler(in, map[string]Source{"wechatpay/h1": source{}}, nil, func() { woken++ })
+			h := Handler(in, map[string]Source{"wechatpay/h1": source{}}, nil, nil, func() { woken++ })
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			r.Header.Set("Signature", tt.signature)
 			w := httptest.NewRecorder()

@@ -50,7 +50,7 @@ func TestGuard(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			in, g := &inbox{}, &guarded{}
-			h := Handler(in, map[string]Source{"nhsamobile/h1": g}, proxies, func() {})
+			h := Handler(in, map[string]Source{"nhsamobile/h1": g}, nil, proxies, func() {})
 			r := httptest.NewRequest(http.MethodPost, "/callbacks/nhsamobile/h1", strings.NewReader("ORD1"))
 			r.RemoteAddr = tt.remote
 			r.Header.Set("Signature", "good")

@@ -130,8 +130,8 @@ type Inbox interface {
 	Spend(ctx context.Context, source string, once Nonce) error
 	// Unread lists stored notices that nobody has marked, but for some institutions, oldest first.
 	Unread(ctx context.Context, except []string, limit int) ([]Stored, error)
-	// Mark notes that a notice was handled.
-	Mark(ctx context.Context, id int64, at time.Time) error
+	// Mark notes that a notice was handled, and why nothing came of it, if so.
+	Mark(ctx context.Context, id int64, at time.Time, refusal string) error
 }
 
 // Stored is a notice in the inbox.

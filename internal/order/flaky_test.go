@@ -143,11 +143,11 @@ func (f flaky) Unread(ctx context.Context, except []string, limit int) ([]job.St
 	return f.memory.Unread(ctx, except, limit)
 }
 
-func (f flaky) Mark(ctx context.Context, id int64, at time.Time) error {
+func (f flaky) Mark(ctx context.Context, id int64, at time.Time, refusal string) error {
 	if err := f.w.fail("mark"); err != nil {
 		return err
 	}
-	return f.memory.Mark(ctx, id, at)
+	return f.memory.Mark(ctx, id, at, refusal)
 }
 
 // heard fails the test unless whoever asked was told that the database was down, if it was.

@@ -167,11 +167,13 @@ func (l *look) notice(ctx context.Context, n job.Stored) (worked bool, err error
 	}()
 	l.begin()
 	fate, err := l.notified(ctx, n)
+	refusal := ""
 	if err != nil {
+		refusal = refusalOf(err)
 		err = fmt.Errorf("notice %d from %s: %w", n.ID, n.Source, err)
 	}
 	if fate == handled {
-		err = errors.Join(err, l.inbox.Mark(ctx, n.ID, l.clock.Now()))
+		err = errors.Join(err, l.inbox.Mark(ctx, n.ID, l.clock.Now(), refusal))
 	}
 	return fate != unhandled, err
 }

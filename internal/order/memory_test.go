@@ -50,7 +50,8 @@ type jobRow struct {
 
 type noticeRow struct {
 	job.Stored
-	marked bool
+	marked  bool
+	refusal string
 }
 
 func newMemory(w *world) *memory {
@@ -592,8 +593,8 @@ func (m *memory) Unread(_ context.Context, except []string, limit int) ([]job.St
 	return unread, nil
 }
 
-func (m *memory) Mark(_ context.Context, id int64, _ time.Time) error {
+func (m *memory) Mark(_ context.Context, id int64, _ time.Time, refusal string) error {
 	m.w.point("mark, before")
-	m.notices[id-1].marked = true
+	m.notices[id-1].marked, m.notices[id-1].refusal = true, refusal
 	return nil
 }

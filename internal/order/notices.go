@@ -9,6 +9,7 @@ import (
 
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
 )
 
@@ -40,6 +41,9 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 	if !ok {
 		return handled, nil // not ours to understand; it stays in the inbox, marked
 	}
+	if n.Kind == patient.KindMerged {
+		return s.merged(ctx, institution, n)
+	}
 	id, err := s.about(ctx, institution, n.Number)
 	if errors.Is(err, ErrNotFound) {
 		return handled, nil // a number that is not ours: kept for reconciliation
@@ -53,8 +57,8 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 	return s.seize(ctx, id, n, nil)
 }
 
-// askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log: the window's number
-// stays unknown here, and the HIS finds that when it asks.
+// askedByHIS takes a refund that the window asks for; its own number makes repeats one. What cannot be made is said in the log, and why
+// stays with the notice, for the HIS that asks.
 func (s *Service) askedByHIS(ctx context.Context, id ID, n job.Stored) (fate, error) {
 	o, err := s.store.Load(ctx, id)
 	if err != nil {

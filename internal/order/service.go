@@ -48,6 +48,8 @@ type Config struct {
 	PayWindow  time.Duration   // how long the patient may take to pay; default 30 min
 	AuthMargin time.Duration   // how much of the authorisation's life must be left when cash is paid; default 2 min
 	MayClaim   func() bool     // false while the process's clock is too far off the database's (design.md §4.10); nil: always
+	Archives   Archives        // follows the HIS where it merges archives; nil: nobody does
+	HISBooks   HISBooks        // what a HIS may ask about; needed where one asks
 	Routes     map[Route][]Leg // leg orders beyond, or instead of, the standard ones
 }
 

@@ -158,21 +158,27 @@ func archive(ctx context.Context, hospital Authority, n NewPatient) (HISRecord, 
 	if err != nil {
 		return HISRecord{}, fmt.Errorf("find the patient's archive: %w", err)
 	}
-	own := make([]HISRecord, 0, len(found))
-	for _, r := range found {
-		if r.Name.Equal(n.Name) && r.IDNumber.Equal(n.IDNumber) && r.HISPatient != "" {
-			own = append(own, r)
-		}
-	}
-	if len(own) == 0 {
+	theirs := own(found, n.Name, n.IDNumber)
+	if len(theirs) == 0 {
 		return HISRecord{}, ErrNoRecord
 	}
-	for _, r := range own {
-		if r.HISPatient == n.HISPatient || (n.HISPatient == "" && len(own) == 1) {
+	for _, r := range theirs {
+		if r.HISPatient == n.HISPatient || (n.HISPatient == "" && len(theirs) == 1) {
 			return r, nil
 		}
 	}
-	return HISRecord{}, &ManyRecordsError{Choices: own}
+	return HISRecord{}, &ManyRecordsError{Choices: theirs}
+}
+
+// own are the records of exactly that name and number.
+func own(found []HISRecord, name sensitive.Name, id sensitive.IDNumber) []HISRecord {
+	theirs := make([]HISRecord, 0, len(found))
+	for _, r := range found {
+		if r.Name.Equal(name) && r.IDNumber.Equal(id) && r.HISPatient != "" {
+			theirs = append(theirs, r)
+		}
+	}
+	return theirs
 }
 
 // underFourteen reports whether the person has not had the fourteenth birthday in China.

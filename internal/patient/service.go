@@ -38,6 +38,7 @@ type Config struct {
 	SessionLife time.Duration // default 2 h: the mini program logs in again without asking anybody
 	MaxPatients int           // per account; default 6: oneself and the five relatives that the insurer's family account takes
 	Log         audit.Log     // where refused acts and logouts go, which no Store method records; nil: nowhere
+	Archives    Archives      // which archive a patient has; needed, with Log, where a HIS tells that it merged some
 }
 
 // Service logs accounts in, keeps their consents and patients, and binds patients to the insurer.

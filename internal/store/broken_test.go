@@ -70,7 +70,7 @@ func sealedCalls(ctx context.Context, t *testing.T, db *DB, o *order.Order) map[
 	set("Sweep", db.Inbox().Sweep(ctx))
 	_, err = db.Inbox().Unread(ctx, nil, 9)
 	set("Unread", err)
-	set("Mark", db.Inbox().Mark(ctx, 1, now(db)))
+	set("Mark", db.Inbox().Mark(ctx, 1, now(db), ""))
 	_, _, err = db.Replays().FindReplay(ctx, keyOf(o))
 	set("FindReplay", err)
 	_, err = db.Replays().KeepAnswer(ctx, hospital, job.Request{Key: keyOf(o)}, "", 200, nil)

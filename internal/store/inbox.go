@@ -29,6 +29,7 @@ type inboxRow struct {
 	BodySealed  []byte
 	ReceivedUS  int64
 	HandledUS   int64
+	Refusal     string `gorm:"size:300"`
 }
 
 // TableName is the table's name.
@@ -129,9 +130,12 @@ func (b Inbox) Unread(ctx context.Context, except []string, limit int) ([]job.St
 	return notices, nil
 }
 
-// Mark notes that a notice was handled; the first time stays.
-func (b Inbox) Mark(ctx context.Context, id int64, at time.Time) error {
-	err := b.db.write(ctx, func(tx *gorm.DB) error { return markNotice(tx, id, at) })
+// Mark notes that a notice was handled, and why nothing came of it; the first time stays.
+func (b Inbox) Mark(ctx context.Context, id int64, at time.Time, refusal string) error {
+	err := b.db.write(ctx, func(tx *gorm.DB) error {
+		_, err := change(tx, "UPDATE inbox SET handled_us = ?, refusal = ? WHERE id = ? AND handled_us = 0", micros(at), clip(refusal, 300), id)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("mark notice %d: %w", id, err)
 	}

@@ -244,13 +244,23 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 	if got := must(db.Inbox().Unread(t.Context(), nil, 1))(t); len(got) != 1 || got[0].ID != unread[0].ID {
 		t.Fatalf("Unread(1) = %v", got)
 	}
-	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db)))
-	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db).Add(time.Hour)))
+	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db), "NO_SUCH 没有"))
+	check(t, db.Inbox().Mark(t.Context(), unread[0].ID, now(db).Add(time.Hour), ""))
 	if got := must(db.Inbox().Unread(t.Context(), nil, 9))(t); len(got) != 1 || got[0].ID != unread[1].ID {
 		t.Fatalf("after Mark: %v", got)
 	}
 	if n := count(t, db, "SELECT COUNT(*) FROM inbox WHERE handled_us = ? AND institution = 'h1'", micros(now(db))); n != 1 {
 		t.Fatal("the first mark did not stay")
+	}
+	for _, c := range []struct {
+		source, id     string
+		found, handled bool
+		refusal        string
+	}{{older.Source, older.ID, true, true, "NO_SUCH 没有"}, {n.Source, n.ID, true, false, ""}, {"his/h2", "EV-1", false, false, ""}} {
+		found, handled, refusal, err := db.HISBooks().Told(t.Context(), c.source, c.id)
+		if found != c.found || handled != c.handled || refusal != c.refusal || err != nil {
+			t.Errorf("Told(%s) = %v, %v, %q, %v", c.source, found, handled, refusal, err)
+		}
 	}
 	suiteNonces(t, db, n)
 	exec(t, db, "UPDATE inbox SET body_sealed = (SELECT o.body_sealed FROM inbox o WHERE o.id <> inbox.id) WHERE handled_us = 0")

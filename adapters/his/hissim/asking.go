@@ -35,6 +35,7 @@ type Ask struct {
 	Reason      string       `json:"reason,omitempty"`
 	State       AskState     `json:"state"`
 	AskedAt     time.Time    `json:"asked_at"`
+	Platform    *Standing    `json:"platform,omitempty"` // what the platform last said of it
 }
 
 // AskRefund asks the platform for a refund of an order's items; without lines, of everything that is left. The amounts are the hospital's to say.

@@ -137,6 +137,10 @@ func (s *Sim) Control() http.Handler {
 	mux.HandleFunc("POST /patients", func(w http.ResponseWriter, r *http.Request) {
 		take(w, r, func(p Patient) (any, error) { return s.AddPatient(p) })
 	})
+	mux.HandleFunc("POST /patients/{id}/merge-into/{into}", func(w http.ResponseWriter, r *http.Request) {
+		out, err := s.MergeArchives(r.PathValue("id"), r.PathValue("into"))
+		show(w, out, err)
+	})
 	mux.HandleFunc("POST /bills", func(w http.ResponseWriter, r *http.Request) { take(w, r, s.write) })
 	mux.HandleFunc("GET /bills/{no}", func(w http.ResponseWriter, r *http.Request) {
 		b, ok := s.Bill(r.PathValue("no"))

@@ -27,7 +27,7 @@ func (s *Sim) find(_ context.Context, body []byte) (reply, error) {
 	defer s.mu.Unlock()
 	var found []Patient
 	for _, p := range s.state.patients {
-		if p.Name == in.Name && strings.EqualFold(p.IDNo, in.IDNo) {
+		if p.MergedInto == "" && p.Name == in.Name && strings.EqualFold(p.IDNo, in.IDNo) {
 			found = append(found, p)
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Sim) pending(_ context.Context, body []byte) (reply, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.state.patients[in.PatientID]; !ok {
+	if p, ok := s.state.patients[in.PatientID]; !ok || p.MergedInto != "" {
 		return reply{code: codeNotFound, message: "患者档案不存在"}, nil
 	}
 	now := s.config.Clock.Now()

@@ -24,6 +24,9 @@ const (
 	billChanged   = "bill_changed"
 	billVoid      = "bill_void"
 	postingResult = "posting_result"
+	billCreated   = "bill_created"
+	patientMerged = "patient_merged"
+	refundQuery   = "refund_query"
 )
 
 // noticeTimeout is how long the hospital waits for the platform.
@@ -42,6 +45,8 @@ type Notice struct {
 	HISRefundNo string    `json:"his_refund_no,omitempty"`
 	OrderNo     string    `json:"order_no"`
 	BillNo      string    `json:"bill_no,omitempty"`
+	PatientID   string    `json:"patient_id,omitempty"`
+	MergedID    string    `json:"merged_patient_id,omitempty"`
 	MadeAt      time.Time `json:"made_at"`
 	Next        time.Time `json:"next"` // when it is sent, or sent again
 	Tries       int       `json:"tries"`
@@ -63,9 +68,13 @@ type askedView struct {
 }
 
 type happenedView struct {
-	Kind    string `json:"kind"`
-	OrderNo string `json:"order_no"`
-	BillNo  string `json:"bill_no,omitempty"`
+	Kind        string `json:"kind"`
+	OrderNo     string `json:"order_no,omitempty"`
+	BillNo      string `json:"bill_no,omitempty"`
+	HISRefundNo string `json:"his_refund_no,omitempty"`
+	PatientID   string `json:"patient_id,omitempty"`
+	MergedID    string `json:"merged_patient_id,omitempty"`
+	HappenedAt  string `json:"happened_at,omitempty"`
 }
 
 // tell is a notice to be sent from now on; nil when there is nobody to tell, or no order that it would be about. The caller holds the mutex
@@ -102,7 +111,11 @@ func (s *Sim) Step(ctx context.Context) (worked bool) {
 	n.Stored = stored
 	n.Next = s.config.Clock.Now().Add(s.config.Pace.Wait(waits[min(n.Tries, len(waits))-1]))
 	n.GivenUp = !stored && n.Next.Sub(n.MadeAt) > s.config.Pace.Wait(noticeLife)
-	return s.commit(entry{Notice: &n}) == nil // a try that cannot be noted is made again
+	e := entry{Notice: &n}
+	if stored && n.Kind == refundAsked && s.config.Asks {
+		e.Question = s.question(n, s.config.Clock.Now())
+	}
+	return s.commit(e) == nil // a try that cannot be noted is made again
 }
 
 func (s *Sim) due() (Notice, bool) {
@@ -128,6 +141,9 @@ func (s *Sim) deliver(ctx context.Context, n Notice) bool {
 	}))
 	if s.config.Plan != nil {
 		send = s.config.Plan.Wrap(func(*http.Request, []byte) sandbox.Call {
+			if n.Kind == refundQuery {
+				return sandbox.Call{Op: "notice.query", Key: n.OrderNo}
+			}
 			return sandbox.Call{Op: "notice", Key: n.OrderNo, Priced: n.Kind == refundAsked}
 		}, send)
 	}
@@ -168,10 +184,17 @@ func (s *Sim) send(ctx context.Context, n Notice) bool {
 	if err != nil {
 		return false
 	}
-	var said envelope
-	err = json.NewDecoder(io.LimitReader(answer.Body, maxRequest)).Decode(&said)
+	said, err := io.ReadAll(io.LimitReader(answer.Body, maxRequest))
 	_ = answer.Body.Close()
-	return err == nil && answer.StatusCode == http.StatusOK && said.Code == codeDone
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return false
+	}
+	if n.Kind == refundQuery {
+		last, err := s.hear(n, h.Get(headerNonce), answer.Header, said)
+		return err == nil && last
+	}
+	var stored envelope
+	return json.Unmarshal(said, &stored) == nil && stored.Code == codeDone
 }
 
 // seal signs a notice as its sender, docs/his-interface.md §2.
@@ -193,7 +216,11 @@ func (s *Sim) seal(h http.Header, body []byte) {
 // content is what a notice says.
 func (s *Sim) content(ctx context.Context, n Notice) any {
 	if n.Kind != refundAsked {
-		return happenedView{Kind: n.Kind, OrderNo: n.OrderNo, BillNo: n.BillNo}
+		v := happenedView{Kind: n.Kind, OrderNo: n.OrderNo, BillNo: n.BillNo, HISRefundNo: n.HISRefundNo, PatientID: n.PatientID, MergedID: n.MergedID}
+		if n.Kind != refundQuery {
+			v.HappenedAt = wireTime(n.MadeAt)
+		}
+		return v
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

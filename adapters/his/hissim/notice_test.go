@@ -186,6 +186,12 @@ func TestOtherNotices(t *testing.T) {
 	}
 	want := []map[string]any{{"kind": "bill_changed", "order_no": "8", "bill_no": b.No}, {"kind": "bill_void", "order_no": "8", "bill_no": b.No},
 		{"kind": "posting_result", "order_no": "7"}}
+	for _, body := range p.bodies {
+		if at, ok := body["happened_at"].(string); !ok || at == "" {
+			t.Errorf("%v does not say when", body)
+		}
+		delete(body, "happened_at")
+	}
 	if diff := cmp.Diff(want, p.bodies); diff != "" {
 		t.Errorf("the platform heard %s", diff)
 	}

@@ -166,7 +166,11 @@ func (s *Sim) post(ctx context.Context, body []byte) (reply, error) {
 	if sandbox.Injected(ctx) == sandbox.Refuse {
 		return reply{code: codeMaintenance, message: "系统日结中，请稍后再试"}, nil
 	}
-	bills, refused := s.payable(in.OrderNo, in.PatientID, in.billNos(), now)
+	patient := in.PatientID
+	if l := s.state.locks[in.OrderNo]; l.PatientID == patient { // begun with this archive, which may have ended since
+		patient = s.state.remaining(patient)
+	}
+	bills, refused := s.payable(in.OrderNo, patient, in.billNos(), now)
 	if refused != nil {
 		return *refused, nil
 	}

@@ -46,6 +46,9 @@ type Config struct {
 	Notify    http.RoundTripper
 	NotifyURL string
 	Pace      clock.Pace // divides the waits between two tries of a notice
+	// Asks makes the hospital ask what became of a refund that the window asked for; TellsBills makes it tell of every bill that a doctor writes.
+	Asks       bool
+	TellsBills bool
 	// NoticeKey signs the notices by SM2, AnswerKey verifies what its questions are answered; nil: both by HMAC-SM3.
 	NoticeKey *gm.PrivateKey
 	AnswerKey *gm.PublicKey

@@ -9,7 +9,7 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 )
 
-// Patient is one archive (档案) of a person. A person may have several; the HIS does not merge them.
+// Patient is one archive (档案) of a person. A person may have several, until somebody merges them.
 type Patient struct {
 	ID        string    `json:"patient_id"`
 	CardNo    string    `json:"card_no"`
@@ -20,6 +20,8 @@ type Patient struct {
 	PsnNo        string `json:"psn_no,omitempty"`
 	Insutype     string `json:"insutype,omitempty"`
 	CoverageArea string `json:"insuplc_admdvs,omitempty"`
+
+	MergedInto string `json:"merged_into,omitempty"` // the archive in which it ended
 }
 
 // BillState is where a bill stands.
@@ -189,6 +191,8 @@ type entry struct {
 	Handed  []HandOut      `json:"handed,omitempty"`
 	Ask     *Ask           `json:"ask,omitempty"`
 	Notice  *Notice        `json:"notice,omitempty"`
+
+	Question *Notice `json:"question,omitempty"` // that follows from the notice
 }
 
 // state is the hospital's books.
@@ -222,7 +226,11 @@ func (s *state) apply(e entry) {
 		s.patients[e.Patient.ID] = *e.Patient
 	}
 	for _, b := range e.Bills {
-		if _, known := s.bills[b.No]; !known {
+		old, known := s.bills[b.No]
+		if known && old.PatientID != b.PatientID { // its archive was merged
+			s.billsOf[old.PatientID] = slices.DeleteFunc(slices.Clone(s.billsOf[old.PatientID]), func(no string) bool { return no == b.No })
+		}
+		if !known || old.PatientID != b.PatientID {
 			s.billsOf[b.PatientID] = append(s.billsOf[b.PatientID], b.No)
 		}
 		s.bills[b.No] = b
@@ -253,7 +261,10 @@ func (s *state) apply(e entry) {
 		}
 		s.asks[a.HISRefundNo] = *a
 	}
-	if n := e.Notice; n != nil {
+	for _, n := range []*Notice{e.Notice, e.Question} {
+		if n == nil {
+			continue
+		}
 		if i := slices.IndexFunc(s.notices, func(old Notice) bool { return old.No == n.No }); i >= 0 {
 			s.notices[i] = *n
 		} else {

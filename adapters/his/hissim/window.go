@@ -52,7 +52,7 @@ func (s *Sim) AddBill(patientID, doctorCode string, orders ...Order) (Bill, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.state.patients[patientID]
-	if !ok {
+	if !ok || p.MergedInto != "" {
 		return Bill{}, fmt.Errorf("patient %q: %w", patientID, ErrNoSuch)
 	}
 	doctor := doctors()[0]
@@ -76,7 +76,11 @@ func (s *Sim) AddBill(patientID, doctorCode string, orders ...Order) (Bill, erro
 	if err := s.fill(&b, orders); err != nil {
 		return Bill{}, err
 	}
-	return b, s.commit(entry{Bills: []Bill{b}})
+	e := entry{Bills: []Bill{b}}
+	if s.config.Notify != nil && s.config.TellsBills {
+		e.Notice = &Notice{No: s.number("TZ", now), Kind: billCreated, BillNo: b.No, PatientID: b.PatientID, MadeAt: now, Next: now}
+	}
+	return b, s.commit(e)
 }
 
 func (s *Sim) fill(b *Bill, orders []Order) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/gm"
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 // Source is what job.Notice.Source says of these notices.
@@ -96,4 +97,33 @@ func (c *Client) Acknowledge(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body)
+}
+
+// Answer answers the hospital's question what became of a refund, signed in the way in which it asks, and bound to its nonce.
+func (c *Client) Answer(w http.ResponseWriter, question job.Notice, s refund.Standing) {
+	body, err := his.WriteStanding(s)
+	if err != nil {
+		c.Acknowledge(w, err)
+		return
+	}
+	stamp, nonce := strconv.FormatInt(c.config.Clock.Now().Unix(), 10), question.Once.Text
+	signature, err := c.byUs("200\n"+stamp+"\n"+nonce+"\n", body)
+	if err != nil {
+		c.Acknowledge(w, err)
+		return
+	}
+	for name, value := range map[string]string{"Content-Type": "application/json; charset=utf-8", "X-His-App": c.config.App, "X-His-Timestamp": stamp,
+		"X-His-Nonce": nonce, "X-His-Signature": hex.EncodeToString(signature)} {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body)
+}
+
+// byUs signs an answer to the hospital in the one way that is agreed with it.
+func (c *Client) byUs(head string, body []byte) ([]byte, error) {
+	if c.config.AnswerKey != nil {
+		return gm.SignRaw(c.config.AnswerKey, signedText(head, body))
+	}
+	return c.mac(head, body), nil
 }

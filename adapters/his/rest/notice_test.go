@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 
@@ -66,20 +67,21 @@ func (b *inbox) Spend(_ context.Context, _ string, once job.Nonce) error {
 
 func (*inbox) Unread(context.Context, []string, int) ([]job.Stored, error) { return nil, nil }
 
-func (*inbox) Mark(context.Context, int64, time.Time) error { return nil }
+func (*inbox) Mark(context.Context, int64, time.Time, string) error { return nil }
 
 // hearing is a ward whose hospital tells the platform, order 7 posted.
 type hearing struct {
 	*ward
 	inbox *inbox
+	books books
 	post  *tap // between the hospital and us
 }
 
 func newHearing(t testing.TB, key ...*gm.PrivateKey) *hearing {
 	t.Helper()
-	h := &hearing{inbox: &inbox{}, post: &tap{}}
+	h := &hearing{inbox: &inbox{}, books: books{}, post: &tap{}}
 	now := newClock()
-	c := hissim.Config{Notify: h.post, NotifyURL: "https://pay.example" + callbackPath, Source: config(now).Source}
+	c := hissim.Config{Notify: h.post, NotifyURL: "https://pay.example" + callbackPath, Source: config(now).Source, Asks: len(key) > 0}
 	answer := gm.GenerateKey()
 	for _, k := range key {
 		if c.NoticeKey = k; k != nil {
@@ -91,11 +93,22 @@ func newHearing(t testing.TB, key ...*gm.PrivateKey) *hearing {
 		h.client.config.NoticeKey, h.client.config.AnswerKey = c.NoticeKey.Public(), answer
 	}
 	h.client.config.CallbackPath = callbackPath
-	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, nil, func() {}))
+	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, h.books, nil, func() {}))
 	if err := h.calls(t)["post"](); err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// books tells of one refund.
+type books map[string]refund.Standing
+
+func (b books) RefundForHIS(_ context.Context, institution, orderNo, no string) (refund.Standing, error) {
+	s, ok := b[institution+" "+orderNo+" "+no]
+	if !ok {
+		s = refund.Standing{HISNo: no, OrderNo: orderNo, Known: refund.NotKnown}
+	}
+	return s, nil
 }
 
 // ask lets the window ask for ten tablets.
@@ -198,21 +211,9 @@ func TestOddNotices(t *testing.T) {
 func TestNoticeDocument(t *testing.T) {
 	t.Parallel()
 	doc, h := document(t), newHearing(t)
-	item := doc.Paths.Find("/callbacks/his/{institution}").Post
 	conform := func(what string) {
 		t.Helper()
-		var in, out any
-		if err := errors.Join(json.Unmarshal(h.post.sent, &in), json.Unmarshal(h.post.received, &out)); err != nil {
-			t.Fatal(err)
-		}
-		answer := item.Responses.Status(h.post.status)
-		if answer == nil {
-			answer = item.Responses.Default()
-		}
-		if err := errors.Join(item.RequestBody.Value.Content.Get("application/json").Schema.Value.VisitJSON(in),
-			answer.Value.Content.Get("application/json").Schema.Value.VisitJSON(out)); err != nil {
-			t.Errorf("%s is not as documented: %v", what, err)
-		}
+		h.conformNotice(t, doc, what)
 	}
 	h.ask(t)
 	h.sim.Step(t.Context())
@@ -251,6 +252,24 @@ func TestNoticeDocument(t *testing.T) {
 	if n := h.inbox.kept[2]; len(h.inbox.kept) != 3 || n.Kind != "bill_void" || n.Number != "8" || n.ID != h.post.request.Header.Get("X-His-Nonce") ||
 		!bytes.Equal(n.Body, h.post.sent) {
 		t.Errorf("notice = %+v", n)
+	}
+}
+
+// conformNotice checks the last notice and its answer against the document.
+func (h *hearing) conformNotice(t *testing.T, doc *openapi3.T, what string) {
+	t.Helper()
+	item := doc.Paths.Find("/callbacks/his/{institution}").Post
+	var in, out any
+	if err := errors.Join(json.Unmarshal(h.post.sent, &in), json.Unmarshal(h.post.received, &out)); err != nil {
+		t.Fatal(err)
+	}
+	answer := item.Responses.Status(h.post.status)
+	if answer == nil {
+		answer = item.Responses.Default()
+	}
+	if err := errors.Join(item.RequestBody.Value.Content.Get("application/json").Schema.Value.VisitJSON(in),
+		answer.Value.Content.Get("application/json").Schema.Value.VisitJSON(out)); err != nil {
+		t.Errorf("%s is not as documented: %v", what, err)
 	}
 }
 
@@ -408,6 +427,59 @@ func TestReplays(t *testing.T) {
 	}
 }
 
+// TestRefundQuery: the window asks what became of its refund until that is certain, and believes signed answers to its question alone.
+func TestRefundQuery(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]*gm.PrivateKey{"hmac-sm3": nil, "sm2": gm.GenerateKey()} {
+		h, doc := newHearing(t, key), document(t)
+		a := h.ask(t)
+		h.sim.Step(t.Context())
+		at := h.clock.Now()
+		known := h.asked(a.HISRefundNo)
+		said := refund.Standing{HISNo: a.HISRefundNo, OrderNo: "7", Known: refund.KnownUnderWay, RefundNo: "R1", Total: known.Total, AskedAt: at, HeldAt: at}
+		step := func(want string, asked bool) {
+			t.Helper()
+			h.clock.Advance(15 * time.Minute)
+			if h.sim.Step(t.Context()) != asked {
+				t.Errorf("%s: asked: %v", name, !asked)
+			}
+			var got string
+			if p := h.sim.Truth().Asks[0].Platform; p != nil {
+				got = p.State
+			}
+			if got != want {
+				t.Errorf("%s: the window takes it for %q, want %q", name, got, want)
+			}
+			h.conformNotice(t, doc, "refund_query")
+		}
+		spoilt := h.post.next
+		h.post.next = roundTripper(func(r *http.Request) (*http.Response, error) {
+			res, err := spoilt.RoundTrip(r)
+			if err == nil {
+				res.Header.Set("X-His-Nonce", "nonce-0000000009")
+			}
+			return res, err
+		})
+		step("", true)
+		h.post.next = spoilt
+		step("unknown", true)
+		h.books["h1 7 "+a.HISRefundNo] = said
+		step("under_way", true)
+		said.Known, said.Counted, said.Insurer, said.Cash, said.DoneAt, said.InsuredAt, said.CashAt = refund.KnownDone, true, 700, 99, at, at, at
+		h.books["h1 7 "+a.HISRefundNo] = said
+		step("done", true)
+		step("done", false)
+		if p := h.sim.Truth().Asks[0].Platform; p.CashFen != 99 || p.InsuranceFen != 700 || p.TotalFen != 799 || len(h.inbox.kept) != 1 {
+			t.Errorf("%s: heard %+v, inbox %+v", name, p, h.inbox.kept)
+		}
+	}
+}
+
+// roundTripper is a function as one.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestNoticeContent(t *testing.T) {
 	t.Parallel()
 	const line = `{"bill_no":"B","line_no":"L","quantity":"1","total_fen":1}`
@@ -445,6 +517,20 @@ func TestNoticeContent(t *testing.T) {
 		`{"kind":"bill_changed","bill_no":"B","order_no":"7"}`:                   true,
 		`{"kind":"bill_changed","order_no":"7"}`:                                 false,
 		`{"kind":"REFUND_ASKED","bill_no":"B","order_no":"7"}`:                   false,
+		`{"kind":"settlement_result","order_no":"7","happened_at":"2026-11-01T00:00:00+08:00"}`:                         true,
+		`{"kind":"settlement_result","order_no":"7","happened_at":"2026-11-01 00:00:00"}`:                               false,
+		`{"kind":"settlement_result"}`:                                                                                  false,
+		`{"kind":"bill_created","bill_no":"B","patient_id":"P1"}`:                                                       true,
+		`{"kind":"bill_created","bill_no":"B"}`:                                                                         false,
+		`{"kind":"bill_created","patient_id":"P1"}`:                                                                     false,
+		`{"kind":"patient_merged","patient_id":"P2","merged_patient_id":"P1"}`:                                          true,
+		`{"kind":"patient_merged","patient_id":"P1","merged_patient_id":"P1"}`:                                          false,
+		`{"kind":"patient_merged","patient_id":"P2"}`:                                                                   false,
+		`{"kind":"refund_query","his_refund_no":"CT1","order_no":"7"}`:                                                  true,
+		`{"kind":"refund_query","his_refund_no":"CT1"}`:                                                                 false,
+		`{"kind":"refund_query","order_no":"7"}`:                                                                        false,
+		strings.Replace(asked(`,"whole":true`), `"total_fen":1}],"total_fen":1`, `"total_fen":-1}],"total_fen":-1`, 1): false,
+		strings.Replace(asked(`,"whole":true`), `"total_fen":1}],"total_fen":1`, `"total_fen":999999999999999}],"total_fen":999999999999999`, 1): false,
 		`{"kind":"patient_died","order_no":"7"}`:                                 false,
 		`{}`:                                                                     false, `null`: false, `[]`: false, ``: false, `{"kind":`: false, "\xff": false,
 		`{"kind":"posting_result","order_no":"7","x":"` + strings.Repeat("x", maxNotice) + `"}`: false,
