@@ -81,9 +81,11 @@ func (l *letter) request() *http.Request {
 }
 
 // sent is what our callback face answers.
-func (p *premises) sent(l *letter) *httptest.ResponseRecorder {
+func (p *premises) sent(l *letter) *httptest.ResponseRecorder { return p.sentAs(l.request()) }
+
+func (p *premises) sentAs(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	p.notes.ServeHTTP(w, l.request())
+	p.notes.ServeHTTP(w, r)
 	return w
 }
 
