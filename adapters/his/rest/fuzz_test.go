@@ -10,6 +10,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
@@ -97,7 +98,9 @@ func FuzzRefundAnswer(f *testing.F) {
 func FuzzNotice(f *testing.F) {
 	for _, seed := range []string{lookAt7, `{"kind":"bill_void","bill_no":"B"}`,
 		`{"kind":"refund_asked","his_refund_no":"CT1","order_no":"7","whole":false,"lines":[{"bill_no":"B","line_no":"L","quantity":"10","total_fen":799}],"total_fen":799,"note":false,"reason":"退"}`,
-		`{"kind":"refund_asked","total_fen":1e3}`, "\xef\xbb\xbf{}", `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`} {
+		`{"kind":"refund_asked","total_fen":1e3}`, `{"kind":"bill_created","bill_no":"B","patient_id":"P","happened_at":"2026-11-01T00:00:00+08:00"}`,
+		`{"kind":"patient_merged","patient_id":"P2","merged_patient_id":"P1"}`, `{"kind":"refund_query","his_refund_no":"CT1","order_no":"7"}`,
+		`{"kind":"settlement_result","order_no":"7"}`, `<!DOCTYPE r [<!ENTITY a "a"><!ENTITY b "&a;&a;">]><r>&b;</r>`, `<!DOCTYPE r SYSTEM "file:///etc/passwd"><r/>`, "\xef\xbb\xbf{}", `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`} {
 		f.Add([]byte(seed))
 	}
 	now := newClock()
@@ -117,6 +120,17 @@ func FuzzNotice(f *testing.F) {
 		}
 		if n.ID == "" || len(n.ID) > 64 || len(n.Number) > 32 {
 			t.Errorf("notice = %+v", n)
+		}
+		if n.Once.Text == "" || n.Once.Until.Before(now.Now().Add(skew)) {
+			t.Errorf("its nonce may come again: %+v", n.Once)
+		}
+		if n.Kind == patient.KindMerged {
+			if m, err := patient.ReadMerged(n.Body); err != nil || n.Number != "" || len(m.From) > 64 || len(m.To) > 64 {
+				t.Errorf("merged = %+v, %v, of order %q", m, err, n.Number)
+			}
+		}
+		if n.Kind == refund.KindQuery && n.Number == "" {
+			t.Errorf("question = %+v", n)
 		}
 		if n.Kind != refund.KindAsked {
 			return
