@@ -273,7 +273,8 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 	}
 	common := his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}
 	secret := s.read(key+".secret_file", at.SecretFile)
-	cfg := rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID}
+	cfg := rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID,
+		NoticeCerts: at.NoticeCerts}
 	if at.Notices == "sm2" {
 		var err1, err2 error
 		cfg.NoticeKey, err1 = gm.ParsePublicKey(s.read(key+".notice_key_file", at.NoticeKeyFile).Reveal(), gm.PEM)

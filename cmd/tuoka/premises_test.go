@@ -103,7 +103,7 @@ func makePremises(t *testing.T, data string, db store.Config, redis config.Redis
 	p.stop = func() {}
 	p.api, err = h.api(nil)
 	must(err)
-	p.notes = callback.Handler(h.inbox, h.notices, hisDesk{h.orders}, nil, h.nudge)
+	p.notes = callback.Handler(h.inbox, h.notices, hisDesk{h.orders}, callback.Gateway{}, h.nudge)
 	t.Cleanup(p.close)
 	return p
 }

@@ -244,7 +244,8 @@ func (h *house) faces(stopping <-chan struct{}, does func(string) bool) (map[str
 		faces[h.config.Listen.API] = api
 	}
 	if does("callback") {
-		faces[h.config.Listen.Callback] = callback.Handler(h.db.Inbox(), h.notices, hisDesk{h.orders}, proxies, h.nudge)
+		faces[h.config.Listen.Callback] = callback.Handler(h.db.Inbox(), h.notices, hisDesk{h.orders},
+			callback.Gateway{Proxies: proxies, CertHeader: h.config.Listen.ClientCertHeader}, h.nudge)
 	}
 	return faces, nil
 }

@@ -29,6 +29,19 @@ type Guard interface {
 	Admits(peer netip.Addr) bool
 }
 
+// CertGuard is what a Source may be besides: one whose sender shows a TLS certificate to the gateway before us. A certificate is asked for beside the
+// signature, never instead of it.
+type CertGuard interface {
+	// AdmitsCertificate reports whether a message may come from whoever showed that certificate (DER; nil: none that can be believed).
+	AdmitsCertificate(der []byte) bool
+}
+
+// Gateway is what stands before us: the proxies whose X-Forwarded-For is believed, and the header in which they write the sender's certificate.
+type Gateway struct {
+	Proxies    []netip.Prefix
+	CertHeader string // PEM, percent-encoded, as nginx's $ssl_client_escaped_cert; empty: none is believed
+}
+
 // Asker is what a Source may be besides: one whose messages may ask what became of a refund (refund.KindQuery), and are answered at once.
 type Asker interface {
 	Answer(w http.ResponseWriter, question job.Notice, s refund.Standing)
@@ -49,10 +62,10 @@ var (
 )
 
 // Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave
-// in the inbox. A Guard is asked by the sender's true address, which the X-Forwarded-For of the given proxies tells; who is not admitted gets 403,
-// and nothing is stored. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
+// in the inbox. A Guard is asked by the sender's true address, which the X-Forwarded-For of the gateway's proxies tells, a CertGuard by the certificate that the gateway
+// saw; who is not admitted gets 403, and nothing is stored. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
 // A question is answered from the books, and nothing is stored of it but its nonce.
-func Handler(inbox job.Inbox, sources map[string]Source, books Books, proxies []netip.Prefix, stored func()) http.Handler {
+func Handler(inbox job.Inbox, sources map[string]Source, books Books, gate Gateway, stored func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /callbacks/{counterpart}/{institution}", func(w http.ResponseWriter, r *http.Request) {
 		key := r.PathValue("counterpart") + "/" + r.PathValue("institution")
@@ -61,8 +74,10 @@ func Handler(inbox job.Inbox, sources map[string]Source, books Books, proxies []
 			http.NotFound(w, r)
 			return
 		}
-		if g, guarded := source.(Guard); guarded && !g.Admits(peer(r, proxies)) {
-			slog.WarnContext(r.Context(), "callback not admitted", "source", key, "peer", peer(r, proxies).String())
+		g, guarded := source.(Guard)
+		c, certified := source.(CertGuard)
+		if (guarded && !g.Admits(peer(r, gate.Proxies))) || (certified && !c.AdmitsCertificate(gate.certificate(r))) {
+			slog.WarnContext(r.Context(), "callback not admitted", "source", key, "peer", peer(r, gate.Proxies).String())
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}

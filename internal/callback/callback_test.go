@@ -66,7 +66,7 @@ func TestHandler(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			in, woken := &inbox{down: tt.down}, 0
-			h := Handler(in, map[string]Source{"wechatpay/h1": source{}}, nil, nil, func() { woken++ })
+			h := Handler(in, map[string]Source{"wechatpay/h1": source{}}, nil, Gateway{}, func() { woken++ })
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			r.Header.Set("Signature", tt.signature)
 			w := httptest.NewRecorder()

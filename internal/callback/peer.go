@@ -1,9 +1,11 @@
 package callback
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -58,4 +60,26 @@ func within(a netip.Addr, networks []netip.Prefix) bool {
 		}
 	}
 	return false
+}
+
+// certificate is what the sender showed to the proxy that sends us the request; nil when the other end of the connection is none of ours, for anybody
+// may write a header.
+func (g Gateway) certificate(r *http.Request) []byte {
+	end, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || g.CertHeader == "" || !within(plain(end.Addr()), g.Proxies) {
+		return nil
+	}
+	values := r.Header.Values(g.CertHeader)
+	if len(values) != 1 {
+		return nil
+	}
+	text, err := url.PathUnescape(values[0]) // a plus is one
+	if err != nil {
+		return nil
+	}
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
+		return nil
+	}
+	return block.Bytes
 }

@@ -1,9 +1,11 @@
 package callback
 
 import (
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -50,7 +52,7 @@ func TestGuard(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			in, g := &inbox{}, &guarded{}
-			h := Handler(in, map[string]Source{"nhsamobile/h1": g}, nil, proxies, func() {})
+			h := Handler(in, map[string]Source{"nhsamobile/h1": g}, nil, Gateway{Proxies: proxies}, func() {})
 			r := httptest.NewRequest(http.MethodPost, "/callbacks/nhsamobile/h1", strings.NewReader("ORD1"))
 			r.RemoteAddr = tt.remote
 			r.Header.Set("Signature", "good")
@@ -85,6 +87,54 @@ func TestNetworks(t *testing.T) {
 	for _, bad := range []string{"", "gateway", "10.1.2.3/33", "10.1.2"} {
 		if _, err := Networks([]string{bad}); err == nil {
 			t.Errorf("%q is taken for a network", bad)
+		}
+	}
+}
+
+// certified is a source that wants one certificate.
+type certified struct{ source }
+
+func (certified) AdmitsCertificate(der []byte) bool { return string(der) == "ours" }
+
+// TestCertificates: a certificate counts when one of our proxies wrote it, once and whole.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	proxies, err := Networks([]string{"172.16.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(kind, der string) string {
+		return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte(der)})))
+	}
+	ours := shown("CERTIFICATE", "ours")
+	for _, tt := range []struct {
+		name, remote, header string
+		values               []string
+		status               int
+	}{
+		{"as it should be", "172.16.0.1:40000", "X-Client-Cert", []string{ours}, 204},
+		{"by somebody who is no proxy", "10.9.1.1:40000", "X-Client-Cert", []string{ours}, 403},
+		{"without an address", "@", "X-Client-Cert", []string{ours}, 403},
+		{"none", "172.16.0.1:40000", "X-Client-Cert", nil, 403},
+		{"another's", "172.16.0.1:40000", "X-Client-Cert", []string{shown("CERTIFICATE", "theirs")}, 403},
+		{"a key", "172.16.0.1:40000", "X-Client-Cert", []string{shown("PUBLIC KEY", "ours")}, 403},
+		{"twice: the sender wrote one himself", "172.16.0.1:40000", "X-Client-Cert", []string{ours, ours}, 403},
+		{"two in one", "172.16.0.1:40000", "X-Client-Cert", []string{ours + ours}, 403},
+		{"badly escaped", "172.16.0.1:40000", "X-Client-Cert", []string{ours + "%zz"}, 403},
+		{"no header is believed", "172.16.0.1:40000", "", []string{ours}, 403},
+	} {
+		in := &inbox{}
+		h := Handler(in, map[string]Source{"his/h1": certified{}}, nil, Gateway{Proxies: proxies, CertHeader: tt.header}, func() {})
+		r := httptest.NewRequest(http.MethodPost, "/callbacks/his/h1", strings.NewReader("ORD1"))
+		r.RemoteAddr = tt.remote
+		r.Header.Set("Signature", "good")
+		for _, v := range tt.values {
+			r.Header.Add("X-Client-Cert", v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.status || (len(in.notices) == 1) != (tt.status == 204) {
+			t.Errorf("%s: answered %d, %d stored", tt.name, w.Code, len(in.notices))
 		}
 	}
 }

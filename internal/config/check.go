@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/tuoka/tuoka/internal/sensitive"
 )
+
+var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
@@ -81,6 +84,9 @@ func (c *Config) checkListen(f *faults) {
 			f.add(l.key, "is the same address as %s: each face has its own", other)
 		}
 		seen[l.addr] = l.key
+	}
+	if c.Listen.ClientCertHeader != "" && (len(c.Listen.TrustedProxies) == 0 || strings.ContainsAny(c.Listen.ClientCertHeader, " :\t\r\n")) {
+		f.add("listen.client_cert_header", "must be a header's name, and needs listen.trusted_proxies: of others it is not believed")
 	}
 	for i, text := range c.Listen.TrustedProxies {
 		network, err := netip.ParsePrefix(text)
@@ -452,10 +458,18 @@ func (c *Config) checkHIS(f *faults, at string, in *Institution) {
 	default:
 		f.add(key+".notices", "must be hmac-sm3 or sm2, is %q", his.Notices)
 	}
+	if len(his.NoticeCerts) > 0 && (c.Listen.ClientCertHeader == "" || len(c.Listen.TrustedProxies) == 0) {
+		f.add(key+".notice_certs", "needs listen.client_cert_header and listen.trusted_proxies: the gateway sees the certificates")
+	}
+	for i, digest := range his.NoticeCerts {
+		if !digestPattern.MatchString(digest) {
+			f.add(fmt.Sprintf("%s.notice_certs[%d]", key, i), "must be 64 digits of hexadecimal, small: the SM3 of the certificate")
+		}
+	}
 	if in.SOAP == nil {
 		return
 	}
-	if in.HIS != (HISRest{}) {
+	if !reflect.ValueOf(in.HIS).IsZero() {
 		f.add(at+".his_rest", "stands beside his_soap: a hospital has one HIS")
 	}
 	if c.Mode != Sandbox { // which has one built in

@@ -50,7 +50,8 @@ type Listen struct {
 	Callback string `koanf:"callback"`
 	Ops      string `koanf:"ops"`
 
-	TrustedProxies []string `koanf:"trusted_proxies"` // addresses or networks of the TLS gateway, whose X-Forwarded-For is believed
+	TrustedProxies   []string `koanf:"trusted_proxies"`    // addresses or networks of the TLS gateway, whose X-Forwarded-For is believed
+	ClientCertHeader string   `koanf:"client_cert_header"` // in which that gateway writes the certificate that a caller showed, PEM, percent-encoded
 }
 
 // Database names the store.
@@ -239,6 +240,8 @@ type HISRest struct {
 
 	NoticeKeyFile string `koanf:"notice_key_file"` // sm2: the HIS's public key, PEM
 	AnswerKeyFile string `koanf:"answer_key_file"` // sm2: our private key, PEM, by which its questions are answered
+
+	NoticeCerts []string `koanf:"notice_certs"` // TLS certificates that senders of notices must show besides, by the hex SM3 of their DER
 }
 
 // HISSOAP is a HIS that speaks a vendor's own XML.

@@ -66,6 +66,44 @@ func TestOneHIS(t *testing.T) {
 	}
 }
 
+// TestNotices: how a hospital's notices are signed, and with which keys and certificates, is said wholly or not at all.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	digest := strings.Repeat("0f", 32)
+	for _, tt := range []struct {
+		name, want string
+		set        func(c *Config, his *HISRest)
+	}{
+		{"nothing", "", func(*Config, *HISRest) {}},
+		{"the usual way", "", func(_ *Config, his *HISRest) { his.Notices = "hmac-sm3" }},
+		{"by SM2", "", func(_ *Config, his *HISRest) { his.Notices, his.NoticeKeyFile, his.AnswerKeyFile = "sm2", "a", "b" }},
+		{"by SM2 without its key", "notice_key_file: is missing", func(_ *Config, his *HISRest) { his.Notices, his.AnswerKeyFile = "sm2", "b" }},
+		{"by SM2 without ours", "answer_key_file: is missing", func(_ *Config, his *HISRest) { his.Notices, his.NoticeKeyFile = "sm2", "a" }},
+		{"a key that nobody uses", "notices: must be sm2", func(_ *Config, his *HISRest) { his.NoticeKeyFile = "a" }},
+		{"by another way", "notices: must be hmac-sm3 or sm2", func(_ *Config, his *HISRest) { his.Notices = "md5" }},
+		{"certificates", "", func(c *Config, his *HISRest) {
+			c.Listen.TrustedProxies, c.Listen.ClientCertHeader, his.NoticeCerts = []string{"10.1.2.3"}, "X-Client-Cert", []string{digest}
+		}},
+		{"certificates that nobody sees", "notice_certs: needs", func(_ *Config, his *HISRest) { his.NoticeCerts = []string{digest} }},
+		{"no digest", "notice_certs[0]: must be 64 digits", func(c *Config, his *HISRest) {
+			c.Listen.TrustedProxies, c.Listen.ClientCertHeader, his.NoticeCerts = []string{"10.1.2.3"}, "X-Client-Cert", []string{"AB:CD"}
+		}},
+		{"a header that anybody may write", "client_cert_header: must be", func(c *Config, _ *HISRest) { c.Listen.ClientCertHeader = "X-Client-Cert" }},
+	} {
+		c := parse(t, load(t, "example.yaml"))
+		tt.set(c, &c.Institutions[0].HIS)
+		var said []string // the example is not filled in: other faults are its own
+		for line := range strings.Lines(c.Check().Error()) {
+			if strings.Contains(line, "notice") || strings.Contains(line, "answer_key") || strings.Contains(line, "client_cert") {
+				said = append(said, line)
+			}
+		}
+		if all := strings.Join(said, ""); (tt.want == "") != (all == "") || !strings.Contains(all, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, all, tt.want)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	good := load(t, "sandbox.yaml")
 	tests := []struct{ name, text, want string }{

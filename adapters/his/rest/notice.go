@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,6 +49,12 @@ func (c *Client) Open(header http.Header, body []byte) (job.Notice, error) {
 	n.Source, n.ReceivedAt = Source, c.config.Clock.Now()
 	n.Once = job.Nonce{Text: header.Get("X-His-Nonce"), Until: time.Unix(seconds, 0).Add(skew + forget)}
 	return n, nil
+}
+
+// AdmitsCertificate reports whether a notice may come from whoever showed that certificate; from anybody, where none is asked for.
+func (c *Client) AdmitsCertificate(der []byte) bool {
+	digest := gm.SM3(der)
+	return len(c.config.NoticeCerts) == 0 || (len(der) > 0 && slices.Contains(c.config.NoticeCerts, hex.EncodeToString(digest[:])))
 }
 
 // admit believes a notice that is signed by the hospital, now, for our address.

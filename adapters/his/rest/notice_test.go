@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emmansun/gmsm/sm3"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
@@ -93,7 +94,7 @@ func newHearing(t testing.TB, key ...*gm.PrivateKey) *hearing {
 		h.client.config.NoticeKey, h.client.config.AnswerKey = c.NoticeKey.Public(), answer
 	}
 	h.client.config.CallbackPath = callbackPath
-	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, h.books, nil, func() {}))
+	h.post.next = sandbox.Transport(callback.Handler(h.inbox, map[string]callback.Source{"his/h1": h.client}, h.books, callback.Gateway{}, func() {}))
 	if err := h.calls(t)["post"](); err != nil {
 		t.Fatal(err)
 	}
@@ -385,6 +386,27 @@ func TestNoticesBySM2(t *testing.T) {
 	c.AnswerKey = nil
 	if _, err := New(c, http.DefaultTransport); err == nil {
 		t.Error("New without a key for answers succeeded")
+	}
+}
+
+// TestNoticeCerts asks for one of the certificates that were agreed, where some were.
+func TestNoticeCerts(t *testing.T) {
+	t.Parallel()
+	c, digest := config(newClock()), sm3.Sum([]byte("its certificate"))
+	for _, tt := range []struct {
+		agreed []string
+		der    string
+		want   bool
+	}{{nil, "", true}, {nil, "any", true}, {[]string{hex.EncodeToString(digest[:])}, "its certificate", true}, {[]string{hex.EncodeToString(digest[:])}, "another", false},
+		{[]string{hex.EncodeToString(digest[:])}, "", false}} {
+		c.NoticeCerts = tt.agreed
+		client, err := New(c, http.DefaultTransport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := client.AdmitsCertificate([]byte(tt.der)); got != tt.want {
+			t.Errorf("AdmitsCertificate(%q) of %v = %v", tt.der, tt.agreed, got)
+		}
 	}
 }
 

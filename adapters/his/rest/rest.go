@@ -32,6 +32,8 @@ type Config struct {
 	// by it.
 	NoticeKey *gm.PublicKey
 	AnswerKey *gm.PrivateKey
+	// NoticeCerts are the TLS certificates that senders of notices may show, by the hex SM3 of their DER; empty: none is asked for.
+	NoticeCerts []string
 	// CallbackPath is the path of the address to which the hospital sends its notices, as it sends it ("/callbacks/his/h1"); empty: none is
 	// believed.
 	CallbackPath string
