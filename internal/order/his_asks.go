@@ -21,7 +21,9 @@ type Archives interface {
 	Merge(ctx context.Context, institution string, m patient.Merged) error
 }
 
-// merged handles a notice of merged archives. Orders and refunds keep the archive that they began with; the HIS takes it until they end.
+// merged handles a notice of merged archives. Orders and refunds keep the archive that they began with; the HIS takes it until they end. Killed anywhere, it is
+// handled again: before it is stored the HIS repeats it; before, between or after the changes of its patients it is unread, and those who followed are
+// no longer found.
 func (s *Service) merged(ctx context.Context, institution string, n job.Stored) (fate, error) {
 	m, err := patient.ReadMerged(n.Body)
 	if err != nil || s.config.Archives == nil {

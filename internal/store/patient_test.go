@@ -48,6 +48,7 @@ func suitePatients(t *testing.T, open func(t *testing.T) *DB) {
 	t.Run("patients", func(t *testing.T) { people(t, open(t)) })
 	t.Run("consents", func(t *testing.T) { consents(t, open(t)) })
 	t.Run("bindings", func(t *testing.T) { bindings(t, open(t)) })
+	t.Run("archives", func(t *testing.T) { archives(t, open(t)) })
 	t.Run("limit under many at once", func(t *testing.T) {
 		db := open(t)
 		account := enter(t, db, "o-many").ID
@@ -292,5 +293,40 @@ func sealedPayer(t *testing.T, db *DB, family, own int64) {
 		exec(t, db, "UPDATE pay_auth SET family = ?, payer_name_sealed = ?, payer_id_sealed = ? WHERE id = ?", kept.Family, kept.PayerNameSealed,
 			kept.PayerIDSealed, c.id)
 		check(t, read(c.id))
+	}
+}
+
+// archives: the patients of an archive are found in their institution alone, and follow it once, with an audit record.
+func archives(t *testing.T, db *DB) {
+	store := db.Patients()
+	var all []patient.Patient
+	for n, openID := range []string{"o-a1", "o-a2", "o-a3"} {
+		p := newPatient(t, db, enter(t, db, openID).ID, n+1)
+		p.HISPatient = "A1"
+		if n == 2 {
+			p.Institution = "elsewhere"
+		}
+		check(t, store.Add(t.Context(), p, 5, someone(db)))
+		all = append(all, p)
+	}
+	hidden := newPatient(t, db, all[0].Account, 9)
+	hidden.HISPatient = "A1"
+	check(t, store.Add(t.Context(), hidden, 5, someone(db)))
+	check(t, store.Remove(t.Context(), all[0].Account, hidden.ID, someone(db)))
+	if diff := cmp.Diff(all[:2], must(store.OfArchive(t.Context(), hospital, "A1"))(t), plain()); diff != "" {
+		t.Fatal(diff)
+	}
+	records := count(t, db, "SELECT COUNT(*) FROM audit_record")
+	check(t, store.Rearchive(t.Context(), all[0].ID, "A1", "A2", someone(db)))
+	check(t, store.Rearchive(t.Context(), all[0].ID, "A1", "A3", someone(db))) // late: he has another by now
+	check(t, store.Rearchive(t.Context(), hidden.ID, "A1", "A2", someone(db)))
+	if n := count(t, db, "SELECT COUNT(*) FROM audit_record"); n != records+1 {
+		t.Errorf("%d records more, want one", n-records)
+	}
+	if p := must(readPatient(t, db, all[0].Account, all[0].ID))(t); p.HISPatient != "A2" {
+		t.Errorf("the archive is %s", p.HISPatient)
+	}
+	if left := must(store.OfArchive(t.Context(), hospital, "A1"))(t); len(left) != 1 || left[0].ID != all[1].ID {
+		t.Errorf("%d patients left", len(left))
 	}
 }
