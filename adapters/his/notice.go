@@ -139,8 +139,8 @@ type standingAnswer struct {
 
 // WriteStanding writes what refund_query is answered, §5.
 func WriteStanding(s refund.Standing) ([]byte, error) {
-	a := standingAnswer{HISRefundNo: s.HISNo, OrderNo: s.OrderNo, State: string(s.Known), RefundNo: s.RefundNo, AskedAt: wireTime(s.AskedAt), HeldAt: wireTime(s.HeldAt),
-		InsuredAt: wireTime(s.InsuredAt), CashAt: wireTime(s.CashAt), DoneAt: wireTime(s.DoneAt), Cause: s.Cause, CauseText: s.Said}
+	a := standingAnswer{HISRefundNo: s.HISNo, OrderNo: s.OrderNo, State: string(s.Known), RefundNo: s.RefundNo, AskedAt: wireTime(s.AskedAt),
+		HeldAt: wireTime(s.HeldAt), InsuredAt: wireTime(s.InsuredAt), CashAt: wireTime(s.CashAt), DoneAt: wireTime(s.DoneAt), Cause: s.Cause, CauseText: s.Said}
 	if s.RefundNo != "" {
 		a.TotalFen, a.Note = &s.Total, &s.Note
 	}

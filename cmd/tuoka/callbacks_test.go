@@ -165,7 +165,7 @@ func TestCallbacksWhileNobodyAnswers(t *testing.T) {
 				fmt.Sprintf(`{"kind":"refund_asked","his_refund_no":%q,"order_no":%q,"whole":true,"lines":%s,"total_fen":%d,"note":false}`, ask.HISRefundNo, one.order.ID,
 					lines, ask.TotalFen),
 				fmt.Sprintf(`{"kind":"bill_created","bill_no":"MZ-NEW","patient_id":%q,"happened_at":"2026-01-01T00:00:00+08:00"}`, one.role.HISID),
-				fmt.Sprintf(`{"kind":"bill_void","bill_no":"MZ-NEW","order_no":"99"}`), // out of order, of an order that is not ours
+				`{"kind":"bill_void","bill_no":"MZ-NEW","order_no":"99"}`, // out of order, of an order that is not ours
 				fmt.Sprintf(`{"kind":"bill_changed","bill_no":%q,"order_no":%q}`, bill, one.order.ID),
 				fmt.Sprintf(`{"kind":"posting_result","order_no":%q}`, one.order.ID),
 				fmt.Sprintf(`{"kind":"settlement_result","order_no":%q}`, one.order.ID),

@@ -123,9 +123,11 @@ func (m *mill) mutate() (*letter, []int) {
 		total := good[strings.LastIndex(good, `"total_fen":`):]
 		total = total[:strings.IndexAny(total, ",}")]
 		value := strings.TrimPrefix(total, `"total_fen":`)
-		wrong := []string{"-" + value, value + "0", value + ".0", value + "e2", `"` + value + `"`, "0" + value, "null", "[]", "1" + strings.Repeat("0", 14), strings.Repeat("9", 400),
+		wrong := []string{"-" + value, value + "0", value + ".0", value + "e2",
+			`"` + value + `"`, "0" + value, "null", "[]", "1" + strings.Repeat("0", 14), strings.Repeat("9", 400),
 			"９", "true", "9223372036854775808"}
-		return m.with([]byte(good[:strings.LastIndex(good, total)] + `"total_fen":` + wrong[m.IntN(len(wrong))] + good[strings.LastIndex(good, total)+len(total):])), malformed
+		at := strings.LastIndex(good, total)
+		return m.with([]byte(good[:at] + `"total_fen":` + wrong[m.IntN(len(wrong))] + good[at+len(total):])), malformed
 	case 5: // wrong institution
 		l.path = []string{"/callbacks/his/h1", "/callbacks/his/h2", "/callbacks/his/h3", "/callbacks/his/", "/callbacks/hiss/h1"}[m.IntN(5)]
 		if l.path == s.at {
@@ -142,8 +144,10 @@ func (m *mill) mutate() (*letter, []int) {
 		return l, malformed
 	case 8: // no JSON, or not one object, or not once
 		text := string(l.body)
-		bad := [][]byte{l.body[:m.IntN(len(l.body))], []byte("\xef\xbb\xbf" + text), []byte(strings.Repeat("[", 100_000)), []byte(strings.Repeat(`{"a":`, 40_000)), []byte(text + text),
-			swapped(text, `{`, `{"kind":"bill_void",`), swapped(text, `{`, `{"x":"`+string([]byte{0xff, 0xfe})+`",`), []byte("null"), []byte("[" + text + "]"), []byte(`"` + strings.Repeat("a", 200_000)),
+		bad := [][]byte{l.body[:m.IntN(len(l.body))], []byte("\xef\xbb\xbf" + text), []byte(strings.Repeat("[", 100_000)),
+			[]byte(strings.Repeat(`{"a":`, 40_000)), []byte(text + text),
+			swapped(text, `{`, `{"kind":"bill_void",`), swapped(text, `{`, `{"x":"`+string([]byte{0xff, 0xfe})+`",`), []byte("null"),
+			[]byte("[" + text + "]"), []byte(`"` + strings.Repeat("a", 200_000)),
 			[]byte(strings.Repeat("9", 200_000)), swapped(text, `"kind"`, `"Kind":1,"kind"`)}
 		return m.with(bad[m.IntN(len(bad))]), malformed
 	case 9: // a header is missing, or absurd
@@ -178,9 +182,11 @@ func (m *mill) mutate() (*letter, []int) {
 		other.sign(l)
 		return l, unauthorised
 	case 11: // members are missing, or say what they cannot
-		bad := []string{`{"kind":"patient_died","order_no":"7"}`, `{}`, `{"kind":""}`, `{"kind":"REFUND_ASKED"}`, `{"kind":"patient_merged","patient_id":"P1","merged_patient_id":"P1"}`,
+		bad := []string{`{"kind":"patient_died","order_no":"7"}`, `{}`, `{"kind":""}`, `{"kind":"REFUND_ASKED"}`,
+			`{"kind":"patient_merged","patient_id":"P1","merged_patient_id":"P1"}`,
 			`{"kind":"patient_merged","patient_id":"P 1","merged_patient_id":"P2"}`, `{"kind":"bill_created","bill_no":"B"}`, `{"kind":"posting_result"}`,
-			`{"kind":"posting_result","order_no":"` + strings.Repeat("7", 33) + `"}`, `{"kind":"refund_query","order_no":"7"}`, `{"kind":"refund_query","his_refund_no":"C"}`,
+			`{"kind":"posting_result","order_no":"` + strings.Repeat("7", 33) + `"}`, `{"kind":"refund_query","order_no":"7"}`,
+			`{"kind":"refund_query","his_refund_no":"C"}`,
 			`{"kind":"bill_void","bill_no":"` + strings.Repeat("b", 65) + `"}`, `{"kind":"settlement_result","order_no":"7' OR 1=1 --"}`,
 			string(swapped(m.refund(institution), `"whole":`, `"hole":`)), string(swapped(m.refund(institution), `"note":`, `"not":`)),
 			string(swapped(m.refund(institution), `"his_refund_no":"`, `"his_refund_no":"C T`)), string(swapped(m.refund(institution), `"quantity":"`, `"quantity":"-`)),
@@ -203,7 +209,8 @@ func (m *mill) mutate() (*letter, []int) {
 func tally(t *testing.T, db *sql.DB) map[string]int64 {
 	t.Helper()
 	out := map[string]int64{}
-	for _, query := range []string{"orders", "order_bill", "settlement", "payment", "mixed_order", "refund", "order_event", "ledger_line", "review_case", "job", "job_history", "inbox",
+	for _, query := range []string{"orders", "order_bill", "settlement", "payment", "mixed_order", "refund", "order_event", "ledger_line", "review_case",
+		"job", "job_history", "inbox",
 		"inbox_nonce", "audit_record", "patient"} {
 		var rows int64
 		if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+query).Scan(&rows); err != nil {
@@ -226,7 +233,7 @@ func tally(t *testing.T, db *sql.DB) map[string]int64 {
 // memory, or calls anybody. It runs alone, for it counts what is allocated.
 func TestMutatedCallbacks(t *testing.T) {
 	p := openPremises(t, t.TempDir())
-	m := &mill{Rand: rand.New(rand.NewPCG(7, 11)), senders: p.senders(), good: map[string][]string{}, sent: map[string]*letter{}} //nolint:gosec // the same every time
+	m := &mill{Rand: rand.New(rand.NewPCG(7, 11)), senders: p.senders(), good: map[string][]string{}, sent: map[string]*letter{}}
 	for i, institution := range []string{"h1", "h2"} {
 		one := p.paidOrder(institution, 5)
 		b, ok := p.sims.hospitals[i].his.Bill(one.role.Bills[0])
@@ -240,7 +247,8 @@ func TestMutatedCallbacks(t *testing.T) {
 		}
 		order := one.order.ID
 		m.good[institution] = []string{
-			fmt.Sprintf(`{"kind":"refund_asked","his_refund_no":"CT-M","order_no":%q,"whole":false,"lines":[%s],"note":false,"reason":"退药","total_fen":%d}`, order, asked, line.TotalFen),
+			fmt.Sprintf(`{"kind":"refund_asked","his_refund_no":"CT-M","order_no":%q,"whole":false,"lines":[%s],"note":false,"reason":"退药","total_fen":%d}`,
+				order, asked, line.TotalFen),
 			fmt.Sprintf(`{"kind":"bill_created","bill_no":%q,"patient_id":%q}`, b.No, one.role.HISID),
 			fmt.Sprintf(`{"kind":"bill_changed","bill_no":%q,"order_no":%q}`, b.No, order),
 			fmt.Sprintf(`{"kind":"bill_void","bill_no":%q,"order_no":%q}`, b.No, order),

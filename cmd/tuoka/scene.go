@@ -154,7 +154,8 @@ func (s *scene) start(node int) {
 		s.faults = append(s.faults, err)
 		return
 	}
-	p := &process{house: h, group: fmt.Sprintf("process %d", s.started), callbacks: callback.Handler(h.inbox, h.notices, hisDesk{h.orders}, callback.Gateway{}, func() {})}
+	p := &process{house: h, group: fmt.Sprintf("process %d", s.started),
+		callbacks: callback.Handler(h.inbox, h.notices, hisDesk{h.orders}, callback.Gateway{}, func() {})}
 	s.nodes[node] = p
 	s.virtual.Go(p.group, "look-out", func() { s.lookOut(p) })
 }

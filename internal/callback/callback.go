@@ -61,10 +61,10 @@ var (
 	errNoBooks  = fault.New(fault.Invalid, "NOT_ASKABLE", "不受理查询")
 )
 
-// Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave
-// in the inbox. A Guard is asked by the sender's true address, which the X-Forwarded-For of the gateway's proxies tells, a CertGuard by the certificate that the gateway
-// saw; who is not admitted gets 403, and nothing is stored. Stored is called after each stored notice, so that a worker looks now; the acknowledgement waits for the inbox alone.
-// A question is answered from the books, and nothing is stored of it but its nonce.
+// Handler serves POST /callbacks/{counterpart}/{institution}. Sources are keyed "wechatpay/h1", and so are the notices that they leave in the inbox. A Guard
+// is asked by the sender's true address, which the X-Forwarded-For of the gateway's proxies tells, a CertGuard by the certificate that the gateway saw;
+// who is not admitted gets 403, and nothing is stored. Stored is called after each stored notice, so that a worker looks now; the acknowledgement
+// waits for the inbox alone. A question is answered from the books, and nothing is stored of it but its nonce.
 func Handler(inbox job.Inbox, sources map[string]Source, books Books, gate Gateway, stored func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /callbacks/{counterpart}/{institution}", func(w http.ResponseWriter, r *http.Request) {

@@ -100,7 +100,8 @@ func FuzzNotice(f *testing.F) {
 		`{"kind":"refund_asked","his_refund_no":"CT1","order_no":"7","whole":false,"lines":[{"bill_no":"B","line_no":"L","quantity":"10","total_fen":799}],"total_fen":799,"note":false,"reason":"退"}`,
 		`{"kind":"refund_asked","total_fen":1e3}`, `{"kind":"bill_created","bill_no":"B","patient_id":"P","happened_at":"2026-11-01T00:00:00+08:00"}`,
 		`{"kind":"patient_merged","patient_id":"P2","merged_patient_id":"P1"}`, `{"kind":"refund_query","his_refund_no":"CT1","order_no":"7"}`,
-		`{"kind":"settlement_result","order_no":"7"}`, `<!DOCTYPE r [<!ENTITY a "a"><!ENTITY b "&a;&a;">]><r>&b;</r>`, `<!DOCTYPE r SYSTEM "file:///etc/passwd"><r/>`, "\xef\xbb\xbf{}", `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`} {
+		`{"kind":"settlement_result","order_no":"7"}`,
+		`<!DOCTYPE r [<!ENTITY a "a"><!ENTITY b "&a;&a;">]><r>&b;</r>`, `<!DOCTYPE r SYSTEM "file:///etc/passwd"><r/>`, "\xef\xbb\xbf{}", `[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]`} {
 		f.Add([]byte(seed))
 	}
 	now := newClock()
