@@ -45,8 +45,8 @@ func TestKeysSurviveAKill(t *testing.T) {
 		}
 		before[e.Name()] = secret.Reveal()
 	}
-	if len(before) != 25 {
-		t.Errorf("%d key files, want 25: %v", len(before), entries)
+	if len(before) != 33 {
+		t.Errorf("%d key files, want 33: %v", len(before), entries)
 	}
 	if err := st.release(); err != nil {
 		t.Fatal(err)
