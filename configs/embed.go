@@ -3,7 +3,7 @@ package configs
 
 import "embed"
 
-// FS holds sandbox.yaml, example.yaml and his-soap.yaml, the example of a vendor.
+// FS holds sandbox.yaml, example.yaml, and his-soap.yaml and his-fhir.yaml, the examples of a vendor and of a FHIR server.
 //
-//go:embed sandbox.yaml example.yaml his-soap.yaml
+//go:embed sandbox.yaml example.yaml his-soap.yaml his-fhir.yaml
 var FS embed.FS

@@ -12,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/tuoka/tuoka/adapters/his"
+	"github.com/tuoka/tuoka/adapters/his/fhir"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/adapters/his/rest"
 	"github.com/tuoka/tuoka/adapters/his/soap"
@@ -62,6 +63,31 @@ var speakers = []struct {
 	{"soap", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		return vendor(t, w, source, w.sim.SOAPHandler())
 	}},
+	{"fhir R5", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
+		return fhirServer(t, w, "R5")
+	}},
+	{"fhir R4", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
+		return fhirServer(t, w, "R4")
+	}},
+}
+
+// fhirServer is a client of the example's FHIR server.
+func fhirServer(t *testing.T, w *ward, version string) *his.Client {
+	t.Helper()
+	text, err := configs.FS.ReadFile("his-fhir.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := fhir.ParseProfile([]byte(strings.Replace(string(text), "version: R5", "version: "+version, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := fhir.New(fhir.Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example/", Profile: profile, Token: sensitive.NewKey(testSecret)},
+		sandbox.Transport(w.sim.FHIRHandler()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Client
 }
 
 // vendor is a client of the example's vendor.

@@ -45,10 +45,7 @@ type Answer struct {
 // ReadAnswer reads one: valid UTF-8 without a byte order mark, one object, no member named twice anywhere in it, a code.
 func ReadAnswer(body []byte) (Answer, error) {
 	var e Answer
-	if !utf8.Valid(body) {
-		return e, errors.New("the answer is not in UTF-8")
-	}
-	if err := distinct(body); err != nil {
+	if err := Distinct(body); err != nil {
 		return e, err
 	}
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -58,6 +55,14 @@ func ReadAnswer(body []byte) (Answer, error) {
 		return e, errors.New("no code")
 	}
 	return e, nil
+}
+
+// Distinct refuses a document that is not JSON in UTF-8, and one in which an object names a member twice, for a carrier that reads by itself.
+func Distinct(body []byte) error {
+	if !utf8.Valid(body) {
+		return errors.New("the answer is not in UTF-8")
+	}
+	return distinct(body)
 }
 
 // into reads data, which must be an object.

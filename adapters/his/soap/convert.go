@@ -12,6 +12,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/clock"
 )
 
@@ -147,13 +148,7 @@ func (f *Field) reversed(value string) (string, error) {
 }
 
 // Step is how one value of an answer was read, for tuoka his explain.
-type Step struct {
-	Member  string // of the interface
-	Element string // of the vendor's document, or where else it is from
-	Raw     string
-	Value   string
-	Err     error
-}
+type Step = his.Step
 
 // reading is one answer being read.
 type reading struct {

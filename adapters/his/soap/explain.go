@@ -2,7 +2,6 @@ package soap
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,12 +10,7 @@ import (
 )
 
 // Explained is how a sample answer is read.
-type Explained struct {
-	Code   string // the vendor's
-	Steps  []Step // value by value, in the order of the mapping
-	Unread []string
-	Answer his.Answer // in the interface's words
-}
+type Explained = his.Explained
 
 // Explain reads a sample answer of an operation as a client would, but for the signature, and tells of every value where it is from. Asked is what the
 // request's members were, for what the vendor does not repeat; nil: nothing. What was read until an error is told with it.
@@ -106,13 +100,4 @@ func unread(at string, n *node, fields []Field, also []string) (paths []string) 
 	walk(at, "", n)
 	slices.Sort(paths)
 	return slices.Compact(paths)
-}
-
-// JSON is the answer as the interface would write it.
-func (e *Explained) JSON() string {
-	text, err := json.MarshalIndent(e.Answer, "", "  ")
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
 }
