@@ -39,7 +39,7 @@ fmt:
 
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./... ./.ci/mutate ./.ci/cluster
-	@go vet -tags interop ./adapters/nhsa/mobile ./adapters/his/soap
+	@go vet -tags interop ./adapters/nhsa/mobile ./adapters/his ./adapters/his/soap
 	@go vet -tags plant ./cmd/tuoka
 
 # G115, G304, G401, G404, G501 and G505 are judged place by place: golangci-lint runs gosec too, and each exception says why.

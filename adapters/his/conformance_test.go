@@ -45,6 +45,7 @@ type ward struct {
 	*his.Client
 	bills []hissim.Bill
 	notes []string
+	fhir  []string // what was said in FHIR, both ways
 }
 
 // speakers are the ways to speak, rest first: it says what docs/his-interface.md says without a translation.
@@ -83,7 +84,7 @@ func fhirServer(t *testing.T, w *ward, version string) *his.Client {
 		t.Fatal(err)
 	}
 	c, err := fhir.New(fhir.Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example/", Profile: profile, Token: sensitive.NewKey(testSecret)},
-		sandbox.Transport(w.sim.FHIRHandler()))
+		w.overheard(sandbox.Transport(w.sim.FHIRHandler())))
 	if err != nil {
 		t.Fatal(err)
 	}
