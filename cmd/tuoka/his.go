@@ -21,18 +21,19 @@ func hisCommand() *cobra.Command {
 
 // hisExplain shows how a sample answer is read.
 func hisExplain() *cobra.Command {
-	var mapping, operation, answer, request string
+	var mapping, speaks, operation, answer, request string
 	cmd := &cobra.Command{Use: "explain", Short: "show value by value how a HIS's answer is read (逐项说明如何读取应答)", Args: noWords,
-		Long: `Reads a sample answer of a HIS as the service would, with a mapping (docs/his-guide.md), and prints of every value where it is from, what
-stands there, and what it becomes; then what nobody reads, and the answer in the words of docs/his-interface.md. The signature is not checked. The sample is
-printed as it is: use one without patients' data. Exit code 1 when it cannot be read.`,
+		Long: `Reads a sample answer of a HIS as the service would, with a mapping (docs/his-guide.md) or a FHIR profile (docs/his-fhir.md), and prints of
+every value where it is from, what stands there, and what it becomes; then what nobody reads, and the answer in the words of docs/his-interface.md. The signature
+is not checked. The sample is printed as it is: use one without patients' data. Exit code 1 when it cannot be read.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needed(cmd, "operation", "answer"); err != nil {
 				return err
 			}
-			return explain(cmd.OutOrStdout(), mapping, operation, answer, request)
+			return explain(cmd.OutOrStdout(), mapping, speaks, operation, answer, request)
 		}}
-	cmd.Flags().StringVar(&mapping, "mapping", "", "the mapping's file; by default that of the sandbox's vendor (对照文件)")
+	cmd.Flags().StringVar(&mapping, "mapping", "", "the mapping's or profile's file; by default that of the sandbox's HIS (对照文件)")
+	cmd.Flags().StringVar(&speaks, "his", "soap", "without --mapping: which of the sandbox's HISes, soap or fhir (无对照文件时)")
 	cmd.Flags().StringVar(&operation, "operation", "", "name in docs/his-interface.md: bills/pending, postings/post … (操作)")
 	cmd.Flags().StringVar(&answer, "answer", "", "file with the answer's body as it came (应答样本)")
 	cmd.Flags().StringVar(&request, "request", "", "file with the request's members as JSON, for what the HIS does not repeat (请求成员)")
@@ -42,8 +43,8 @@ printed as it is: use one without patients' data. Exit code 1 when it cannot be 
 // errNotRead is an answer that cannot be read; what is wrong was said.
 var errNotRead = errors.New("应答无法读取")
 
-func explain(out io.Writer, mappingFile, operation, answerFile, requestFile string) error {
-	mapping, err := readMapping(mappingFile)
+func explain(out io.Writer, mappingFile, speaks, operation, answerFile, requestFile string) error {
+	mapping, name, err := readExplainer(mappingFile, speaks)
 	if err != nil {
 		return fmt.Errorf("对照文件有误，请按提示改正：%w", err)
 	}
@@ -58,7 +59,7 @@ func explain(out io.Writer, mappingFile, operation, answerFile, requestFile stri
 		}
 	}
 	e, wrong := mapping.Explain(operation, asked, body)
-	if _, err := fmt.Fprintf(out, "%s · %s\n\n", mapping.Name, operation); err != nil {
+	if _, err := fmt.Fprintf(out, "%s · %s\n\n", name, operation); err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)

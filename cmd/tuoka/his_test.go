@@ -40,7 +40,7 @@ func TestHisExplain(t *testing.T) {
 	t.Parallel()
 	mapping, answer, request := guideExample(t)
 	var out bytes.Buffer
-	if err := explain(&out, mapping, "bills/pending", answer, request); err != nil {
+	if err := explain(&out, mapping, "", "bills/pending", answer, request); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"bills[0]/total_fen", "payAmout", "1917", "result/item/recipeType", `"patient_id": "P1"`} {
@@ -56,7 +56,7 @@ func TestHisExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := explain(&out, mapping, "bills/pending", answer, request); err == nil || !strings.Contains(out.String(), "19.17") || !strings.Contains(out.String(), "不能采信") {
+	if err := explain(&out, mapping, "", "bills/pending", answer, request); err == nil || !strings.Contains(out.String(), "19.17") || !strings.Contains(out.String(), "不能采信") {
 		t.Errorf("a wrong unit: %v, %s", err, out.String())
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/tuoka/tuoka/adapters/nhsa/mobile"
 	"github.com/tuoka/tuoka/adapters/wechatmp"
 	"github.com/tuoka/tuoka/adapters/wechatpay"
-	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/cache"
 	"github.com/tuoka/tuoka/internal/callback"
@@ -268,8 +267,11 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 // hospital makes the client of the HIS, and what its notices are read with: those come as docs/his-interface.md says, whatever it speaks itself.
 func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTripper) (*his.Client, callback.Source, error) {
 	t, at, key := h.config.CallTimeout, in.Hospital(), "his_rest"
-	if in.SOAP != nil {
+	switch {
+	case in.SOAP != nil:
 		key = "his_soap"
+	case in.FHIR != nil:
+		key = "his_fhir"
 	}
 	common := his.Config{Clock: h.clock, LookupDeadline: t, LockDeadline: t, PostDeadline: t, QueryDeadline: t}
 	secret := s.read(key+".secret_file", at.SecretFile)
@@ -284,10 +286,13 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 		}
 	}
 	direct, err := rest.New(cfg, wire)
-	if err != nil || in.SOAP == nil {
-		if err != nil {
-			return nil, nil, err
-		}
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case in.FHIR != nil:
+		client, err := h.fhirServer(in.FHIR, s, common, secret, wire)
+		return client, direct, err
+	case in.SOAP == nil:
 		return direct.Client, direct, nil
 	}
 	mapping, err := readMapping(in.SOAP.Mapping)
@@ -314,18 +319,6 @@ func (d hisDesk) RefundForHIS(ctx context.Context, institution, orderNo, no stri
 		s.Said = miniprogramapi.Why(order.Cause(s.Cause))
 	}
 	return s, err
-}
-
-// readMapping reads a vendor's mapping; without a file that of the sandbox's vendor.
-func readMapping(path string) (*soap.Mapping, error) {
-	text, err := configs.FS.ReadFile("his-soap.yaml")
-	if path != "" {
-		text, err = os.ReadFile(path) //nolint:gosec // the operator's own file
-	}
-	if err != nil {
-		return nil, err
-	}
-	return soap.ParseMapping(text)
 }
 
 // medIns is what the hospital got for WeChat's mixed order; nil without.

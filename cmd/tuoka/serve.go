@@ -66,7 +66,7 @@ func stageFlags(cmd *cobra.Command, f *serveFlags) {
 }
 
 func hisFlag(cmd *cobra.Command, his *string) {
-	cmd.Flags().StringVar(his, "his", "", "what the sandbox's HISes speak: rest (docs/his-interface.md) or soap (a vendor's WebService); by default as the configuration says")
+	cmd.Flags().StringVar(his, "his", "", "what the sandbox's HISes speak: rest (docs/his-interface.md), soap (a vendor's WebService) or fhir (a FHIR server); by default as the configuration says")
 }
 
 // serve runs until the context ends: opens everything, says where it is, and stops without breaking a request or a step.
@@ -134,8 +134,8 @@ func (f serveFlags) does(part string) bool { return len(f.only) == 0 || slices.C
 // load reads and checks the configuration; every fault in it is reported at once. A sandbox's folder is claimed, and is to be released.
 func (f serveFlags) load() (*config.Config, stage, error) {
 	st := stage{base: f.base, dsn: f.dsn, his: f.his}
-	if !slices.Contains([]string{"", "rest", "soap"}, f.his) {
-		return nil, st, fmt.Errorf("--his %s: rest or soap", f.his)
+	if !slices.Contains([]string{"", "rest", "soap", "fhir"}, f.his) {
+		return nil, st, fmt.Errorf("--his %s: rest, soap or fhir", f.his)
 	}
 	for _, part := range f.only {
 		if !slices.Contains(duties, part) {

@@ -22,6 +22,9 @@ func TestSimulate(t *testing.T) { playSeeds(t, *simulatedSeeds, "", "") }
 // TestSimulateSOAP plays the first seeds with hospitals behind a vendor's WebService.
 func TestSimulateSOAP(t *testing.T) { playSeeds(t, max(*simulatedSeeds/20, 10), "", "soap") }
 
+// TestSimulateFHIR plays the first seeds with hospitals that are FHIR servers.
+func TestSimulateFHIR(t *testing.T) { playSeeds(t, max(*simulatedSeeds/20, 10), "", "fhir") }
+
 // TestSimulateOnServers plays the first seeds once more on each database server.
 func TestSimulateOnServers(t *testing.T) {
 	for _, engine := range storetest.Engines()[1:] {

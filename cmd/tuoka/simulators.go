@@ -50,6 +50,9 @@ func (h *hospital) face() http.Handler {
 	if h.config.SOAP != nil {
 		return h.his.SOAPHandler()
 	}
+	if h.config.FHIR != nil {
+		return h.his.FHIRHandler()
+	}
 	return h.his.Handler()
 }
 

@@ -31,7 +31,7 @@ type stage struct {
 	lock *os.File // held while the process uses dir
 
 	dsn     string // of a database elsewhere; empty: a file in dir
-	his     string // what the hospitals' HISes speak: rest or soap; empty: as the configuration says
+	his     string // what the hospitals' HISes speak: rest, soap or fhir; empty: as the configuration says
 	memory  bool   // the simulators keep no journals
 	keyBits int    // of RSA keys that are made
 }
@@ -148,9 +148,11 @@ func (s stage) point(i int, in *config.Institution) {
 	}
 	switch {
 	case s.his == "soap" && in.SOAP == nil:
-		in.HIS, in.SOAP = config.HISRest{}, &config.HISSOAP{HISRest: *his}
-	case s.his == "rest" && in.SOAP != nil:
-		in.HIS, in.SOAP = *his, nil
+		in.HIS, in.SOAP, in.FHIR = config.HISRest{}, &config.HISSOAP{HISRest: *his}, nil
+	case s.his == "fhir" && in.FHIR == nil:
+		in.HIS, in.SOAP, in.FHIR = config.HISRest{}, nil, &config.HISFHIR{HISRest: *his}
+	case s.his == "rest":
+		in.HIS, in.SOAP, in.FHIR = *his, nil, nil
 	}
 	if in.Insurer != nil {
 		in.Insurer.BaseURL, in.Insurer.SecretFile = s.url(insurerPort), s.key("insurer_secret")

@@ -439,6 +439,9 @@ func hisKey(in *Institution) string {
 	if in.SOAP != nil {
 		return ".his_soap"
 	}
+	if in.FHIR != nil {
+		return ".his_fhir"
+	}
 	return ".his_rest"
 }
 
@@ -466,13 +469,26 @@ func (c *Config) checkHIS(f *faults, at string, in *Institution) {
 			f.add(fmt.Sprintf("%s.notice_certs[%d]", key, i), "must be 64 digits of hexadecimal, small: the SM3 of the certificate")
 		}
 	}
-	if in.SOAP == nil {
+	if key != at+".his_rest" && !reflect.ValueOf(in.HIS).IsZero() {
+		f.add(at+".his_rest", "stands beside %s: a hospital has one HIS", hisKey(in)[1:])
+	}
+	if in.SOAP != nil && in.FHIR != nil {
+		f.add(at+".his_fhir", "stands beside his_soap: a hospital has one HIS")
+	}
+	if c.Mode == Sandbox { // which has everything built in
 		return
 	}
-	if !reflect.ValueOf(in.HIS).IsZero() {
-		f.add(at+".his_rest", "stands beside his_soap: a hospital has one HIS")
-	}
-	if c.Mode != Sandbox { // which has one built in
+	if in.SOAP != nil {
 		f.need(key+".mapping_file", in.SOAP.Mapping)
+	}
+	if in.FHIR == nil {
+		return
+	}
+	f.need(key+".profile_file", in.FHIR.Profile)
+	if !strings.HasPrefix(his.BaseURL, "https://") {
+		f.add(key+".base_url", "must be https: what a FHIR server answers is not signed")
+	}
+	if (in.FHIR.Certificate == "") != (in.FHIR.Key == "") {
+		f.add(key+".client_key_file", "goes with client_certificate_file")
 	}
 }

@@ -100,12 +100,16 @@ type Institution struct {
 	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed, or to end what began there
 	HIS       HISRest       `koanf:"his_rest"`
 	SOAP      *HISSOAP      `koanf:"his_soap"` // instead of his_rest
+	FHIR      *HISFHIR      `koanf:"his_fhir"` // instead of his_rest
 }
 
 // Hospital is the HIS, whatever it speaks.
 func (in *Institution) Hospital() *HISRest {
 	if in.SOAP != nil {
 		return &in.SOAP.HISRest
+	}
+	if in.FHIR != nil {
+		return &in.FHIR.HISRest
 	}
 	return &in.HIS
 }
@@ -249,6 +253,16 @@ type HISSOAP struct {
 	HISRest `koanf:",squash"`
 
 	Mapping string `koanf:"mapping_file"` // how the vendor says what docs/his-interface.md says; docs/his-guide.md
+}
+
+// HISFHIR is a HIS that is a FHIR server. SecretFile is the bearer token, which its notices are signed with, too.
+type HISFHIR struct {
+	HISRest `koanf:",squash"`
+
+	Profile     string `koanf:"profile_file"`            // how the server says what docs/his-interface.md says; docs/his-fhir.md
+	Certificate string `koanf:"client_certificate_file"` // ours, for mutual TLS; empty: none
+	Key         string `koanf:"client_key_file"`
+	CA          string `koanf:"ca_file"` // who signed the server's certificate, if nobody whom this machine knows
 }
 
 // Stage is what the simulators start with.

@@ -50,6 +50,7 @@ func TestOneHIS(t *testing.T) {
 	t.Parallel()
 	good := load(t, "example.yaml")
 	_, own, _ := strings.Cut(good, "    # his_soap:")
+	own, fhir, _ := strings.Cut(own, "    # his_fhir:")
 	soap := "    his_soap:" + strings.ReplaceAll(own, "    #   ", "      ")
 	text, _, _ := strings.Cut(good, "    his_rest:")
 	c := parse(t, text+soap)
@@ -62,6 +63,23 @@ func TestOneHIS(t *testing.T) {
 	}
 	c.Institutions[0].HIS.App = "tuoka"
 	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "his_rest: stands beside his_soap") {
+		t.Errorf("with two: %v", err)
+	}
+	c = parse(t, text+"    his_fhir:"+strings.ReplaceAll(fhir, "    #   ", "      "))
+	f := c.Institutions[0].FHIR
+	if f == nil || f.Profile == "" || c.Institutions[0].Hospital().App != "tuoka" {
+		t.Fatalf("his_fhir of the example: %+v", f)
+	}
+	f.Profile, f.Certificate, f.BaseURL = "", "client.pem", "http://fhir.hospital.invalid"
+	c.Institutions[0].SOAP = nil
+	err := c.Check()
+	for _, want := range []string{"his_fhir.profile_file: is missing", "his_fhir.base_url: must be https", "his_fhir.client_key_file: goes with"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	c.Institutions[0].SOAP = &HISSOAP{}
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "his_fhir: stands beside his_soap") {
 		t.Errorf("with two: %v", err)
 	}
 }
