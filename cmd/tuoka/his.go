@@ -24,8 +24,8 @@ func hisExplain() *cobra.Command {
 	var mapping, speaks, operation, answer, request string
 	cmd := &cobra.Command{Use: "explain", Short: "show value by value how a HIS's answer is read (逐项说明如何读取应答)", Args: noWords,
 		Long: `Reads a sample answer of a HIS as the service would, with a mapping (docs/his-guide.md) or a FHIR profile (docs/his-fhir.md), and prints of
-every value where it is from, what stands there, and what it becomes; then what nobody reads, and the answer in the words of docs/his-interface.md. The signature
-is not checked. The sample is printed as it is: use one without patients' data. Exit code 1 when it cannot be read.`,
+every value where it is from, what stands there, and what it becomes; then what nobody reads, and the answer in the words of docs/his-interface.md. The
+signature is not checked. The sample is printed as it is: use one without patients' data. Exit code 1 when it cannot be read.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needed(cmd, "operation", "answer"); err != nil {
 				return err

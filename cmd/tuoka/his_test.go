@@ -2,14 +2,29 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/config"
+	"github.com/tuoka/tuoka/internal/sensitive"
 )
 
 // guideExample writes the worked example of docs/his-guide.md into files: the mapping, a sample answer, and what was asked.
@@ -58,6 +73,96 @@ func TestHisExplain(t *testing.T) {
 	out.Reset()
 	if err := explain(&out, mapping, "", "bills/pending", answer, request); err == nil || !strings.Contains(out.String(), "19.17") || !strings.Contains(out.String(), "不能采信") {
 		t.Errorf("a wrong unit: %v, %s", err, out.String())
+	}
+}
+
+// TestHisExplainFHIR: a FHIR server's answer is explained by its profile, whether it is named or the sandbox's.
+func TestHisExplainFHIR(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text, err := configs.FS.ReadFile("his-fhir.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, answer := filepath.Join(dir, "profile.yaml"), filepath.Join(dir, "sample.json")
+	sample := `{"resourceType":"Parameters","parameter":[{"name":"ended","valueBoolean":true},{"name":"number","valueIdentifier":` +
+		`{"system":"http://tuoka.example/fhir/sid/order-no","value":"7"}}]}`
+	if err := errors.Join(os.WriteFile(profile, text, 0o600), os.WriteFile(answer, []byte(sample), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ mapping, speaks string }{{profile, "soap"}, {"", "fhir"}} {
+		var out bytes.Buffer
+		if err := explain(&out, tt.mapping, tt.speaks, "locks/release", answer, ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"parameter.where(name='ended').valueBoolean", `"order_no": "7"`, `"code": "0"`} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%q is not in %s", want, out.String())
+			}
+		}
+	}
+}
+
+// TestMutualTLS: on the wire to a FHIR server we show the hospital's certificate, and believe nobody but its own authority.
+func TestMutualTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, kind string, der []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: clock.Real{}.Now().Add(-time.Hour), NotAfter: clock.Real{}.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	ours, err1 := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	key, err2 := x509.MarshalPKCS8PrivateKey(private)
+	root, err3 := x509.ParseCertificate(ours)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	clients := x509.NewCertPool()
+	clients.AddCert(root)
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	secret := sensitive.NewKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	certificate, authority := file("client.pem", "CERTIFICATE", ours), file("ca.pem", "CERTIFICATE", server.Certificate().Raw)
+	for _, tt := range []struct {
+		name string
+		in   config.HISFHIR
+		want bool
+	}{
+		{"both", config.HISFHIR{Certificate: certificate, CA: authority}, true},
+		{"nobody", config.HISFHIR{CA: authority}, false},
+		{"a server that nobody knows", config.HISFHIR{Certificate: certificate}, false},
+	} {
+		wire, err := known(&tt.in, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := wire.RoundTrip(r)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		if (err == nil) != tt.want {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	if _, err := known(&config.HISFHIR{Certificate: certificate}, sensitive.NewKey("no key")); err == nil {
+		t.Error("a certificate without its key was taken")
 	}
 }
 

@@ -66,7 +66,8 @@ func stageFlags(cmd *cobra.Command, f *serveFlags) {
 }
 
 func hisFlag(cmd *cobra.Command, his *string) {
-	cmd.Flags().StringVar(his, "his", "", "what the sandbox's HISes speak: rest (docs/his-interface.md), soap (a vendor's WebService) or fhir (a FHIR server); by default as the configuration says")
+	cmd.Flags().StringVar(his, "his", "",
+		"what the sandbox's HISes speak: rest (docs/his-interface.md), soap (a vendor's WebService) or fhir (a FHIR server); by default as the configuration says")
 }
 
 // serve runs until the context ends: opens everything, says where it is, and stops without breaking a request or a step.

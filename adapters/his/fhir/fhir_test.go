@@ -165,6 +165,48 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	}
 }
 
+// TestDetail: a bill is whole, and all of it is one patient's.
+func TestDetail(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	for name, spoil := range map[string]func(*http.Response, string) string{
+		"a line that is not there":     swap(`"id":"`+w.bill.Lines[0].No+`"`, `"id":"another"`),
+		"a visit that is not there":    swapIn("ChargeItem", `"Encounter/`, `"Encounter/another-`),
+		"a line of another patient":    swapIn("ChargeItem", `"value":"P1"`, `"value":"P2"`),
+		"a visit of another patient":   swapIn("Encounter", `"value":"P1"`, `"value":"P2"`),
+		"a diagnosis of another's":     swapIn("Condition", `"value":"P1"`, `"value":"P2"`),
+		"a line less":                  swap(`"lineItem":[`, `"lineItem":[{"chargeItemCodeableConcept":{}},`),
+		"a class that there is not":    swap(`"valueCode":"A"`, `"valueCode":"X"`),
+		"a quantity with an exponent":  swap(`"value":24`, `"value":2.4e1`),
+		"something that was not asked": swap(`"mode":"include"`, `"mode":"outcome"`),
+	} {
+		fresh := newWard(t)
+		fresh.spoil = func(res *http.Response, body string) string {
+			return strings.ReplaceAll(spoil(res, body), "https://his.example/fhir/ChargeItem/"+w.bill.Lines[0].No, "https://his.example/fhir/x")
+		}
+		if _, err := fresh.client.Detail(t.Context(), "P1", w.bill.No); !errors.Is(err, bill.ErrUnreadable) {
+			t.Errorf("%s: %v, want ErrUnreadable; heard %s", name, err, fresh.heard)
+		}
+	}
+	if b, err := w.client.Detail(t.Context(), "P1", w.bill.No); err != nil || b.Total != 1917 || len(b.Lines) != 1 || len(b.Visit.Diagnoses) == 0 {
+		t.Errorf("Detail = %+v, %v", b, err)
+	}
+}
+
+// swapIn spoils the first resource of a type.
+func swapIn(kind, old, fresh string) func(*http.Response, string) string {
+	return func(_ *http.Response, body string) string {
+		parts := strings.Split(body, `{"fullUrl"`)
+		for i, p := range parts {
+			if strings.Contains(p, `"resourceType":"`+kind+`"`) && strings.Contains(p, old) {
+				parts[i] = strings.Replace(p, old, fresh, 1)
+				return strings.Join(parts, `{"fullUrl"`)
+			}
+		}
+		return "nothing to spoil: " + body
+	}
+}
+
 // TestRefusalsThatProveNothing: a refusal is one with the interface's code; anything else with a bad status is no answer.
 func TestRefusalsThatProveNothing(t *testing.T) {
 	t.Parallel()
@@ -172,7 +214,8 @@ func TestRefusalsThatProveNothing(t *testing.T) {
 	outcome := func(status int, system, code string) func(*http.Response, string) string {
 		return func(res *http.Response, _ string) string {
 			res.StatusCode = status
-			return fmt.Sprintf(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"conflict","details":{"coding":[{"system":%q,"code":%q}]}}]}`, system, code)
+			return fmt.Sprintf(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"conflict","details":{"coding":[{"system":%q,"code":%q}]}}]}`,
+				system, code)
 		}
 	}
 	ours := example(t).Names["code"]
@@ -203,7 +246,8 @@ func TestRefusalsThatProveNothing(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
-	p := order.Posting{OrderNo: "7", HISPatient: "P1", Bills: []order.PostedBill{{No: w.bill.No, Total: 1917}}, Total: 1917, Split: split.AllCash(1917), OutTradeNo: "T1",
+	p := order.Posting{OrderNo: "7", HISPatient: "P1", Bills: []order.PostedBill{{No: w.bill.No, Total: 1917}}, Total: 1917,
+		Split: split.AllCash(1917), OutTradeNo: "T1",
 		TransactionID: "42", PaidAt: w.clock.Now()}
 	if _, err := w.client.Post(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -212,10 +256,12 @@ func TestRequest(t *testing.T) {
 	if got, want := h.Get("If-None-Exist"), "identifier=http%3A%2F%2Ftuoka.example%2Ffhir%2Fsid%2Forder-no%7C7"; got != want {
 		t.Errorf("If-None-Exist: %s, want %s", got, want)
 	}
-	if h.Get("Authorization") != "Bearer "+testToken || h.Get("Content-Type") != "application/fhir+json; fhirVersion=5.0" || w.asked.URL.Path != "/PaymentReconciliation" {
+	if h.Get("Authorization") != "Bearer "+testToken || h.Get("Content-Type") != "application/fhir+json; fhirVersion=5.0" ||
+		w.asked.URL.Path != "/PaymentReconciliation" {
 		t.Errorf("asked %s with %v", w.asked.URL, h)
 	}
-	for _, want := range []string{`"amount":{"currency":"CNY","value":19.17}`, `"date":"2026-11-23"`, `"paymentIdentifier":{"system":"http://pay.weixin.example/fhir/sid/transaction-id","value":"42"}`,
+	for _, want := range []string{`"amount":{"currency":"CNY","value":19.17}`, `"date":"2026-11-23"`,
+		`"paymentIdentifier":{"system":"http://pay.weixin.example/fhir/sid/transaction-id","value":"42"}`,
 		`{"url":"uninsured","valueMoney":{"currency":"CNY","value":19.17}}`, `{"url":"account","valueMoney":{"currency":"CNY","value":0.00}}`} {
 		if !strings.Contains(w.sent, want) {
 			t.Errorf("%s is not in %s", want, w.sent)
@@ -235,14 +281,16 @@ func TestRequest(t *testing.T) {
 func TestStranger(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
-	c, err := New(Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example", Profile: example(t), Token: sensitive.NewKey("another-token-of-nobody")}, w)
+	config := Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example", Profile: example(t), Token: sensitive.NewKey("another-token-of-nobody")}
+	c, err := New(config, w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Pending(t.Context(), "P1"); !errors.Is(err, bill.ErrNoAnswer) {
 		t.Errorf("a stranger: %v", err)
 	}
-	if _, err := New(Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example", Profile: example(t), Token: sensitive.NewKey("short")}, w); err == nil {
+	config.Token = sensitive.NewKey("short")
+	if _, err := New(config, w); err == nil {
 		t.Error("a short token was taken")
 	}
 }
@@ -262,7 +310,7 @@ func TestProfileFaults(t *testing.T) {
 		{"path: name.text", "path: name.matches('x')", "is not a path"},
 		{"as: flag", "as: bool", "is one of"},
 		{"in: answer", "in: reply", "is request, answer or empty"},
-		{"  paid: #", "  payed: #", "shapes.paid: is missing"},
+		{"  paid: #", "  debts: #", "shapes.paid: is missing"},
 		{"type: Patient", "typo: Patient", "typo"},
 		{"{ path: intent, const: order }", "{ path: intent }", "is a member or a constant"},
 		{`"Task?identifier`, `"task?identifier`, "is not a search"},
@@ -283,7 +331,8 @@ func TestPaths(t *testing.T) {
 	names := map[string]string{"a": "urn:a", "b": "urn:b"}
 	object := map[string]any{}
 	a := &answer{document: object, known: map[string]map[string]any{}}
-	for i, text := range []string{"identifier.where(system=%a).value", "identifier.where(system=%b).value", "for.identifier.where(system=%a).value", "extension(%a).extension('x').valueString",
+	for i, text := range []string{"identifier.where(system=%a).value", "identifier.where(system=%b).value", "for.identifier.where(system=%a).value",
+		"extension(%a).extension('x').valueString",
 		"input.where(type.text='total').valueString", "code.coding.where(system=%a).code", "status", "reason.concept.text"} {
 		p, err := parsePath(text, names)
 		if err == nil {
@@ -296,8 +345,10 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s = %v, %v", text, got, err)
 		}
 	}
-	const want = `{"code":{"coding":[{"code":"5","system":"urn:a"}]},"extension":[{"extension":[{"url":"x","valueString":"3"}],"url":"urn:a"}],"for":{"identifier":{"system":"urn:a",` +
-		`"value":"2"}},"identifier":[{"system":"urn:a","value":"0"},{"system":"urn:b","value":"1"}],"input":[{"type":{"text":"total"},"valueString":"4"}],"reason":[{"concept":` +
+	const want = `{"code":{"coding":[{"code":"5","system":"urn:a"}]},` +
+		`"extension":[{"extension":[{"url":"x","valueString":"3"}],"url":"urn:a"}],"for":{"identifier":{"system":"urn:a",` +
+		`"value":"2"}},"identifier":[{"system":"urn:a","value":"0"},{"system":"urn:b","value":"1"}],"input":[{"type":{"text":"total"},"valueString":"4"}],` +
+		`"reason":[{"concept":` +
 		`{"text":"7"}}],"status":"6"}`
 	if text, err := json.Marshal(object); err != nil || string(text) != want {
 		t.Errorf("wrote %s, %v", text, err)
@@ -319,7 +370,8 @@ func TestExplain(t *testing.T) {
 	p := example(t)
 	e, err := p.Explain("bills/pending", []byte(`{"patient_id":"P1"}`), bytes.Replace(w.heard, []byte(`"totalGross"`), []byte(`"totalNet":{},"totalGross"`), 1))
 	i := slices.IndexFunc(e.Steps, func(s his.Step) bool { return s.Member == "bills[0]/total_fen" })
-	if err != nil || i < 0 || e.Steps[i].Value != "1917" || !strings.Contains(e.Steps[i].Raw, "19.17") || e.Steps[i].Element != "totalGross" || !slices.Equal(e.Unread, []string{"Invoice.totalNet"}) {
+	if err != nil || i < 0 || e.Steps[i].Value != "1917" || !strings.Contains(e.Steps[i].Raw, "19.17") ||
+		e.Steps[i].Element != "totalGross" || !slices.Equal(e.Unread, []string{"Invoice.totalNet"}) {
 		t.Errorf("Explain = %+v, %v", e, err)
 	}
 	if !strings.Contains(e.JSON(), `"total_fen": 1917`) {

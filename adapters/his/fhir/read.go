@@ -208,6 +208,13 @@ func (p *Profile) detail(r *reading, _ map[string]any, _ bool) (string, any, err
 	if len(visits) != 1 {
 		return "", nil, fmt.Errorf("a bill of %d visits", len(visits))
 	}
+	for _, list := range []string{"visits", "diagnoses", "lines"} {
+		for _, e := range flat(b[list]) {
+			if lookUp(e, "patient_id") != b["patient_id"] {
+				return "", nil, errors.New("a bill with something of another patient")
+			}
+		}
+	}
 	b["visit"] = visits[0]
 	delete(b, "visits")
 	return done, map[string]any{"bill": b}, nil

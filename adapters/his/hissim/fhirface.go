@@ -68,7 +68,7 @@ func send(w http.ResponseWriter, v speech, status int, document any) {
 	}
 	w.Header().Set("Content-Type", v.kind()+"; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) // #nosec G705 -- FHIR in JSON by its content type, which no browser shows as a page
 }
 
 // outcome is an OperationOutcome: one issue with the interface's code, or one for every item that is the reason.

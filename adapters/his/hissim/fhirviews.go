@@ -125,7 +125,8 @@ func (v speech) visit(patientID string, w visitView) object {
 	ambulatory := coded(hl7Terms+"v3-ActCode", "AMB", "")
 	o := object{"resourceType": "Encounter", "id": w.VisitNo, "status": v.either("completed", "finished"),
 		"identifier": []any{ident(sidHIS+"visit-no", w.VisitNo)},
-		"type":       []any{concept(csNHSA+"med-type", w.MedType)}, "subject": patientRef(patientID), "serviceProvider": deptRef(w.Dept), "participant": []any{attends},
+		"type":       []any{concept(csNHSA+"med-type", w.MedType)}, "subject": patientRef(patientID),
+		"serviceProvider": deptRef(w.Dept), "participant": []any{attends},
 		v.either("actualPeriod", "period"): object{"start": w.BeganAt}}
 	if w.VisitID != "" {
 		o["identifier"] = []any{ident(sidHIS+"visit-no", w.VisitNo), ident(sidHIS+"mdtrt-id", w.VisitID)}
