@@ -303,6 +303,46 @@ var stories = map[string]func(w *ward){
 		w.hold("R1")
 		w.refundOf("R1")
 	},
+	"billed anew, and numbers used for something else": func(w *ward) {
+		w.post("7")
+		kept := refund.Line{BillNo: w.bills[0].No, LineNo: w.bills[0].Lines[0].No, Quantity: decimal.NewFromInt(14), Amount: 1118, Kept: true}
+		r := w.refund("R1")
+		r.Lines, r.Total = append(r.Lines[:1], kept), 1917
+		w.note("hold with the rest", nil, w.HoldRefund(w.t.Context(), r))
+		w.note("hold again", nil, w.HoldRefund(w.t.Context(), r))
+		w.hold("R1")
+		w.book("R1")
+		w.refundOf("R1")
+		at := time.Date(2026, 11, 23, 10, 0, 0, 0, clock.Shanghai)
+		b := order.RefundBooking{RefundRequest: r, Rebill: []refund.Line{kept}, Rest: split.Split{PooledFund: 6600, Uninsured: 9680}, RestSetlID: "setl-2", RestSettled: at,
+			RefundedAt: at, ByHand: true}
+		done, err := w.BookRefund(w.t.Context(), b)
+		w.note("book with the rest", done, err)
+		w.hold("R1")
+		w.refundOf("R1")
+		w.pending()
+		w.detail(0)
+		other := w.refund("R1")
+		other.OrderNo = "8"
+		w.note("hold of another order", nil, w.HoldRefund(w.t.Context(), other))
+		w.note("drop of another order", nil, w.DropRefund(w.t.Context(), "8", "R1"))
+		st, err := w.RefundOf(w.t.Context(), "8", "R1")
+		w.note("refund of another order", st, err)
+		l := order.LockRequest{OrderNo: "9", HISPatient: "P1", Bills: done.Rebilled, Total: 1118}
+		until, err := w.Lock(w.t.Context(), l)
+		w.note("lock what is billed anew", until, err)
+		l.Bills = w.nos()[:1]
+		until, err = w.Lock(w.t.Context(), l)
+		w.note("lock others under the number", until, err)
+		w.drop("R5")
+		w.book("R5")
+		b = order.RefundBooking{RefundRequest: w.refund("R6"), Rest: split.Split{Uninsured: 9680}, RefundedAt: at, Note: true}
+		b.Lines, b.Total = b.Lines[1:], 6600
+		done, err = w.BookRefund(w.t.Context(), b)
+		w.note("note without a hold", done, err)
+		w.refundOf("R6")
+		w.standing("7")
+	},
 	"cash alone": func(w *ward) {
 		p := w.posting("7")
 		p.Split, p.SetlID, p.MdtrtID, p.SettledAt = split.AllCash(p.Total), "", "", time.Time{}

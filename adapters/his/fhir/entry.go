@@ -157,7 +157,7 @@ func (p *Profile) evidence(r *reading, bundle, billNo any) (any, error) {
 }
 
 // held is an answer of refunds/hold: the hold's Task. What stood there before under the number is judged as a duplicate.
-func (p *Profile) held(r *reading, _ map[string]any, created bool) (string, any, error) {
+func (p *Profile) held(r *reading, asked map[string]any, created bool) (string, any, error) {
 	hold, err := p.as(r, "", "hold", r.document)
 	if err != nil {
 		return "", nil, err
@@ -167,6 +167,8 @@ func (p *Profile) held(r *reading, _ map[string]any, created bool) (string, any,
 		return "", nil, errors.New("a hold that was not agreed to")
 	case created:
 		return done, hold, nil
+	case hold["order_no"] != asked["order_no"]:
+		return "", nil, errors.New("the number is another order's")
 	case status == "completed":
 		return "", nil, bill.ErrNoAnswer.Because(errors.New("his refunds/hold: booked already: to be queried"))
 	}
