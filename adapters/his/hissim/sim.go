@@ -52,6 +52,8 @@ type Config struct {
 	// NoticeKey signs the notices by SM2, AnswerKey verifies what its questions are answered; nil: both by HMAC-SM3.
 	NoticeKey *gm.PrivateKey
 	AnswerKey *gm.PublicKey
+
+	Defect Defect // what the hospital does wrongly; empty: nothing
 }
 
 // Sim is one hospital.

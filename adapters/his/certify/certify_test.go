@@ -1,0 +1,223 @@
+package certify_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tuoka/tuoka/adapters/his"
+	"github.com/tuoka/tuoka/adapters/his/certify"
+	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/adapters/his/rest"
+	"github.com/tuoka/tuoka/adapters/his/soap"
+	"github.com/tuoka/tuoka/configs"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/sandbox"
+	"github.com/tuoka/tuoka/internal/sensitive"
+)
+
+const (
+	testApp    = "tuoka"
+	testSecret = "a-secret-of-the-front-office-0001"
+	testName   = "冯晓棠"
+	testID     = "360102198503123042"
+	testCard   = "6217000012345678"
+	callback   = "/callbacks/his/h1"
+)
+
+// hospital is a simulator behind a true network, with its people at hand, and a clock that moves when the kit waits.
+type hospital struct {
+	*clock.Fake
+	sim    *hissim.Sim
+	plan   *sandbox.Plan
+	change int
+}
+
+// Sleep lets the hospital do its own work, too.
+func (h *hospital) Sleep(ctx context.Context, d time.Duration) error {
+	for h.sim.Step(ctx) {
+	}
+	_ = clock.Real{}.Sleep(ctx, time.Millisecond) // what travels, arrives
+	return h.Fake.Sleep(ctx, d)
+}
+
+// Do is what the hospital's people do.
+func (h *hospital) Do(_ context.Context, t certify.Task) (number string, err error) {
+	switch t.Do {
+	case certify.WriteBill:
+		b, err := h.sim.AddBill(t.Patient, "D360102000211", hissim.Order{Code: "W10231", Quantity: "24"}, hissim.Order{Code: "S80011", Quantity: "1"})
+		return b.No, err
+	case certify.OpenArchive:
+		p, err := h.sim.AddPatient(hissim.Patient{Name: "柳无名", IDNo: "110102197701010013"})
+		return p.ID, err
+	case certify.PayAtWindow:
+		_, err = h.sim.PayAtWindow(t.Bill)
+	case certify.ChangeBill:
+		_, err = h.sim.ChangeBill(t.Bill, hissim.Order{Code: "W10231", Quantity: "14"})
+	case certify.VoidBill:
+		_, err = h.sim.VoidBill(t.Bill)
+	case certify.HandOut:
+		_, err = h.sim.HandOut(t.Bill, t.Line, "")
+	case certify.AskRefund:
+		_, err = h.sim.AskRefund(t.Order, hissim.Ask{Reason: "窗口退费"})
+	case certify.Maintenance:
+		h.plan.Script(sandbox.Script{Op: "post", Fault: sandbox.Refuse, Times: 1})
+	}
+	if errors.Is(err, hissim.ErrHeld) {
+		err = certify.ErrRefused
+	}
+	return "", err
+}
+
+// ways are the carriers, and how a signature is taken off.
+var ways = map[string]struct {
+	face   func(*hissim.Sim) http.Handler
+	open   func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error)
+	unsign func(*http.Request, []byte) []byte
+}{
+	"rest": {(*hissim.Sim).Handler, func(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
+		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
+			return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: url, App: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
+		}
+	}, rest.Unsign},
+	"soap": {(*hissim.Sim).SOAPHandler, func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
+		mapping := vendor(t)
+		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
+			return soap.New(soap.Config{Config: his.Config{Clock: c}, BaseURL: url, Mapping: mapping, User: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
+		}
+	}, nil},
+}
+
+func vendor(t *testing.T) *soap.Mapping {
+	t.Helper()
+	text, err := configs.FS.ReadFile("his-soap.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapping, err := soap.ParseMapping(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mapping
+}
+
+// certified runs the kit against a simulator and gives its report. Set may change what is asked for.
+func certified(t *testing.T, way string, defect hissim.Defect, set func(*certify.Config)) *certify.Report {
+	t.Helper()
+	h := &hospital{Fake: clock.NewFake(time.Date(2026, 11, 23, 9, 30, 0, 0, clock.Shanghai))}
+	var err error
+	if h.plan, err = sandbox.NewPlan(h.Fake, ""); err != nil {
+		t.Fatal(err)
+	}
+	source := clock.NewSeeded(h.Fake, 1, 1)
+	notices, err := rest.New(rest.Config{Config: his.Config{Clock: h.Fake}, BaseURL: "https://his.example", App: testApp, Secret: sensitive.NewKey(testSecret),
+		Source: source, CallbackPath: callback}, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := certify.NewListener(notices, callback)
+	platform := httptest.NewServer(listener)
+	t.Cleanup(platform.Close)
+	h.sim, err = hissim.New(hissim.Config{Clock: h.Fake, Source: source, Plan: h.plan, App: testApp, Secret: sensitive.NewKey(testSecret),
+		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback, Defect: defect})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.sim.AddPatient(hissim.Patient{ID: "P1", CardNo: testCard, Name: testName, IDNo: testID, Insutype: "310", CoverageArea: "360100"}); err != nil {
+		t.Fatal(err)
+	}
+	var bills []string
+	for range 2 {
+		no, err := h.Do(t.Context(), certify.Task{Do: certify.WriteBill, Patient: "P1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bills = append(bills, no)
+	}
+	server := httptest.NewServer(ways[way].face(h.sim))
+	t.Cleanup(server.Close)
+	id, err := sensitive.ParseIDNumber(testID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := certify.Config{Clock: h, Source: source, Wire: http.DefaultTransport, Open: ways[way].open(t, server.URL), Unsign: ways[way].unsign,
+		Data:  certify.Data{Name: sensitive.NewName(testName), ID: id, Bills: bills, Wait: time.Hour},
+		Hands: h, Notices: listener, Refunds: true, About: certify.About{Hospital: "云岭市人民医院", Transport: way, Address: server.URL}}
+	if set != nil {
+		set(&c)
+	}
+	r, err := certify.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// failures are the checks that failed.
+func failures(r *certify.Report) (ids []string) {
+	for _, c := range r.Results {
+		if c.Verdict == certify.Failed {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// TestHealthy: the simulator passes every check, over every carrier.
+func TestHealthy(t *testing.T) {
+	t.Parallel()
+	for way := range ways {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			r := certified(t, way, "", nil)
+			for _, c := range r.Results {
+				if c.Verdict != certify.Passed {
+					t.Errorf("%s %s: %s", c.ID, c.Verdict, c.Text)
+				}
+			}
+			if !r.OK() {
+				t.Error("the report is not OK")
+			}
+		})
+	}
+}
+
+// TestReadOnly: nothing is locked, posted or given back.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	for way := range ways {
+		r := certified(t, way, "", func(c *certify.Config) { c.ReadOnly = true })
+		if ids := failures(r); len(ids) > 0 || r.Count(certify.Passed) < 12 {
+			t.Errorf("%s: failed %v, passed %d", way, ids, r.Count(certify.Passed))
+		}
+		for _, c := range r.Results {
+			for _, e := range c.Evidence {
+				if slices.Contains([]string{"locks/acquire", "locks/release", "postings/post", "refunds/hold", "refunds/drop", "refunds/book"}, e.Operation) {
+					t.Errorf("%s: %s asked for %s", way, c.ID, e.Operation)
+				}
+			}
+		}
+	}
+}
+
+// TestWithoutHands: what nobody arranges is not run, and never passed.
+func TestWithoutHands(t *testing.T) {
+	t.Parallel()
+	r := certified(t, "rest", "", func(c *certify.Config) { c.Hands, c.Notices = nil, nil })
+	if ids := failures(r); len(ids) > 0 {
+		t.Errorf("failed: %v", ids)
+	}
+	for _, c := range r.Results {
+		if slices.Contains([]string{"detail-other", "window", "window-locked", "void", "changed", "maintenance", "notice", "notice-again", "pending-empty"}, c.ID) && c.Verdict != certify.NotRun {
+			t.Errorf("%s: %s, %s", c.ID, c.Verdict, c.Text)
+		}
+		if c.Verdict == certify.NotRun && !strings.ContainsAny(c.Text, "：前提") {
+			t.Errorf("%s does not say why it was not run: %s", c.ID, c.Text)
+		}
+	}
+}

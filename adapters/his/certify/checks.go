@@ -1,0 +1,161 @@
+package certify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/adapters/his"
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/fault"
+)
+
+// check is one thing that a hospital's system must do.
+type check struct {
+	id, group, title string
+	proves           string // what it is good for, in words of the hospital's
+	clause           string // of docs/his-interface.md; F: of the hospital reference §4
+	advice           string // what to mend when it fails
+	needs            []string
+	writes, refunds  bool
+	run              func(k *kit, ctx context.Context) outcome
+}
+
+// outcome is what came of one.
+type outcome struct {
+	verdict Verdict
+	text    string
+}
+
+func passed(format string, args ...any) outcome {
+	return outcome{Passed, fmt.Sprintf(format, args...)}
+}
+func failed(format string, args ...any) outcome {
+	return outcome{Failed, fmt.Sprintf(format, args...)}
+}
+func skipped(format string, args ...any) outcome {
+	return outcome{NotRun, fmt.Sprintf(format, args...)}
+}
+
+// checks are all, in the order in which they are made: what others stand on comes first.
+func checks() []check {
+	return slices.Concat(securityChecks(), lookupChecks(), lockChecks(), postingChecks(), refundChecks(), noticeChecks(), speedChecks())
+}
+
+func titleOf(id string) string {
+	for _, c := range checks() {
+		if c.id == id {
+			return c.title
+		}
+	}
+	return id
+}
+
+// Groups are the groups of the checks, in their order.
+func Groups() (names []string) {
+	for _, c := range checks() {
+		if !slices.Contains(names, c.group) {
+			names = append(names, c.group)
+		}
+	}
+	return names
+}
+
+// uncovered is what no check looks at, and why.
+func uncovered() []string {
+	return []string{
+		"日对账文件（F13：迟到、为空、缺页、跨零点）：接口 1.1 版尚无此操作，日后的版本加入后再认证。",
+		"微信通知重复、乱序（F3），医院系统停机期间微信已收款（F6），医保中心的各种拒绝（F15）：由平台处理，不取决于医院系统。",
+		"业务高峰时的并发量与长时间稳定性：本认证逐项验证正确性，不是压力测试。",
+	}
+}
+
+// The codes of docs/his-interface.md §4.
+const (
+	done          = "0"
+	none          = "1"
+	notFound      = "NOT_FOUND"
+	alreadyPaid   = "ALREADY_PAID"
+	billVoid      = "BILL_VOID"
+	billChanged   = "BILL_CHANGED"
+	locked        = "LOCKED"
+	lockExpired   = "LOCK_EXPIRED"
+	amountWrong   = "AMOUNT_WRONG"
+	duplicate     = "DUPLICATE"
+	notRefundable = "NOT_REFUNDABLE"
+	maintenance   = "MAINTENANCE"
+)
+
+// want says what is wrong when an answer has none of these codes; ok: it has one.
+func want(a his.Answer, err error, codes ...string) (o outcome, ok bool) {
+	switch {
+	case err != nil:
+		return failed("%s", said(err)), false
+	case !slices.Contains(codes, a.Code):
+		return failed("应答码是 %s，应为 %s", codeName(a.Code), codeNames(codes)), false
+	}
+	return outcome{}, true
+}
+
+func codeNames(codes []string) (text string) {
+	for i, c := range codes {
+		if i > 0 {
+			text += " 或 "
+		}
+		text += codeName(c)
+	}
+	return text
+}
+
+// codeName is a code with its meaning.
+func codeName(code string) string {
+	meaning := map[string]string{done: "完成", none: "完成，无数据", notFound: "不存在", alreadyPaid: "已缴费", billVoid: "已作废", billChanged: "金额已变更", locked: "已被锁定",
+		lockExpired: "锁单已失效", amountWrong: "金额不符", duplicate: "重复提交", notRefundable: "不可退", maintenance: "维护中"}[code]
+	if meaning == "" {
+		return fmt.Sprintf("%q", code)
+	}
+	return fmt.Sprintf("%q（%s）", code, meaning)
+}
+
+// said puts an error of package his into the words of the hospital's engineer.
+func said(err error) string {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return fmt.Sprintf("应答不可采信：%v", err)
+	}
+	text := map[string]string{
+		his.ErrUnreachable.Code: "连接不上医院系统", bill.ErrNoAnswer.Code: "没有得到可采信的应答（超时、断线，或 HTTP 状态不是 200）",
+		bill.ErrUnreadable.Code: "应答不可采信", his.ErrRequest.Code: "医院系统认为请求有误，或编号已作他用", bill.ErrMaintenance.Code: "医院系统称正在维护",
+		bill.ErrNotFound.Code: "应答为不存在", bill.ErrPaid.Code: "应答为已缴费", bill.ErrVoid.Code: "应答为已作废", bill.ErrChanged.Code: "应答为金额已变更",
+		bill.ErrLocked.Code: "应答为已被锁定", his.ErrLockExpired.Code: "应答为锁单已失效", his.ErrAmountWrong.Code: "应答为金额不符", his.ErrHoldDropped.Code: "应答为退费申请已取消",
+		bill.ErrNotRefundable.Code: "应答为不可退",
+	}[f.Code]
+	if text == "" {
+		text = f.Code
+	}
+	return fmt.Sprintf("%s：%v", text, err)
+}
+
+// hands asks the hospital's people for something. Without any, or when they cannot, it says what is to be done by hand.
+func (k *kit) hands(ctx context.Context, t Task, byHand string) (number string, o outcome, ok bool) {
+	var err error = ErrNobody
+	if k.Hands != nil {
+		number, err = k.Hands.Do(ctx, t)
+	}
+	switch {
+	case err == nil:
+		return number, o, true
+	case errors.Is(err, ErrNobody):
+		return "", skipped("需要人工配合：%s", byHand), false
+	default:
+		return "", skipped("未能布置场景：%v", err), false
+	}
+}
+
+// number is a new number of ours.
+func (k *kit) number() string { return fmt.Sprint(k.Source.ID()) }
+
+// china writes a moment as the hospital's clocks show it.
+func china(t time.Time) string { return clockOf(t).Format("2006-01-02 15:04:05") }
