@@ -3,7 +3,8 @@ package configs
 
 import "embed"
 
-// FS holds sandbox.yaml, example.yaml, and his-soap.yaml and his-fhir.yaml, the examples of a vendor and of a FHIR server.
+// FS holds sandbox.yaml, example.yaml, his-soap.yaml and his-fhir.yaml (the examples of a vendor and of a FHIR server), and his-certify.yaml (what a HIS
+// under test offers).
 //
-//go:embed sandbox.yaml example.yaml his-soap.yaml his-fhir.yaml
+//go:embed sandbox.yaml example.yaml his-soap.yaml his-fhir.yaml his-certify.yaml
 var FS embed.FS

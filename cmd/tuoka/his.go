@@ -15,7 +15,7 @@ func hisCommand() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("参数有误：%w；用法见 %s --help", err, cmd.CommandPath())
 	})
-	cmd.AddCommand(hisExplain())
+	cmd.AddCommand(hisExplain(), hisCertify())
 	return cmd
 }
 

@@ -446,6 +446,9 @@ func hisKey(in *Institution) string {
 }
 
 func (c *Config) checkHIS(f *faults, at string, in *Institution) {
+	if in.Certify != nil && c.Mode == Production {
+		f.add(at+".certify", "is not allowed in production")
+	}
 	key, his := at+hisKey(in), in.Hospital()
 	c.checkURL(f, key+".base_url", his.BaseURL, true)
 	f.need(key+".app", his.App)

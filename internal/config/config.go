@@ -101,6 +101,7 @@ type Institution struct {
 	HIS       HISRest       `koanf:"his_rest"`
 	SOAP      *HISSOAP      `koanf:"his_soap"` // instead of his_rest
 	FHIR      *HISFHIR      `koanf:"his_fhir"` // instead of his_rest
+	Certify   *Certify      `koanf:"certify"`  // tuoka his certify; never in production
 }
 
 // Hospital is the HIS, whatever it speaks.
@@ -263,6 +264,20 @@ type HISFHIR struct {
 	Certificate string `koanf:"client_certificate_file"` // ours, for mutual TLS; empty: none
 	Key         string `koanf:"client_key_file"`
 	CA          string `koanf:"ca_file"` // who signed the server's certificate, if nobody whom this machine knows
+}
+
+// Certify is what a HIS under test offers to tuoka his certify: a test patient and bills that may be used up.
+type Certify struct {
+	Name          string        `koanf:"name"`
+	IDNumber      string        `koanf:"id_number"`
+	PatientID     string        `koanf:"patient_id"`       // the archive to use; empty: the newest
+	Bills         []string      `koanf:"bills"`            // unpaid bills that may be locked, posted and given back
+	OtherBill     string        `koanf:"other_bill"`       // another patient's
+	WindowPaid    string        `koanf:"window_paid_bill"` // of the test patient, paid at the window
+	Void          string        `koanf:"void_bill"`        // of the test patient, withdrawn
+	IdlePatientID string        `koanf:"idle_patient_id"`  // an archive with nothing to pay
+	Wait          time.Duration `koanf:"wait"`             // how long a lock's end may be waited for
+	Simulator     string        `koanf:"simulator"`        // the control of hissim, where that is the HIS: it arranges what people would
 }
 
 // Stage is what the simulators start with.

@@ -78,19 +78,22 @@ func (h *hospital) Do(_ context.Context, t certify.Task) (number string, err err
 var ways = map[string]struct {
 	face   func(*hissim.Sim) http.Handler
 	open   func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error)
-	unsign func(*http.Request, []byte) []byte
+	unsign func(t *testing.T) func(*http.Request, []byte) []byte
 }{
 	"rest": {(*hissim.Sim).Handler, func(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
 		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
 			return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: url, App: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
 		}
-	}, rest.Unsign},
+	}, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }},
 	"soap": {(*hissim.Sim).SOAPHandler, func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
 		mapping := vendor(t)
 		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
 			return soap.New(soap.Config{Config: his.Config{Clock: c}, BaseURL: url, Mapping: mapping, User: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
 		}
-	}, nil},
+	}, func(t *testing.T) func(*http.Request, []byte) []byte {
+		service := vendor(t).Service
+		return func(_ *http.Request, body []byte) []byte { return service.Unsign(body) }
+	}},
 }
 
 func vendor(t *testing.T) *soap.Mapping {
@@ -145,7 +148,7 @@ func certified(t *testing.T, way string, defect hissim.Defect, set func(*certify
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := certify.Config{Clock: h, Source: source, Wire: http.DefaultTransport, Open: ways[way].open(t, server.URL), Unsign: ways[way].unsign,
+	c := certify.Config{Clock: h, Source: source, Wire: http.DefaultTransport, Open: ways[way].open(t, server.URL), Unsign: ways[way].unsign(t),
 		Data:  certify.Data{Name: sensitive.NewName(testName), ID: id, Bills: bills, Wait: time.Hour},
 		Hands: h, Notices: listener, Refunds: true, About: certify.About{Hospital: "云岭市人民医院", Transport: way, Address: server.URL}}
 	if set != nil {

@@ -64,6 +64,9 @@ func (v Verdict) mark() string {
 func (v Verdict) Name() string { return strings.TrimSpace(v.mark()) }
 
 func rounded(d time.Duration) string {
+	if d < time.Millisecond {
+		return "<1ms"
+	}
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()
 	}

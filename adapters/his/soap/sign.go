@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -105,4 +106,13 @@ func escaped(text string) string {
 	var b bytes.Buffer
 	_ = xml.EscapeText(&b, []byte(text)) // a buffer takes everything
 	return b.String()
+}
+
+// Unsign takes the signature off a request of this vendor, for those who try whether a hospital wants one.
+func (s *Service) Unsign(body []byte) []byte {
+	if s.Sign == nil {
+		return body
+	}
+	name := regexp.QuoteMeta(s.Sign.Sign)
+	return regexp.MustCompile(`(<|&lt;)`+name+`(>|&gt;)[^<&]*(<|&lt;)/`+name+`(>|&gt;)`).ReplaceAll(body, nil)
 }
