@@ -159,3 +159,13 @@ func (k *kit) number() string { return fmt.Sprint(k.Source.ID()) }
 
 // china writes a moment as the hospital's clocks show it.
 func china(t time.Time) string { return clockOf(t).Format("2006-01-02 15:04:05") }
+
+// Dependants are the checks that are not made when that one does not hold.
+func Dependants(id string) (ids []string) {
+	for _, c := range checks() {
+		if slices.ContainsFunc(c.needs, func(need string) bool { return need == id || slices.Contains(ids, need) }) {
+			ids = append(ids, c.id)
+		}
+	}
+	return ids
+}

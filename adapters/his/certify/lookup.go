@@ -34,7 +34,14 @@ func lookupChecks() []check {
 			proves: "按姓名和证件号码返回的档案都是本人的，没有换卡、并档留下的他人档案。",
 			advice: "按姓名与证件号码都相等查询；不要只取最近的一条，不要按卡号匹配；每份档案带院内患者号和建档时间。",
 			run:    (*kit).findPatient},
-		{id: "patient-name", group: group, title: "姓名不符时查无此人", clause: "§3.1；F11", needs: []string{"connect"},
+		{id: "patient-none", group: group, title: "查无此人有明确应答", clause: "§3.1、§4；F9", needs: []string{"connect"},
+			proves: "“没有”与“出错”分得清：没有是应答码 1，出错不是“成功而空”。",
+			advice: "查无此人时应答码为 1；查询失败时应答 MAINTENANCE 或 HTTP 500，绝不应答 0 加空列表。",
+			run: func(k *kit, ctx context.Context) outcome {
+				k.doing("一个不存在的人")
+				return k.wantNone(ctx, findPatients, find{Name: nobody, IDType: "01", IDNo: strangers[0]})
+			}},
+		{id: "patient-name", group: group, title: "姓名不符时查无此人", clause: "§3.1；F11", needs: []string{"patient-none"},
 			proves: "只凭证件号码得不到档案：姓名也要相等。",
 			advice: "查询条件同时包含姓名与证件号码，姓名不等时应答 1（查无此人）。",
 			run: func(k *kit, ctx context.Context) outcome {
@@ -42,13 +49,6 @@ func lookupChecks() []check {
 				in := k.findRequest()
 				in.Name = nobody
 				return k.wantNone(ctx, findPatients, in)
-			}},
-		{id: "patient-none", group: group, title: "查无此人有明确应答", clause: "§3.1、§4；F9", needs: []string{"connect"},
-			proves: "“没有”与“出错”分得清：没有是应答码 1，出错不是“成功而空”。",
-			advice: "查无此人时应答码为 1；查询失败时应答 MAINTENANCE 或 HTTP 500，绝不应答 0 加空列表。",
-			run: func(k *kit, ctx context.Context) outcome {
-				k.doing("一个不存在的人")
-				return k.wantNone(ctx, findPatients, find{Name: nobody, IDType: "01", IDNo: strangers[0]})
 			}},
 		{id: "amounts", group: group, title: "金额的单位与写法正确，明细合计等于单据", clause: "§1、§3.2、§3.3；F9、F10", needs: []string{"patient"},
 			proves: "金额是整数分，不是元，不是百倍；每行金额 = 单价 × 数量（四舍五入到分），各行之和 = 单据总额。",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -244,14 +245,18 @@ func china8601(t time.Time) string { return clockOf(t).Format(time.RFC3339) }
 func (k *kit) postCloses(ctx context.Context) outcome {
 	b := k.main.bill
 	k.doing("查询待缴费列表")
-	list, err := k.client.Pending(ctx, k.patient)
-	if err != nil {
-		return failed("%s", said(err))
+	a, err := k.ask(ctx, "bills/pending", pending{k.patient})
+	if o, ok := want(a, err, done, none); !ok {
+		return o
 	}
-	for _, s := range list {
-		if s.No == b.No {
-			return failed("已入账的单据 %s 还在待缴费列表中", b.No)
-		}
+	var list struct {
+		Bills []rawBill `json:"bills"`
+	}
+	if a.Code == done && json.Unmarshal(a.Data, &list) != nil {
+		return failed("待缴费列表无法读取")
+	}
+	if slices.ContainsFunc(list.Bills, func(s rawBill) bool { return s.BillNo == b.No }) {
+		return failed("已入账的单据 %s 还在待缴费列表中", b.No)
 	}
 	k.doing("查询已缴单据的明细")
 	now, err := k.client.Detail(ctx, k.patient, b.No)

@@ -106,7 +106,7 @@ func refundChecks() []check {
 				k.doing("金额多一分")
 				return k.wantRefusal(ctx, r, his.ErrAmountWrong)
 			}},
-		{id: "refund-handed-out", group: group, title: "已发药、已执行的项目不能退", clause: "§3.8；F8", refunds: true, writes: true, needs: []string{"post-together"},
+		{id: "refund-handed-out", group: group, title: "已发药、已执行的项目不能退", clause: "§3.8；F8", refunds: true, writes: true, needs: []string{"post-together", "post-closes", "refund-none"},
 			proves: "药已取走、检查已做的不会退钱。",
 			advice: "申请时核对发药、执行状态，应答 NOT_REFUNDABLE 与 reason（dispensed、executed），且什么也不保留。",
 			run: func(k *kit, ctx context.Context) outcome {
@@ -149,7 +149,7 @@ func refundChecks() []check {
 			proves: "钱已退回、应答丢失时，查询与重发得到唯一的结果。",
 			advice: "处理不依赖连接是否还在：整体入账或整体不入账；查询按退费单号应答 booked 与完整记录。",
 			run:    (*kit).refundLost},
-		{id: "refund-exhausted", group: group, title: "全部退完之后不能再退，缴费记录仍在", clause: "§3.3、§3.7、§3.8；F8", refunds: true, writes: true, needs: []string{"refund-lost"},
+		{id: "refund-exhausted", group: group, title: "全部退完之后不能再退，缴费记录仍在", clause: "§3.3、§3.7、§3.8；F8", refunds: true, writes: true, needs: []string{"refund-lost", "post-other", "post-closes"},
 			proves: "退完的订单不会再退，原缴费凭据不被改写。",
 			advice: "退完后申请应答 NOT_FOUND；单据仍为 paid，金额不变，退的内容写在 returned[]；缴费结果查询仍为 posted。",
 			run:    (*kit).exhausted},

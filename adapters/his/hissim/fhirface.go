@@ -195,7 +195,7 @@ func (s *Sim) fhirAnswer(call *fhirCall, out reply) (int, any) {
 		if in, ok := call.members.(object); ok {
 			no, _ := in["order_no"].(string)
 			if p, ok := s.postingOf(no); ok {
-				return http.StatusOK, v.posting(*viewPosting(p), s.totals(p.BillNos), p.State)
+				return http.StatusOK, v.posting(*s.viewPosting(p), s.totals(p.BillNos), p.State)
 			}
 		}
 	}

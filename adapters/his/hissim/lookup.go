@@ -27,9 +27,12 @@ func (s *Sim) find(_ context.Context, body []byte) (reply, error) {
 	defer s.mu.Unlock()
 	var found []Patient
 	for _, p := range s.state.patients {
-		if p.MergedInto == "" && p.Name == in.Name && strings.EqualFold(p.IDNo, in.IDNo) {
+		if p.MergedInto == "" && (p.Name == in.Name || s.broken(FindsByNumber)) && strings.EqualFold(p.IDNo, in.IDNo) {
 			found = append(found, p)
 		}
+	}
+	if len(found) == 0 && s.broken(EmptyFind) {
+		return reply{code: codeDone, message: "成功", data: findAnswer{Patients: []patientView{}}}, nil
 	}
 	if len(found) == 0 {
 		return reply{code: codeNone, message: "查无此人"}, nil
@@ -59,7 +62,11 @@ func (s *Sim) pending(_ context.Context, body []byte) (reply, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, ok := s.state.patients[in.PatientID]; !ok || p.MergedInto != "" {
+	p, ok := s.state.patients[in.PatientID]
+	switch {
+	case !ok && s.broken(UnknownIsEmpty):
+		return reply{code: codeDone, message: "成功", data: pendingAnswer{PatientID: in.PatientID, Bills: []billSummary{}}}, nil
+	case !ok, p.MergedInto != "":
 		return reply{code: codeNotFound, message: "患者档案不存在"}, nil
 	}
 	now := s.config.Clock.Now()
@@ -73,6 +80,9 @@ func (s *Sim) pending(_ context.Context, body []byte) (reply, error) {
 		out.Bills = append(out.Bills, billSummary{BillNo: b.No, VisitNo: b.VisitNo, State: b.State, TotalFen: b.TotalFen,
 			CreatedAt: wireTime(b.CreatedAt), Dept: b.Dept, Doctor: b.Doctor, Locked: locked})
 		out.TotalFen += b.TotalFen
+	}
+	if len(out.Bills) == 0 && s.broken(EmptyPending) {
+		return reply{code: codeDone, message: "成功", data: out}, nil
 	}
 	if len(out.Bills) == 0 {
 		return reply{code: codeNone, message: "无待缴费记录"}, nil
@@ -96,7 +106,10 @@ func (s *Sim) detail(ctx context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, ok := s.state.bills[in.BillNo]
-	if !ok || b.PatientID != in.PatientID {
+	if !ok && s.broken(UnknownBill) {
+		return reply{code: codeDone, message: "成功", data: map[string]any{}}, nil
+	}
+	if !ok || (b.PatientID != in.PatientID && !s.broken(ShowsOthers)) {
 		return reply{code: codeNotFound, message: "费用单不存在"}, nil
 	}
 	view := s.view(b, s.config.Clock.Now())
@@ -113,6 +126,9 @@ func (s *Sim) view(b Bill, now time.Time) billView {
 			Complaint: b.Complaint, DiseaseCode: b.DiseaseCode, DiseaseName: b.DiseaseName, PsnNo: b.PsnNo, VisitID: b.VisitID,
 			Insutype: b.Insutype, CoverageArea: b.CoverageArea}}
 	for _, d := range b.Diagnoses {
+		if s.broken(NoDiagnosis) {
+			break
+		}
 		v.Diagnoses = append(v.Diagnoses, diseView{Diagnosis: d, At: wireTime(d.At)})
 	}
 	for _, l := range b.Lines {

@@ -108,7 +108,7 @@ func (s *Sim) Step(ctx context.Context) (worked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n.Tries++
-	n.Stored = stored
+	n.Stored = stored || s.broken(NoticeOnce)
 	n.Next = s.config.Clock.Now().Add(s.config.Pace.Wait(waits[min(n.Tries, len(waits))-1]))
 	n.GivenUp = !stored && n.Next.Sub(n.MadeAt) > s.config.Pace.Wait(noticeLife)
 	e := entry{Notice: &n}
@@ -172,6 +172,9 @@ func (s *Sim) send(ctx context.Context, n Notice) bool {
 	h := http.Header{}
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	s.seal(h, body)
+	if s.broken(NoticeUnsigned) {
+		h.Set(headerSignature, strings.Repeat("0", 64))
+	}
 	if odd != nil {
 		body = odd.afterSigning(s.gate, h, http.StatusOK, body, s.config.Clock.Now())
 	}
@@ -200,6 +203,9 @@ func (s *Sim) send(ctx context.Context, n Notice) bool {
 // seal signs a notice as its sender, docs/his-interface.md §2.
 func (s *Sim) seal(h http.Header, body []byte) {
 	stamp, nonce := strconv.FormatInt(s.config.Clock.Now().Unix(), 10), s.config.Source.Nonce(32)
+	if s.broken(NoticeSameNonce) {
+		nonce = "TheSameNonceEveryTime01"
+	}
 	h.Set(headerApp, s.gate.app)
 	h.Set(headerTimestamp, stamp)
 	h.Set(headerNonce, nonce)

@@ -78,6 +78,9 @@ func (s *Sim) Distort(list ...Oddity) error {
 
 // odd is the next oddity for an answer, if one is ordered.
 func (s *Sim) odd(op, key string) *Oddity {
+	if o := s.config.Defect.always(op); o != nil {
+		return o
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.take(op, key, "")

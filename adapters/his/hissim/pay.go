@@ -40,12 +40,13 @@ func (s *Sim) payable(order, patientID string, billNos []string, now time.Time) 
 	bills := make([]Bill, 0, len(billNos))
 	for _, no := range billNos {
 		b, ok := s.state.bills[no]
-		switch l, locked := s.state.holder(no, order, now); {
-		case !ok || b.PatientID != patientID:
+		l, locked := s.holder(no, order, now)
+		switch {
+		case !ok || (b.PatientID != patientID && !s.broken(LocksOthers)):
 			return nil, &reply{code: codeNotFound, message: "费用单不存在"}
-		case b.State == Paid:
+		case b.State == Paid && !(s.broken(LocksPaid) && b.PaidWhere == atWindow):
 			return nil, &reply{code: codeAlreadyPaid, message: "费用单已缴费", data: paidAs(b)}
-		case b.State == Void:
+		case b.State == Void && !s.broken(LocksVoid):
 			return nil, &reply{code: codeBillVoid, message: "费用单已作废"}
 		case locked:
 			return nil, &reply{code: codeLocked, message: "费用单正在缴费", data: lockedInfo{BillNo: no, ExpiresAt: wireTime(l.ExpiresAt)}}
@@ -53,6 +54,15 @@ func (s *Sim) payable(order, patientID string, billNos []string, now time.Time) 
 		bills = append(bills, b)
 	}
 	return bills, nil
+}
+
+// holder is the live lock on a bill, if it is another order's.
+func (s *Sim) holder(billNo, orderNo string, now time.Time) (Lock, bool) {
+	l, locked := s.state.holder(billNo, orderNo, now)
+	if old := s.state.locks[s.state.held[billNo]]; s.broken(LockNeverEnds) && old.OrderNo != "" && old.OrderNo != orderNo && !old.Released {
+		return old, true
+	}
+	return l, locked && !s.broken(LockShared)
 }
 
 // acquire serves locks/acquire. The same order again prolongs nothing and is answered with the lock as it stands; a number whose lock
@@ -71,7 +81,10 @@ func (s *Sim) acquire(ctx context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.config.Clock.Now()
-	if l, ok := s.state.locks[in.OrderNo]; ok {
+	if l, ok := s.state.locks[in.OrderNo]; ok && !(s.broken(NumberReborn) && l.Released) {
+		if s.broken(LockProlonged) {
+			l.ExpiresAt = now.Add(s.config.LockLife + time.Minute)
+		}
 		return again(l, in, now), nil
 	}
 	if sandbox.Injected(ctx) == sandbox.Refuse {
@@ -82,11 +95,17 @@ func (s *Sim) acquire(ctx context.Context, body []byte) (reply, error) {
 		return *refused, nil
 	}
 	total := sumOf(bills)
+	if s.broken(OldTotal) {
+		total = in.TotalFen
+	}
 	if s.config.LockChecksTotal && total != in.TotalFen {
 		return reply{code: codeBillChanged, message: "费用单金额已变更"}, nil
 	}
 	l := Lock{OrderNo: in.OrderNo, PatientID: in.PatientID, BillNos: slices.Clone(in.BillNos), TotalFen: total,
 		LockedAt: now, ExpiresAt: now.Add(s.config.LockLife)}
+	if s.broken(LockEternal) {
+		l.ExpiresAt = now.Add(48 * time.Hour)
+	}
 	if err := s.commit(entry{Lock: &l}); err != nil {
 		return reply{}, err
 	}
@@ -135,6 +154,14 @@ func (s *Sim) release(_ context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l, ok := s.state.locks[in.OrderNo]
+	switch {
+	case s.broken(ReleaseDeaf):
+		return reply{code: codeDone, message: "已解锁", data: releaseAnswer{OrderNo: in.OrderNo, Released: true}}, nil
+	case ok && l.Released && s.broken(ReleaseAnybody):
+		for _, no := range l.BillNos {
+			delete(s.state.held, no)
+		}
+	}
 	if !ok || !l.live(s.config.Clock.Now()) {
 		return reply{code: codeNone, message: "无有效锁单", data: releaseAnswer{OrderNo: in.OrderNo}}, nil
 	}
@@ -154,16 +181,33 @@ func (s *Sim) post(ctx context.Context, body []byte) (reply, error) {
 	if err := in.check(); err != nil {
 		return reply{}, err
 	}
+	together, end := func() bool { return false }, func() {}
+	if s.broken(RacesPostings) {
+		together, end = s.races(ctx, in.OrderNo)
+	}
+	gone := s.broken(HalfRollback) && left(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer end()
 	now := s.config.Clock.Now()
 	if p, ok := s.state.postings[in.OrderNo]; ok {
 		if p.State == voided {
 			return reply{code: codeBillVoid, message: "该订单入账已冲销"}, nil
 		}
-		return reply{code: codeDuplicate, message: "重复提交", data: viewPosting(p)}, nil
+		if s.broken(PostsTwice) || together() {
+			p.PostingNo = s.number("JZ", now)
+			return reply{code: codeDone, message: "入账成功", data: s.viewPosting(p)}, s.commit(entry{Posting: &p})
+		}
+		if s.broken(Overwrites) && p.Parts != in.Parts {
+			p.Parts = in.Parts
+			return reply{code: codeDuplicate, message: "重复提交", data: s.viewPosting(p)}, s.commit(entry{Posting: &p})
+		}
+		return reply{code: codeDuplicate, message: "重复提交", data: s.viewPosting(p)}, nil
 	}
 	if sandbox.Injected(ctx) == sandbox.Refuse {
+		if s.broken(ClosesSilently) {
+			return reply{code: "-1", message: "系统异常"}, nil
+		}
 		return reply{code: codeMaintenance, message: "系统日结中，请稍后再试"}, nil
 	}
 	patient := in.PatientID
@@ -177,14 +221,17 @@ func (s *Sim) post(ctx context.Context, body []byte) (reply, error) {
 	if l, ok := s.state.locks[in.OrderNo]; s.config.PostNeedsLock && (!ok || !l.live(now) || !sameSet(l.BillNos, in.billNos())) {
 		return reply{code: codeLockExpired, message: "锁单已失效"}, nil
 	}
-	if out, ok := in.amounts(bills); !ok {
+	if out, ok := in.amounts(bills); !ok && !s.broken(PostsAnything) {
 		return out, nil
 	}
 	p, err := s.book(in, bills, now)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{code: codeDone, message: "入账成功", data: viewPosting(p)}, nil
+	if gone {
+		delete(s.state.postings, in.OrderNo) // its bills stay paid
+	}
+	return reply{code: codeDone, message: "入账成功", data: s.viewPosting(p)}, nil
 }
 
 func (in *postRequest) billNos() []string {
@@ -237,6 +284,9 @@ func (s *Sim) book(in postRequest, bills []Bill, now time.Time) (Posting, error)
 		BillNos: in.billNos(), TotalFen: in.TotalFen, Parts: in.Parts, SetlID: in.SetlID, VisitID: in.VisitID, SettledAt: in.SettledAt,
 		OutTradeNo: in.OutTradeNo, TransactionID: in.TransactionID, PaidAt: in.PaidAt, PostedAt: now, Guide: s.guide(bills), State: posted}
 	for i := range bills {
+		if s.broken(StaysUnpaid) {
+			break
+		}
 		bills[i].State, bills[i].PaidWhere, bills[i].PaidBy, bills[i].PaidAt = Paid, atPlatform, in.OrderNo, now
 	}
 	e := entry{Posting: &p, Bills: bills}
@@ -247,7 +297,10 @@ func (s *Sim) book(in postRequest, bills []Bill, now time.Time) (Posting, error)
 	return p, s.commit(e)
 }
 
-func viewPosting(p Posting) *postingView {
+func (s *Sim) viewPosting(p Posting) *postingView {
+	if s.broken(OtherRecord) {
+		p.Parts = Parts{Uninsured: p.TotalFen}
+	}
 	return &postingView{PostingNo: p.PostingNo, ReceiptNo: p.ReceiptNo, OrderNo: p.OrderNo, BillNos: p.BillNos, TotalFen: p.TotalFen,
 		Parts: p.Parts, PostedAt: wireTime(p.PostedAt), Guide: p.Guide}
 }
@@ -264,8 +317,11 @@ func (s *Sim) query(_ context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := queryAnswer{OrderNo: in.OrderNo, State: "not_posted"}
-	if p, ok := s.state.postings[in.OrderNo]; ok {
-		out.State, out.Posting = p.State, viewPosting(p)
+	if s.broken(PostedUnknown) {
+		out.State = posted
+	}
+	if p, ok := s.state.postings[in.OrderNo]; ok && !s.broken(ForgetsPosting) {
+		out.State, out.Posting = p.State, s.viewPosting(p)
 		if p.State == voided {
 			out.Void = p.BillNos
 		}

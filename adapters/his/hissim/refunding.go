@@ -25,8 +25,11 @@ func (s *Sim) holdRefund(ctx context.Context, body []byte) (reply, error) {
 	defer s.mu.Unlock()
 	r, known := s.state.refunds[in.RefundNo]
 	switch {
+	case s.broken(DropNotFinal) && r.State == RefundDropped:
 	case known && (r.State != RefundHeld || !in.sameAs(r)):
 		return reply{code: codeDuplicate, message: "退费单号已使用", data: viewStanding(r)}, nil
+	case known && s.broken(RefusesOwnHold):
+		return stuck([]stuckLine{{in.Lines[0].BillNo, in.Lines[0].LineNo, otherwise}}), nil
 	case known:
 		return reply{code: codeDone, message: "可以退费", data: viewHold(r)}, nil
 	case sandbox.Injected(ctx) == sandbox.Refuse:
@@ -35,7 +38,7 @@ func (s *Sim) holdRefund(ctx context.Context, body []byte) (reply, error) {
 	if refused := s.unasked(in); refused != nil {
 		return *refused, nil
 	}
-	if _, _, refused := s.refundable(in); refused != nil {
+	if _, _, refused := s.refundable(in); refused != nil && !s.forgives(in, refused) {
 		return *refused, nil
 	}
 	r = in.refund(RefundHeld)
@@ -48,6 +51,27 @@ func (s *Sim) holdRefund(ctx context.Context, body []byte) (reply, error) {
 		out.TotalFen++ // the books stay right
 	}
 	return reply{code: codeDone, message: "可以退费", data: out}, nil
+}
+
+// forgives reports whether a defect lets a hold pass that is to be refused.
+func (s *Sim) forgives(in refundRequest, refused *reply) bool {
+	p, ok := s.state.postings[in.OrderNo]
+	switch s.config.Defect {
+	case RefundsUnposted:
+		return !ok
+	case RefundsTooMuch:
+		return ok && refused.code == codeNotFound
+	case RefundsForever:
+		return ok && p.RefundedFen == p.TotalFen
+	}
+	return false
+}
+
+func sumOfParts(p Parts) (sum money.Fen) {
+	for _, f := range p.list() {
+		sum += f
+	}
+	return sum
 }
 
 // whim is a refusal of the hospital's own: the item is being executed at this moment, or it is night.
@@ -85,6 +109,14 @@ func (s *Sim) refundable(in refundRequest) (Posting, map[itemKey]*stock, *reply)
 		return p, nil, &reply{code: codeBillVoid, message: "该订单入账已冲销"}
 	}
 	all := s.state.stockOf(p, in.RefundNo, in.HISRefundNo)
+	for _, st := range all {
+		if s.broken(KeepsNothing) {
+			st.kept = decimal.Zero
+		}
+		if s.broken(RefundsHanded) {
+			st.out = decimal.Zero
+		}
+	}
 	if refused := returnable(all, in.Lines); refused != nil {
 		return p, nil, refused
 	}
@@ -154,6 +186,10 @@ func (s *Sim) dropRefund(_ context.Context, body []byte) (reply, error) {
 	case !known:
 		r = Refund{RefundNo: in.RefundNo, OrderNo: in.OrderNo}
 	}
+	if s.broken(DropDeaf) && known {
+		out.Dropped = true
+		return reply{code: codeDone, message: "退费申请已取消", data: out}, nil
+	}
 	r.State = RefundDropped
 	if err := s.commit(entry{Refund: &r}); err != nil {
 		return reply{}, err
@@ -174,10 +210,14 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 	if err := in.check(); err != nil {
 		return reply{}, err
 	}
+	gone := s.broken(HalfRefund) && left(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, known := s.state.refunds[in.RefundNo]
 	switch {
+	case s.broken(BooksTwice) && r.State == RefundBooked:
+		r.BookingNo = s.number("TF", s.config.Clock.Now())
+		return reply{code: codeDone, message: "退费入账成功", data: viewBooking(r)}, s.commit(entry{Refund: &r})
 	case known && (r.State == RefundBooked || r.OrderNo != in.OrderNo || (r.State == RefundHeld && !in.sameAs(r))):
 		return reply{code: codeDuplicate, message: "退费单号已使用", data: viewStanding(r)}, nil
 	case sandbox.Injected(ctx) == sandbox.Refuse:
@@ -208,7 +248,16 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if gone {
+		r.State = RefundDropped // what it gave back, is gone
+		if err := s.commit(entry{Refund: &r}); err != nil {
+			return reply{}, err
+		}
+	}
 	out := viewBooking(r)
+	if s.broken(OtherRest) {
+		out.RestParts = Parts{Cash: sumOfParts(out.RestParts)}
+	}
 	if sandbox.Injected(ctx) == sandbox.ChangeAmount {
 		out.TotalFen++ // the books stay right
 	}
@@ -304,7 +353,10 @@ func (s *Sim) queryRefund(_ context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.state.refunds[in.RefundNo]
-	if !ok || r.OrderNo != in.OrderNo {
+	if !ok && s.broken(RefundsUnknown) {
+		return reply{code: codeDone, message: "成功", data: standingView{OrderNo: in.OrderNo, RefundNo: in.RefundNo, State: string(RefundBooked)}}, nil
+	}
+	if !ok || r.OrderNo != in.OrderNo || (s.broken(ForgetsHold) && r.State == RefundHeld) {
 		return reply{code: codeDone, message: "成功", data: standingView{OrderNo: in.OrderNo, RefundNo: in.RefundNo, State: "none"}}, nil
 	}
 	return reply{code: codeDone, message: "成功", data: viewStanding(r)}, nil

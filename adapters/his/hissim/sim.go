@@ -66,9 +66,11 @@ type Sim struct {
 	notifyPath string     // of NotifyURL, as signed
 	sending    sync.Mutex // one notice at a time
 
-	mu       sync.Mutex
-	state    state
-	oddities []Oddity
+	mu        sync.Mutex
+	state     state
+	oddities  []Oddity
+	racing    map[string]int // how many posts of an order are under way; for RacesPostings, as is the order of which there were two
+	contended string
 }
 
 // maxRequest is the largest request that the interface allows.
@@ -85,8 +87,8 @@ func New(c Config) (*Sim, error) {
 	if c.Institution == "" {
 		c.Institution = "云岭市人民医院"
 	}
-	s := &Sim{config: c, items: catalogue(), depts: departments(), state: newState(),
-		gate: &gate{app: c.App, secret: []byte(c.Secret.Reveal()), seen: map[string]time.Time{}}}
+	s := &Sim{config: c, items: catalogue(), depts: departments(), state: newState(), racing: map[string]int{},
+		gate: &gate{app: c.App, secret: []byte(c.Secret.Reveal()), seen: map[string]time.Time{}, defect: c.Defect}}
 	if c.Notify != nil {
 		path, ok := pathOf(c.NotifyURL)
 		if !ok || c.Source == nil {
@@ -160,10 +162,10 @@ func (s *Sim) Handler() http.Handler {
 	if s.config.Plan == nil {
 		return serve
 	}
-	return s.config.Plan.Wrap(func(r *http.Request, body []byte) sandbox.Call {
+	return remembering(s.config.Plan.Wrap(func(r *http.Request, body []byte) sandbox.Call {
 		o := table[r.URL.Path]
 		return sandbox.Call{Op: o.op, Key: keyOf(body), Refusable: o.refuses, Priced: o.priced}
-	}, serve)
+	}, serve))
 }
 
 // keyOf is the number that a request is about: the platform's refund or order number, or the bill it wants to see.
@@ -195,6 +197,9 @@ func (s *Sim) serve(table map[string]operation, w http.ResponseWriter, r *http.R
 	if err := s.gate.open(r, body, s.config.Clock.Now()); err != nil {
 		s.answer(w, r, http.StatusUnauthorized, reply{code: gateCode(err), message: "not admitted"}, nil)
 		return
+	}
+	if s.broken(Slow) && o.op == "bills.pending" {
+		_ = s.config.Clock.Sleep(r.Context(), 6*time.Second)
 	}
 	out, err := o.handle(s, r.Context(), body)
 	switch {

@@ -106,7 +106,7 @@ func (s *Sim) unpaid(billNo string) (Bill, error) {
 	if b.State != Unpaid {
 		return Bill{}, fmt.Errorf("bill %s is %s: %w", billNo, b.State, ErrState)
 	}
-	if l, held := s.state.holder(billNo, "", s.config.Clock.Now()); held && s.take("window", billNo, IgnoreLock) == nil {
+	if l, held := s.state.holder(billNo, "", s.config.Clock.Now()); held && !s.broken(WindowTakes) && s.take("window", billNo, IgnoreLock) == nil {
 		return Bill{}, fmt.Errorf("bill %s until %s: %w", billNo, wireTime(l.ExpiresAt), ErrHeld)
 	}
 	return b, nil
