@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/adapters/his"
-	"github.com/tuoka/tuoka/internal/bill"
-	"github.com/tuoka/tuoka/internal/fault"
 )
 
 // check is one thing that a hospital's system must do.
@@ -97,45 +95,6 @@ func want(a his.Answer, err error, codes ...string) (o outcome, ok bool) {
 		return failed("应答码是 %s，应为 %s", codeName(a.Code), codeNames(codes)), false
 	}
 	return outcome{}, true
-}
-
-func codeNames(codes []string) (text string) {
-	for i, c := range codes {
-		if i > 0 {
-			text += " 或 "
-		}
-		text += codeName(c)
-	}
-	return text
-}
-
-// codeName is a code with its meaning.
-func codeName(code string) string {
-	meaning := map[string]string{done: "完成", none: "完成，无数据", notFound: "不存在", alreadyPaid: "已缴费", billVoid: "已作废", billChanged: "金额已变更", locked: "已被锁定",
-		lockExpired: "锁单已失效", amountWrong: "金额不符", duplicate: "重复提交", notRefundable: "不可退", maintenance: "维护中"}[code]
-	if meaning == "" {
-		return fmt.Sprintf("%q", code)
-	}
-	return fmt.Sprintf("%q（%s）", code, meaning)
-}
-
-// said puts an error of package his into the words of the hospital's engineer.
-func said(err error) string {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok {
-		return fmt.Sprintf("应答不可采信：%v", err)
-	}
-	text := map[string]string{
-		his.ErrUnreachable.Code: "连接不上医院系统", bill.ErrNoAnswer.Code: "没有得到可采信的应答（超时、断线，或 HTTP 状态不是 200）",
-		bill.ErrUnreadable.Code: "应答不可采信", his.ErrRequest.Code: "医院系统认为请求有误，或编号已作他用", bill.ErrMaintenance.Code: "医院系统称正在维护",
-		bill.ErrNotFound.Code: "应答为不存在", bill.ErrPaid.Code: "应答为已缴费", bill.ErrVoid.Code: "应答为已作废", bill.ErrChanged.Code: "应答为金额已变更",
-		bill.ErrLocked.Code: "应答为已被锁定", his.ErrLockExpired.Code: "应答为锁单已失效", his.ErrAmountWrong.Code: "应答为金额不符", his.ErrHoldDropped.Code: "应答为退费申请已取消",
-		bill.ErrNotRefundable.Code: "应答为不可退",
-	}[f.Code]
-	if text == "" {
-		text = f.Code
-	}
-	return fmt.Sprintf("%s：%v", text, err)
 }
 
 // hands asks the hospital's people for something. Without any, or when they cannot, it says what is to be done by hand.
