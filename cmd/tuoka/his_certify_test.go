@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tuoka/tuoka/adapters/his/certify"
 	"github.com/tuoka/tuoka/configs"
 )
 
@@ -133,5 +135,31 @@ func TestHisCertifyRefuses(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestPersonAtHand: what the person at the keyboard says is done, refused, or nobody's.
+func TestPersonAtHand(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]struct {
+		do     certify.Doing
+		number string
+		err    error
+	}{
+		"y\n":         {certify.PayAtWindow, "", nil},
+		"R\n":         {certify.PayAtWindow, "", certify.ErrRefused},
+		"\n":          {certify.PayAtWindow, "", certify.ErrNobody},
+		"perhaps\n":   {certify.PayAtWindow, "", certify.ErrNobody},
+		"":            {certify.VoidBill, "", certify.ErrNobody},
+		" MZ20261 \n": {certify.WriteBill, "MZ20261", nil},
+		"P2":          {certify.OpenArchive, "P2", nil},
+		"\nMZ20262\n": {certify.WriteBill, "", certify.ErrNobody},
+	} {
+		var out bytes.Buffer
+		a := &askedHands{in: bufio.NewReader(strings.NewReader(said)), out: &out}
+		number, err := a.Do(t.Context(), certify.Task{Do: want.do, Bill: "MZ1", Patient: "P1"})
+		if number != want.number || !errors.Is(err, want.err) || !strings.Contains(out.String(), "请配合") {
+			t.Errorf("%q: %q, %v, after %q", said, number, err, out.String())
+		}
 	}
 }

@@ -166,7 +166,8 @@ type kit struct {
 	step    string
 	record  []Exchange
 	timings map[string][]time.Duration
-	locks   []string // order numbers that may hold one
+	locks   []string              // order numbers that may hold one
+	holds   []order.RefundRequest // that may stand
 	warning string
 	last    his.Answer // the last one, for what the client does not tell
 }
@@ -213,11 +214,15 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 func (k *kit) try(ctx context.Context, ch check, ended map[string]Verdict) Result {
 	r := Result{ID: ch.id, Group: ch.group, Title: ch.title, Proves: ch.proves, Clause: ch.clause}
 	out := k.mayTry(ch, ended)
+	if ctx.Err() != nil {
+		stopped := skipped("认证被中止")
+		out = &stopped
+	}
 	if out == nil {
 		k.step, k.record, k.warning = "", nil, ""
 		done := ch.run(k, ctx)
 		out = &done
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // what it saw is not the hospital's doing
 			*out = skipped("认证被中止")
 		}
 		r.Evidence, r.Warning = k.record, k.warning
@@ -254,8 +259,12 @@ func (k *kit) tidy(ctx context.Context) {
 	if k.ReadOnly {
 		return
 	}
-	k.step = "收尾"
+	k.doing("收尾")
+	ctx = context.WithoutCancel(ctx) // also of a run that was broken off
 	for _, no := range k.locks {
 		_ = k.client.Release(ctx, no) // the lock ends by itself where it is not heard
+	}
+	for _, h := range k.holds {
+		_ = k.client.DropRefund(ctx, h.OrderNo, h.RefundNo) // what is booked stays booked
 	}
 }

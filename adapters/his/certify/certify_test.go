@@ -112,6 +112,12 @@ func vendor(t *testing.T) *soap.Mapping {
 // certified runs the kit against a simulator and gives its report. Set may change what is asked for.
 func certified(t *testing.T, way string, defect hissim.Defect, set func(*certify.Config)) *certify.Report {
 	t.Helper()
+	return certifiedUntil(t.Context(), t, way, defect, set)
+}
+
+// certifiedUntil is certified until the context ends.
+func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim.Defect, set func(*certify.Config)) *certify.Report {
+	t.Helper()
 	h := &hospital{Fake: clock.NewFake(time.Date(2026, 11, 23, 9, 30, 0, 0, clock.Shanghai))}
 	var err error
 	if h.plan, err = sandbox.NewPlan(h.Fake, ""); err != nil {
@@ -154,8 +160,8 @@ func certified(t *testing.T, way string, defect hissim.Defect, set func(*certify
 	if set != nil {
 		set(&c)
 	}
-	r, err := certify.Run(t.Context(), c)
-	if err != nil {
+	r, err := certify.Run(ctx, c)
+	if err != nil && ctx.Err() == nil {
 		t.Fatal(err)
 	}
 	return r
@@ -221,6 +227,29 @@ func TestWithoutHands(t *testing.T) {
 		}
 		if c.Verdict == certify.NotRun && !strings.ContainsAny(c.Text, "：前提") {
 			t.Errorf("%s does not say why it was not run: %s", c.ID, c.Text)
+		}
+	}
+}
+
+// TestBrokenOff: a run that is ended in the middle says so, gives back what it locked, and calls nothing failed.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	var h *hospital
+	r := certifiedUntil(ctx, t, "rest", "", func(c *certify.Config) {
+		h, _ = c.Hands.(*hospital)
+		c.Told = func(r certify.Result) {
+			if r.ID == "lock" {
+				stop()
+			}
+		}
+	})
+	if ids := failures(r); len(ids) > 0 || r.Count(certify.NotRun) < 30 {
+		t.Errorf("failed %v, not run %d", ids, r.Count(certify.NotRun))
+	}
+	for _, l := range h.sim.Truth().Locks {
+		if l.Live {
+			t.Errorf("order %s still holds its bills", l.OrderNo)
 		}
 	}
 }

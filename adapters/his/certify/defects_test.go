@@ -44,6 +44,7 @@ var defects = []struct {
 	{hissim.LocksOthers, "lock-other", "rest soap"},
 	{hissim.ReleaseDeaf, "release", "rest soap"},
 	{hissim.ReleaseAnybody, "release-late", "rest soap"},
+	{hissim.NumberReused, "lock-reuse", "rest soap"},
 	{hissim.NumberReborn, "release-spent", "rest soap"},
 	{hissim.LockNeverEnds, "lock-expires", "rest soap"},
 	{hissim.OldTotal, "changed", "rest soap"},

@@ -134,7 +134,7 @@ func (k *kit) ask(ctx context.Context, operation string, in any) (his.Answer, er
 	return k.carry(ctx, k.carrier, operation, members, &how{})
 }
 
-// try sends a message through a carrier of its own, with something done to it on the way, and reports whether an answer came at all.
+// spoil sends a message through a carrier of its own, with something done to it on the way, and reports whether an answer came at all.
 func (k *kit) spoil(ctx context.Context, c his.Carrier, operation string, in any, h *how) (a his.Answer, err error, came bool) { //nolint:staticcheck // the error is of the answer
 	members, err := json.Marshal(in)
 	if err != nil {

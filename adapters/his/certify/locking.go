@@ -63,6 +63,18 @@ func lockChecks() []check {
 				}
 				return o
 			}},
+		{id: "lock-reuse", group: group, title: "锁过单的订单号不能再锁别的单据", clause: "§3.4", writes: true, needs: []string{"lock-again"},
+			proves: "一个订单号只代表一次缴费，不会张冠李戴。",
+			advice: "订单号已有锁单而单据不同时应答 DUPLICATE 与原锁单，不锁新的单据。",
+			run: func(k *kit, ctx context.Context) outcome {
+				b, o, ok := k.nextBill(ctx)
+				if !ok {
+					return o
+				}
+				k.bills = append(k.bills, b)
+				k.doing("同一订单号锁另一张单据")
+				return k.wantLock(ctx, k.locking.first, b, duplicate)
+			}},
 		{id: "lock-other", group: group, title: "他人的单据不能锁定", clause: "§3.4；F11", writes: true, needs: []string{"detail-other"},
 			proves: "不会替别人的单据收费。",
 			advice: "锁单时核对单据属于请求中的患者号，不属于时应答 NOT_FOUND。",

@@ -44,7 +44,7 @@ func refundChecks() []check {
 				r.RefundNo = k.number()
 				k.held = r
 				k.doing("申请退一部分项目")
-				if err := k.client.HoldRefund(ctx, r); err != nil {
+				if err := k.hold(ctx, r); err != nil {
 					return failed("%s", said(err))
 				}
 				k.doing("查询退费结果")
@@ -55,7 +55,7 @@ func refundChecks() []check {
 			advice: "退费单号与项目都相同时，应答已有的保留记录；不要因自己保留了这些项目而拒绝自己。",
 			run: func(k *kit, ctx context.Context) outcome {
 				k.doing("同样的退费申请再发一次")
-				if err := k.client.HoldRefund(ctx, k.held); err != nil {
+				if err := k.hold(ctx, k.held); err != nil {
 					return failed("%s", said(err))
 				}
 				return passed("应答原来的保留记录")
@@ -86,7 +86,17 @@ func refundChecks() []check {
 			advice: "取消后该退费单号作废；再次申请应答 DUPLICATE 与 dropped 状态。没有申请过的单号被取消，也同样作废。",
 			run: func(k *kit, ctx context.Context) outcome {
 				k.doing("以已取消的退费单号再次申请")
-				return k.wantRefusal(ctx, k.held, his.ErrHoldDropped)
+				if o := k.wantRefusal(ctx, k.held, his.ErrHoldDropped); o.verdict == Failed {
+					return o
+				}
+				late := k.part(k.main)
+				late.RefundNo = k.number()
+				k.doing("取消赶在申请之前")
+				if err := k.client.DropRefund(ctx, late.OrderNo, late.RefundNo); err != nil {
+					return failed("取消没有申请过的退费单号：%s", said(err))
+				}
+				k.doing("迟到的申请")
+				return k.wantRefusal(ctx, late, his.ErrHoldDropped)
 			}},
 		{id: "refund-too-much", group: group, title: "超出剩余的退费被拒绝", clause: "§3.8；F8", refunds: true, writes: true, needs: []string{"refund-drop"},
 			proves: "退的数量和金额都不会超过收的。",
@@ -209,6 +219,12 @@ func rest(b *booked, r order.RefundRequest) split.Split {
 	return s
 }
 
+// hold asks for a refund as the platform does.
+func (k *kit) hold(ctx context.Context, r order.RefundRequest) error {
+	k.holds = append(k.holds, r)
+	return k.client.HoldRefund(ctx, r)
+}
+
 // wantRefund demands that the hospital says this of a refund.
 func (k *kit) wantRefund(ctx context.Context, orderNo, refundNo string, state order.RefundState, total money.Fen) outcome {
 	st, err := k.client.RefundOf(ctx, orderNo, refundNo)
@@ -225,7 +241,7 @@ func (k *kit) wantRefund(ctx context.Context, orderNo, refundNo string, state or
 
 // wantRefusal asks for a hold and demands that it is refused so. What is held against that is dropped.
 func (k *kit) wantRefusal(ctx context.Context, r order.RefundRequest, refusal *fault.Error) outcome {
-	err := k.client.HoldRefund(ctx, r)
+	err := k.hold(ctx, r)
 	switch {
 	case err == nil:
 		k.doing("收尾：取消")
@@ -255,7 +271,7 @@ func (k *kit) bookPart(ctx context.Context) outcome {
 	r.RefundNo = k.number()
 	left := rest(k.main, r)
 	k.doing("申请退一部分项目")
-	if err := k.client.HoldRefund(ctx, r); err != nil {
+	if err := k.hold(ctx, r); err != nil {
 		return failed("%s", said(err))
 	}
 	k.back = k.booking(k.main, r, left)
@@ -284,7 +300,7 @@ func (k *kit) refundLost(ctx context.Context) outcome {
 	before := booked{Posting: k.main.Posting}
 	before.Split = k.back.Rest
 	k.doing("申请退剩余的全部项目")
-	if err := k.client.HoldRefund(ctx, r); err != nil {
+	if err := k.hold(ctx, r); err != nil {
 		return failed("%s", said(err))
 	}
 	b := k.booking(&before, r, split.Split{})

@@ -44,6 +44,7 @@ const (
 	LocksOthers     Defect = "another patient's bill locked"
 	ReleaseDeaf     Defect = "a release that does nothing"
 	ReleaseAnybody  Defect = "release frees another's lock"
+	NumberReused    Defect = "a number that locks other bills, too"
 	NumberReborn    Defect = "a released number locks again"
 	LockNeverEnds   Defect = "a lock that never ends"
 	OldTotal        Defect = "a changed bill locked at its old total"

@@ -82,6 +82,9 @@ func (s *Sim) acquire(ctx context.Context, body []byte) (reply, error) {
 	defer s.mu.Unlock()
 	now := s.config.Clock.Now()
 	if l, ok := s.state.locks[in.OrderNo]; ok && !(s.broken(NumberReborn) && l.Released) {
+		if s.broken(NumberReused) {
+			l.BillNos, l.TotalFen = in.BillNos, in.TotalFen // for this answer
+		}
 		if s.broken(LockProlonged) {
 			l.ExpiresAt = now.Add(s.config.LockLife + time.Minute)
 		}
