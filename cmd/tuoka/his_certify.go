@@ -55,11 +55,11 @@ Exit code 0 when nothing failed. docs/his-certify.zh-CN.md explains it; configs/
 
 // run certifies one hospital.
 func (f certifyFlags) run(ctx context.Context, in io.Reader, out, progress io.Writer) error {
-	cfg, at, err := f.load()
+	at, err := f.load()
 	if err != nil {
 		return err
 	}
-	c, err := certification(cfg, at)
+	c, err := certification(at)
 	if err != nil {
 		return err
 	}
@@ -116,34 +116,34 @@ func (f certifyFlags) tell(r *certify.Report, out io.Writer) error {
 }
 
 // load reads as much of the configuration as a certification needs: mode, institution, HIS and test data. The rest may be missing.
-func (f certifyFlags) load() (*config.Config, *config.Institution, error) {
+func (f certifyFlags) load() (*config.Institution, error) {
 	text, err := os.ReadFile(f.config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("配置文件：%w", err)
+		return nil, fmt.Errorf("配置文件：%w", err)
 	}
 	cfg, err := config.Parse(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("配置文件有误，请按提示改正：%w", err)
+		return nil, fmt.Errorf("配置文件有误，请按提示改正：%w", err)
 	}
 	if cfg.Mode != config.Sandbox {
-		return nil, nil, fmt.Errorf("mode 是 %q：认证会锁单、入账、退费，只能对测试环境进行（mode: sandbox），不能用于生产", cfg.Mode)
+		return nil, fmt.Errorf("mode 是 %q：认证会锁单、入账、退费，只能对测试环境进行（mode: sandbox），不能用于生产", cfg.Mode)
 	}
 	if f.institution == "" && len(cfg.Institutions) > 1 {
-		return nil, nil, errors.New("配置中有多个机构，请用 --institution 指定一个")
+		return nil, errors.New("配置中有多个机构，请用 --institution 指定一个")
 	}
 	i := slices.IndexFunc(cfg.Institutions, func(in config.Institution) bool { return f.institution == "" || in.ID == f.institution })
 	if i < 0 {
-		return nil, nil, fmt.Errorf("配置中没有机构 %q", f.institution)
+		return nil, fmt.Errorf("配置中没有机构 %q", f.institution)
 	}
 	at := &cfg.Institutions[i]
 	if at.Certify == nil || at.Hospital().BaseURL == "" {
-		return nil, nil, fmt.Errorf("机构 %s 缺少 his_rest（或 his_soap）或 certify 一节；写法见 configs/his-certify.yaml", at.ID)
+		return nil, fmt.Errorf("机构 %s 缺少 his_rest（或 his_soap）或 certify 一节；写法见 configs/his-certify.yaml", at.ID)
 	}
-	return cfg, at, nil
+	return at, nil
 }
 
 // certification is what the kit is given of one institution.
-func certification(cfg *config.Config, at *config.Institution) (certify.Config, error) {
+func certification(at *config.Institution) (certify.Config, error) {
 	w := earth()
 	data, hospital := at.Certify, at.Hospital()
 	id, err := sensitive.ParseIDNumber(data.IDNumber)

@@ -81,7 +81,7 @@ func TestHisCertify(t *testing.T) {
 // callbackOf is where the sandbox of that configuration sends its notices.
 func callbackOf(t *testing.T, config string) string {
 	t.Helper()
-	_, at, err := certifyFlags{config: config}.load()
+	at, err := certifyFlags{config: config}.load()
 	if err != nil {
 		t.Fatal(err)
 	}

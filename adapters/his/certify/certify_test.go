@@ -33,9 +33,8 @@ const (
 // hospital is a simulator behind a true network, with its people at hand, and a clock that moves when the kit waits.
 type hospital struct {
 	*clock.Fake
-	sim    *hissim.Sim
-	plan   *sandbox.Plan
-	change int
+	sim  *hissim.Sim
+	plan *sandbox.Plan
 }
 
 // Sleep lets the hospital do its own work, too.

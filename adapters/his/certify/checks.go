@@ -99,7 +99,7 @@ func want(a his.Answer, err error, codes ...string) (o outcome, ok bool) {
 
 // hands asks the hospital's people for something. Without any, or when they cannot, it says what is to be done by hand.
 func (k *kit) hands(ctx context.Context, t Task, byHand string) (number string, o outcome, ok bool) {
-	var err error = ErrNobody
+	err := ErrNobody
 	if k.Hands != nil {
 		number, err = k.Hands.Do(ctx, t)
 	}

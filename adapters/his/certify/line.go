@@ -42,10 +42,10 @@ type how struct {
 	alter  func(r *http.Request, body []byte) []byte // after it was signed
 	silent bool                                      // how long it took tells nothing
 
-	status                         int // of the answer; 0: none came
-	request, answer                []byte
-	requestHead, answerHead        http.Header
-	method, path, answerKind, fail string
+	status                  int // of the answer; 0: none came
+	request, answer         []byte
+	requestHead, answerHead http.Header
+	method, path, fail      string
 }
 
 type howKey struct{}
@@ -134,17 +134,17 @@ func (k *kit) ask(ctx context.Context, operation string, in any) (his.Answer, er
 	return k.carry(ctx, k.carrier, operation, members, &how{})
 }
 
-// spoil sends a message through a carrier of its own, with something done to it on the way, and reports whether an answer came at all.
-func (k *kit) spoil(ctx context.Context, c his.Carrier, operation string, in any, h *how) (a his.Answer, err error, came bool) { //nolint:staticcheck // the error is of the answer
+// spoil asks for a patient through a carrier of its own, with something done to the message on the way, and reports whether an answer came at all.
+func (k *kit) spoil(ctx context.Context, c his.Carrier, in find, h *how) (came bool, a his.Answer, err error) {
 	members, err := json.Marshal(in)
 	if err != nil {
-		return his.Answer{}, err, false
+		return false, his.Answer{}, err
 	}
 	ctx, cancel := k.Clock.WithDeadline(ctx, k.Patience)
 	defer cancel()
 	h.silent = true
-	a, err = k.carry(ctx, c, operation, members, h)
-	return a, err, h.status != 0
+	a, err = k.carry(ctx, c, findPatients, members, h)
+	return h.status != 0, a, err
 }
 
 func (k *kit) carry(ctx context.Context, c his.Carrier, operation string, members []byte, h *how) (his.Answer, error) {

@@ -48,7 +48,7 @@ func securityChecks() []check {
 					if err != nil {
 						return failed("%v", err)
 					}
-					a, err, _ := k.spoil(ctx, c, findPatients, k.findRequest(), &how{})
+					_, a, err := k.spoil(ctx, c, k.findRequest(), &how{})
 					if o, ok := want(a, err, done, none); !ok {
 						return failed("时间偏差 %v 的请求未被受理，双方时钟可能相差一分钟以上：%s", by, o.text)
 					}
@@ -65,8 +65,8 @@ func securityChecks() []check {
 					if err != nil {
 						return failed("%v", err)
 					}
-					a, err, came := k.spoil(ctx, c, findPatients, k.findRequest(), &how{})
-					if o, ok := turnedAway(a, err, came); !ok {
+					came, a, err := k.spoil(ctx, c, k.findRequest(), &how{})
+					if o, ok := turnedAway(came, a, err); !ok {
 						return failed("时间偏差 %v：%s", by, o.text)
 					}
 				}
@@ -85,13 +85,13 @@ func securityChecks() []check {
 					return failed("%v", err)
 				}
 				k.doing("一份新的请求")
-				a, err, _ := k.spoil(ctx, first, findPatients, k.findRequest(), &how{})
+				_, a, err := k.spoil(ctx, first, k.findRequest(), &how{})
 				if o, ok := want(a, err, done, none); !ok {
 					return o
 				}
 				k.doing("同样的字节再发一次")
-				a, err, came := k.spoil(ctx, second, findPatients, k.findRequest(), &how{})
-				if o, ok := turnedAway(a, err, came); !ok {
+				came, a, err := k.spoil(ctx, second, k.findRequest(), &how{})
+				if o, ok := turnedAway(came, a, err); !ok {
 					return o
 				}
 				return passed("重放被拒绝")
@@ -100,7 +100,7 @@ func securityChecks() []check {
 }
 
 // turnedAway holds for an answer by which the hospital did nothing of what it was asked.
-func turnedAway(a his.Answer, err error, came bool) (o outcome, ok bool) {
+func turnedAway(came bool, a his.Answer, err error) (o outcome, ok bool) {
 	switch {
 	case err == nil:
 		return failed("请求被受理了，应答码 %s", codeName(a.Code)), false
@@ -118,18 +118,18 @@ func (k *kit) forged(ctx context.Context) outcome {
 		other = strangers[1]
 	}
 	k.doing("签名后改动请求中的证件号码")
-	a, err, came := k.spoil(ctx, k.carrier, findPatients, in, &how{alter: func(_ *http.Request, body []byte) []byte {
+	came, a, err := k.spoil(ctx, k.carrier, in, &how{alter: func(_ *http.Request, body []byte) []byte {
 		return []byte(strings.ReplaceAll(string(body), in.IDNo, other))
 	}})
-	if o, ok := turnedAway(a, err, came); !ok {
+	if o, ok := turnedAway(came, a, err); !ok {
 		return failed("签名后改动的%s", o.text)
 	}
 	if k.Unsign == nil {
 		return passed("途中改动的请求被拒绝")
 	}
 	k.doing("去掉签名")
-	a, err, came = k.spoil(ctx, k.carrier, findPatients, in, &how{alter: k.Unsign})
-	if o, ok := turnedAway(a, err, came); !ok {
+	came, a, err = k.spoil(ctx, k.carrier, in, &how{alter: k.Unsign})
+	if o, ok := turnedAway(came, a, err); !ok {
 		return failed("没有签名的%s", o.text)
 	}
 	return passed("途中改动的、没有签名的请求均被拒绝")

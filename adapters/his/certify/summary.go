@@ -57,7 +57,13 @@ func (r *Report) Conclusion() string {
 }
 
 func (v Verdict) mark() string {
-	return map[Verdict]string{Passed: "通过  ", Failed: "不通过", NotRun: "未执行"}[v]
+	switch v {
+	case Passed:
+		return "通过  "
+	case Failed:
+		return "不通过"
+	}
+	return "未执行"
 }
 
 // Name is the verdict in Chinese.
