@@ -344,3 +344,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestCertifyNotInProduction: what a HIS under test offers has no place in production.
+func TestCertifyNotInProduction(t *testing.T) {
+	for mode, refused := range map[Mode]bool{Production: true, Sandbox: false} {
+		c := &Config{Mode: mode, Institutions: []Institution{{ID: "h1", Certify: &Certify{Name: "测试"}}}}
+		if err := c.Check(); refused != strings.Contains(err.Error(), "certify: is not allowed in production") {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
