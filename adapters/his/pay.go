@@ -95,6 +95,17 @@ type postRequest struct {
 	PaidAt        *string     `json:"paid_at,omitempty"`
 }
 
+// PostMembers are the members of §3.6, as encoding/json writes them, of a posting as it stands: also of a wrong one, for those who try what a hospital
+// makes of it.
+func PostMembers(p order.Posting) any {
+	in := postRequest{OrderNo: p.OrderNo, PatientID: p.HISPatient, TotalFen: p.Total, Parts: p.Split, SetlID: p.SetlID, VisitID: p.MdtrtID,
+		SettledAt: wireTime(p.SettledAt), OutTradeNo: p.OutTradeNo, TransactionID: p.TransactionID, PaidAt: wireTime(p.PaidAt)}
+	for _, b := range p.Bills {
+		in.Bills = append(in.Bills, wireClaim{BillNo: b.No, TotalFen: b.Total})
+	}
+	return in
+}
+
 type wireClaim struct {
 	BillNo   string    `json:"bill_no"`
 	TotalFen money.Fen `json:"total_fen"`
@@ -179,18 +190,15 @@ func plain(text string, most int) string {
 func (c *Client) Post(ctx context.Context, p order.Posting) (order.Posted, error) {
 	o := operation{name: "postings/post", deadline: c.config.PostDeadline, codes: strings.Join([]string{codeNotFound,
 		codeAlreadyPaid, codeBillVoid, codeBillChanged, codeLocked, codeLockExpired, codeAmountWrong, codeDuplicate}, " ")}
-	in := postRequest{OrderNo: p.OrderNo, PatientID: p.HISPatient, TotalFen: p.Total, Parts: p.Split, SetlID: p.SetlID, VisitID: p.MdtrtID,
-		SettledAt: wireTime(p.SettledAt), OutTradeNo: p.OutTradeNo, TransactionID: p.TransactionID, PaidAt: wireTime(p.PaidAt)}
 	bills := make([]string, 0, len(p.Bills))
 	for _, b := range p.Bills {
-		in.Bills = append(in.Bills, wireClaim{BillNo: b.No, TotalFen: b.Total})
 		bills = append(bills, b.No)
 	}
 	if err := p.Split.Check(p.Total); err != nil {
 		return order.Posted{}, ErrRequest.Because(fmt.Errorf("his %s: order %s: %w", o.name, p.OrderNo, err))
 	}
 	var out wirePosting
-	code, rest, err := c.call(ctx, o, in, &out)
+	code, rest, err := c.call(ctx, o, PostMembers(p), &out)
 	switch {
 	case err != nil:
 		return order.Posted{}, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/adapters/his"
+	"github.com/tuoka/tuoka/internal/clock"
 )
 
 // check is one thing that a hospital's system must do.
@@ -117,7 +118,7 @@ func (k *kit) hands(ctx context.Context, t Task, byHand string) (number string, 
 func (k *kit) number() string { return fmt.Sprint(k.Source.ID()) }
 
 // china writes a moment as the hospital's clocks show it.
-func china(t time.Time) string { return clockOf(t).Format("2006-01-02 15:04:05") }
+func china(t time.Time) string { return t.In(clock.Shanghai).Format("2006-01-02 15:04:05") }
 
 // Dependants are the checks that are not made when that one does not hold.
 func Dependants(id string) (ids []string) {

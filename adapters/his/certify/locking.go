@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
@@ -314,7 +315,7 @@ func (k *kit) windowPaid(ctx context.Context) outcome {
 		return o
 	}
 	k.doing("为窗口已缴的单据入账")
-	if o := k.wantCode(ctx, "postings/post", wirePosting(k.posting(no, b)), alreadyPaid); o.verdict == Failed {
+	if o := k.wantCode(ctx, "postings/post", his.PostMembers(k.posting(no, b)), alreadyPaid); o.verdict == Failed {
 		return o
 	}
 	return k.wantState(ctx, b, order.PostingElsewhere)

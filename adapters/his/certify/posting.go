@@ -131,42 +131,6 @@ func (k *kit) posting(no string, b *bill.Bill) order.Posting {
 	return p
 }
 
-// wirePost is §3.6.
-type wirePost struct {
-	OrderNo       string      `json:"order_no"`
-	PatientID     string      `json:"patient_id"`
-	TotalFen      money.Fen   `json:"total_fen"`
-	Bills         []wireBill  `json:"bills"`
-	Parts         split.Split `json:"parts"`
-	SetlID        string      `json:"setl_id,omitempty"`
-	VisitID       string      `json:"mdtrt_id,omitempty"`
-	SettledAt     *string     `json:"settled_at,omitempty"`
-	OutTradeNo    string      `json:"out_trade_no,omitempty"`
-	TransactionID string      `json:"transaction_id,omitempty"`
-	PaidAt        *string     `json:"paid_at,omitempty"`
-}
-
-type wireBill struct {
-	BillNo   string    `json:"bill_no"`
-	TotalFen money.Fen `json:"total_fen"`
-}
-
-func wirePosting(p order.Posting) wirePost {
-	at := func(t time.Time) *string {
-		if t.IsZero() {
-			return nil
-		}
-		s := clockOf(t).Format(time.RFC3339)
-		return &s
-	}
-	w := wirePost{OrderNo: p.OrderNo, PatientID: p.HISPatient, TotalFen: p.Total, Parts: p.Split, SetlID: p.SetlID, VisitID: p.MdtrtID,
-		SettledAt: at(p.SettledAt), OutTradeNo: p.OutTradeNo, TransactionID: p.TransactionID, PaidAt: at(p.PaidAt)}
-	for _, b := range p.Bills {
-		w.Bills = append(w.Bills, wireBill{b.No, b.Total})
-	}
-	return w
-}
-
 // record is what is compared of a posting's record.
 type record struct {
 	PostingNo string      `json:"posting_no"`
@@ -176,7 +140,7 @@ type record struct {
 
 // wantDuplicate posts a number that is posted already and demands the record that stands.
 func (k *kit) wantDuplicate(ctx context.Context, b *booked, sent order.Posting) outcome {
-	a, err := k.ask(ctx, "postings/post", wirePosting(sent))
+	a, err := k.ask(ctx, "postings/post", his.PostMembers(sent))
 	if o, ok := want(a, err, duplicate); !ok {
 		return o
 	}
@@ -209,23 +173,23 @@ func (k *kit) postWrong(ctx context.Context) outcome {
 		return o
 	}
 	p := k.posting(k.number(), b)
-	wrong := wirePosting(p)
-	wrong.Bills[0].TotalFen++
-	wrong.TotalFen++
-	wrong.Parts.Uninsured++
-	wrong.OutTradeNo, wrong.TransactionID, wrong.PaidAt = "CERT"+p.OrderNo, "42000"+p.OrderNo, &[]string{china8601(k.Clock.Now())}[0]
+	wrong := p
+	wrong.Bills = []order.PostedBill{{No: b.No, Total: b.Total + 1}}
+	wrong.Total++
+	wrong.Split.Uninsured++
+	wrong.OutTradeNo, wrong.TransactionID, wrong.PaidAt = "CERT"+p.OrderNo, "42000"+p.OrderNo, k.Clock.Now()
 	k.doing("单据金额多一分")
-	if o := k.wantCode(ctx, "postings/post", wrong, billChanged, amountWrong); o.verdict == Failed {
+	if o := k.wantCode(ctx, "postings/post", his.PostMembers(wrong), billChanged, amountWrong); o.verdict == Failed {
 		return o
 	}
-	wrong = wirePosting(p)
-	if wrong.Parts.Uninsured > 0 {
-		wrong.Parts.Uninsured--
+	wrong = p
+	if wrong.Split.Uninsured > 0 {
+		wrong.Split.Uninsured--
 	} else {
-		wrong.Parts.Cash--
+		wrong.Split.Cash--
 	}
 	k.doing("各部分之和少一分")
-	if o := k.wantCode(ctx, "postings/post", wrong, amountWrong); o.verdict == Failed {
+	if o := k.wantCode(ctx, "postings/post", his.PostMembers(wrong), amountWrong); o.verdict == Failed {
 		return o
 	}
 	k.doing("查询缴费结果")
@@ -239,8 +203,6 @@ func (k *kit) postWrong(ctx context.Context) outcome {
 	k.bills = append(k.bills, b)
 	return passed("金额不符的入账均被拒绝，账上没有记录")
 }
-
-func china8601(t time.Time) string { return clockOf(t).Format(time.RFC3339) }
 
 func (k *kit) postCloses(ctx context.Context) outcome {
 	b := k.main.bill
@@ -273,7 +235,7 @@ func (k *kit) postCloses(ctx context.Context) outcome {
 		return o
 	}
 	k.doing("另一订单为已缴的单据入账")
-	return k.wantCode(ctx, "postings/post", wirePosting(k.posting(no, b)), alreadyPaid)
+	return k.wantCode(ctx, "postings/post", his.PostMembers(k.posting(no, b)), alreadyPaid)
 }
 
 // sure asks until the hospital says something for certain, or ten seconds have passed: it may still be at work on what was sent.
@@ -343,7 +305,7 @@ func (k *kit) postTogether(ctx context.Context) outcome {
 	var errs [2]error
 	var both sync.WaitGroup
 	for i := range answers {
-		both.Go(func() { answers[i], errs[i] = k.ask(ctx, "postings/post", wirePosting(b.Posting)) })
+		both.Go(func() { answers[i], errs[i] = k.ask(ctx, "postings/post", his.PostMembers(b.Posting)) })
 	}
 	both.Wait()
 	var numbers []string

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/adapters/his"
-	"github.com/tuoka/tuoka/internal/clock"
 )
 
 const findPatients = "patients/find"
@@ -21,8 +20,6 @@ type find struct {
 func (k *kit) findRequest() find {
 	return find{Name: k.Data.Name.Reveal(), IDType: "01", IDNo: k.Data.ID.Reveal()}
 }
-
-func clockOf(t time.Time) time.Time { return t.In(clock.Shanghai) }
 
 func securityChecks() []check {
 	const group = "连通与安全"

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -26,35 +25,6 @@ var (
 
 const currency = "CNY"
 
-// lookUp is the member at a path: "parts/cash_fen"; "." is the value itself.
-func lookUp(value any, at string) any {
-	if at == "." {
-		return value
-	}
-	for name := range strings.SplitSeq(at, "/") {
-		object, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		value = object[name]
-	}
-	return value
-}
-
-// put sets the member at a path.
-func put(object map[string]any, at string, value any) {
-	names := strings.Split(at, "/")
-	for _, name := range names[:len(names)-1] {
-		next, ok := object[name].(map[string]any)
-		if !ok {
-			next = map[string]any{}
-			object[name] = next
-		}
-		object = next
-	}
-	object[names[len(names)-1]] = value
-}
-
 // write puts the members of a request into a resource.
 func write(resource map[string]any, fields []Field, members any) error {
 	for i := range fields {
@@ -66,7 +36,7 @@ func write(resource map[string]any, fields []Field, members any) error {
 		if f.Const != nil {
 			value = *f.Const
 		} else {
-			value = lookUp(members, f.Member)
+			value = his.LookUp(members, f.Member)
 		}
 		if value == nil {
 			continue
@@ -165,13 +135,13 @@ func (r *reading) object(at string, value any, fields []Field) (map[string]any, 
 		if err == nil && len(f.Each) > 0 {
 			var list []any
 			if list, err = r.list(at+f.Member, found, f.Each); err == nil && len(list) > 0 {
-				put(object, f.Member, list)
+				his.Put(object, f.Member, list)
 			}
 		} else if err == nil {
 			var v any
 			v, err = r.value(at, f, found)
 			if err == nil && v != nil && f.Member != "" {
-				put(object, f.Member, v)
+				his.Put(object, f.Member, v)
 			}
 		}
 		if err != nil {

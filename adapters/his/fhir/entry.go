@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/internal/bill"
 )
 
@@ -108,9 +109,9 @@ func (p *Profile) unposted(r *reading, asked map[string]any, bundle any, out map
 	}
 	var nos, paid, void []any
 	for _, b := range bills {
-		no := lookUp(b, "bill_no")
+		no := his.LookUp(b, "bill_no")
 		nos = append(nos, no)
-		switch lookUp(b, "state") {
+		switch his.LookUp(b, "state") {
 		case "paid":
 			evidence, err := p.evidence(r, bundle, no)
 			if err != nil {

@@ -1,12 +1,13 @@
 package fhir
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tuoka/tuoka/adapters/his"
 )
 
 // path is a small part of FHIRPath, which reads and writes: names, where(name='text'), where(name=%name), extension(%name), extension('url'), resolve()
@@ -271,10 +272,9 @@ func one[T any](values []any) (T, bool) {
 
 // decode reads a JSON document with its numbers as they stand.
 func decode(text []byte) (map[string]any, error) {
-	var document map[string]any
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.UseNumber()
-	if err := d.Decode(&document); err != nil {
+	value, err := his.DecodeMembers(text)
+	document, ok := value.(map[string]any)
+	if err != nil || !ok {
 		return nil, errors.New("not a JSON object")
 	}
 	return document, nil

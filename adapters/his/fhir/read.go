@@ -179,10 +179,10 @@ func (p *Profile) pending(r *reading, asked map[string]any, _ bool) (string, any
 	}
 	patient, total := asked["patient_id"], int64(0)
 	for _, b := range list {
-		if of := lookUp(b, "patient_id"); of != patient {
+		if of := his.LookUp(b, "patient_id"); of != patient {
 			return "", nil, errors.New("a bill of another patient")
 		}
-		fen, ok := lookUp(b, "total_fen").(json.Number)
+		fen, ok := his.LookUp(b, "total_fen").(json.Number)
 		n, err := fen.Int64()
 		if !ok || err != nil || total > 1e15 {
 			return "", nil, errors.New("a bill without an amount")
@@ -210,7 +210,7 @@ func (p *Profile) detail(r *reading, _ map[string]any, _ bool) (string, any, err
 	}
 	for _, list := range []string{"visits", "diagnoses", "lines"} {
 		for _, e := range flat(b[list]) {
-			if lookUp(e, "patient_id") != b["patient_id"] {
+			if his.LookUp(e, "patient_id") != b["patient_id"] {
 				return "", nil, errors.New("a bill with something of another patient")
 			}
 		}

@@ -23,43 +23,12 @@ var (
 	yuan   = regexp.MustCompile(`^(0|[1-9][0-9]{0,11})(\.[0-9]{1,2})?$`)
 )
 
-// lookUp is the member at a path; "." is the value itself.
-func lookUp(value any, path string) (any, bool) {
-	if path == "." {
-		return value, value != nil
-	}
-	for name := range strings.SplitSeq(path, "/") {
-		object, ok := value.(map[string]any)
-		if !ok {
-			return nil, false
-		}
-		if value, ok = object[name]; !ok {
-			return nil, false
-		}
-	}
-	return value, value != nil
-}
-
-// put sets the member at a path.
-func put(object map[string]any, path string, value any) {
-	names := strings.Split(path, "/")
-	for _, name := range names[:len(names)-1] {
-		below, ok := object[name].(map[string]any)
-		if !ok {
-			below = map[string]any{}
-			object[name] = below
-		}
-		object = below
-	}
-	object[names[len(names)-1]] = value
-}
-
 // writeFields puts the members of a request into the vendor's elements.
 func writeFields(to *node, fields []Field, members any) error {
 	for i := range fields {
 		f := &fields[i]
 		if len(f.Each) > 0 {
-			entries, _ := lookUp(members, f.Member)
+			entries := his.LookUp(members, f.Member)
 			list, _ := entries.([]any)
 			for _, entry := range list {
 				if err := writeFields(to.add(f.Element), f.Each, entry); err != nil {
@@ -86,8 +55,8 @@ func (f *Field) spoken(members any) (text string, said bool, err error) {
 	if f.Const != nil {
 		return *f.Const, true, nil
 	}
-	value, ok := lookUp(members, f.Member)
-	if !ok {
+	value := his.LookUp(members, f.Member)
+	if value == nil {
 		if f.Default != nil {
 			return *f.Default, true, nil
 		}
@@ -147,13 +116,10 @@ func (f *Field) reversed(value string) (string, error) {
 	return slices.Min(theirs), nil
 }
 
-// Step is how one value of an answer was read, for tuoka his explain.
-type Step = his.Step
-
 // reading is one answer being read.
 type reading struct {
-	asked any        // the request's members
-	told  func(Step) // nil: nobody listens
+	asked any            // the request's members
+	told  func(his.Step) // nil: nobody listens
 }
 
 // object reads the fields of an element into an object.
@@ -170,7 +136,7 @@ func (r *reading) object(at string, n *node, fields []Field) (map[string]any, er
 				return nil, err
 			}
 			if ok {
-				put(object, f.Member, value)
+				his.Put(object, f.Member, value)
 			}
 		}
 	}
@@ -186,7 +152,7 @@ func (r *reading) value(at string, n *node, f *Field, object map[string]any) (va
 	if len(f.Each) > 0 {
 		return r.list(at, n, f)
 	}
-	step := Step{Member: at + f.Member, Element: f.Element}
+	step := his.Step{Member: at + f.Member, Element: f.Element}
 	defer func() {
 		if r.told != nil {
 			if ok {
@@ -198,8 +164,7 @@ func (r *reading) value(at string, n *node, f *Field, object map[string]any) (va
 	}()
 	switch {
 	case f.Count != "":
-		list, _ := lookUp(object, f.Count)
-		entries, _ := list.([]any)
+		entries, _ := his.LookUp(object, f.Count).([]any)
 		step.Element = "(counted)"
 		return json.Number(strconv.Itoa(len(entries))), true, nil
 	case f.Sum != "":
@@ -208,8 +173,8 @@ func (r *reading) value(at string, n *node, f *Field, object map[string]any) (va
 		return value, err == nil, err
 	case f.Asked != "":
 		step.Element = "(asked)"
-		value, ok = lookUp(r.asked, f.Asked)
-		return value, ok, nil
+		value = his.LookUp(r.asked, f.Asked)
+		return value, value != nil, nil
 	case f.Const != nil:
 		step.Element, step.Raw = "(const)", *f.Const
 	case len(f.Join) > 0:
@@ -292,7 +257,7 @@ func sum(object map[string]any, path string) (any, error) {
 	entries, _ := object[list].([]any)
 	total := int64(0)
 	for _, entry := range entries {
-		value, _ := lookUp(entry, member)
+		value := his.LookUp(entry, member)
 		number, ok := value.(json.Number)
 		if !ok {
 			return nil, errors.New("an entry has no amount")

@@ -9,19 +9,16 @@ import (
 	"github.com/tuoka/tuoka/adapters/his"
 )
 
-// Explained is how a sample answer is read.
-type Explained = his.Explained
-
 // Explain reads a sample answer of an operation as a client would, but for the signature, and tells of every value where it is from. Asked is what the
 // request's members were, for what the vendor does not repeat; nil: nothing. What was read until an error is told with it.
-func (m *Mapping) Explain(operation string, asked, body []byte) (e Explained, err error) {
+func (m *Mapping) Explain(operation string, asked, body []byte) (e his.Explained, err error) {
 	o, ok := m.Operations[operation]
 	if !ok {
 		return e, fmt.Errorf("the mapping has no operation %q", operation)
 	}
-	r := &reading{told: func(s Step) { e.Steps = append(e.Steps, s) }}
+	r := &reading{told: func(s his.Step) { e.Steps = append(e.Steps, s) }}
 	if asked != nil {
-		if r.asked, err = decode(asked); err != nil {
+		if r.asked, err = his.DecodeMembers(asked); err != nil {
 			return e, fmt.Errorf("the request's members: %w", err)
 		}
 	}

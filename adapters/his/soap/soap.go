@@ -65,7 +65,7 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 	if !ok {
 		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: the vendor has no such operation", operation))
 	}
-	asked, err := decode(members)
+	asked, err := his.DecodeMembers(members)
 	if err != nil {
 		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: %w", operation, err))
 	}
@@ -83,15 +83,6 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 		return his.Answer{}, err
 	}
 	return o.answer(code, message, &reading{asked: asked})
-}
-
-// decode reads the interface's members, with numbers as they stand.
-func decode(members []byte) (any, error) {
-	var asked any
-	d := json.NewDecoder(bytes.NewReader(members))
-	d.UseNumber()
-	err := d.Decode(&asked)
-	return asked, err
 }
 
 // request writes what is posted.

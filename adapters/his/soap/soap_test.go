@@ -311,7 +311,7 @@ func TestExplain(t *testing.T) {
 	if err != nil || e.Code != "0" || !slices.Contains(e.Unread, "billsList/item/visitNo") || slices.Contains(e.Unread, "totalAmt") {
 		t.Errorf("Explain = %+v, %v", e, err)
 	}
-	if i := slices.IndexFunc(e.Steps, func(s Step) bool { return s.Member == "bills[0]/total_fen" }); i < 0 || e.Steps[i].Raw != "19.17" || e.Steps[i].Value != "1917" {
+	if i := slices.IndexFunc(e.Steps, func(s his.Step) bool { return s.Member == "bills[0]/total_fen" }); i < 0 || e.Steps[i].Raw != "19.17" || e.Steps[i].Value != "1917" {
 		t.Errorf("steps: %+v", e.Steps)
 	}
 	if !strings.Contains(e.JSON(), `"total_fen": 1917`) {
