@@ -136,6 +136,9 @@ func (f certifyFlags) load() (*config.Institution, error) {
 		return nil, fmt.Errorf("配置中没有机构 %q", f.institution)
 	}
 	at := &cfg.Institutions[i]
+	if at.FHIR != nil { // what it answers is not signed: half of the checks would ask for what it does not have
+		return nil, fmt.Errorf("机构 %s 是 his_fhir：认证目前只支持 his_rest 与 his_soap", at.ID)
+	}
 	if at.Certify == nil || at.Hospital().BaseURL == "" {
 		return nil, fmt.Errorf("机构 %s 缺少 his_rest（或 his_soap）或 certify 一节；写法见 configs/his-certify.yaml", at.ID)
 	}
@@ -190,6 +193,16 @@ func directHIS(at *config.Institution, c clock.Clock, s *clock.Source, wire http
 	if err != nil {
 		return nil, err
 	}
-	return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: at.Hospital().BaseURL, App: at.Hospital().App, Secret: secret, Source: s,
-		CallbackPath: callbackPath}, wire)
+	cfg := rest.Config{Config: his.Config{Clock: c}, BaseURL: at.Hospital().BaseURL, App: at.Hospital().App, Secret: secret, Source: s, CallbackPath: callbackPath}
+	if h := at.Hospital(); h.Notices == "sm2" && callbackPath != "" {
+		notice, err1 := config.Secret("notice_key_file", h.NoticeKeyFile)
+		answer, err2 := config.Secret("answer_key_file", h.AnswerKeyFile)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		if err := signedBySM2(&cfg, notice, answer); err != nil {
+			return nil, err
+		}
+	}
+	return rest.New(cfg, wire)
 }

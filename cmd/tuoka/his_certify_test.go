@@ -14,13 +14,16 @@ import (
 	"github.com/tuoka/tuoka/configs"
 )
 
-// certifyExample writes configs/his-certify.yaml for a sandbox of the test's own, on free ports, and starts that.
+// certifyExample writes configs/his-certify.yaml for a sandbox of the test's own, on free ports, and starts that. "sm2" is rest with notices signed so.
 func certifyExample(t *testing.T, his string) (file string) {
 	t.Helper()
 	base, dir := freeBase(t), t.TempDir()
-	cfg, st, err := serveFlags{sandbox: true, data: dir, base: base, his: his}.load()
+	cfg, st, err := serveFlags{sandbox: true, data: dir, base: base, his: strings.Replace(his, "sm2", "rest", 1)}.load()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if his == "sm2" {
+		cfg.Institutions[0].HIS.Notices = "sm2"
 	}
 	sims, err := openSimulators(st, cfg, earth(), counterpartsSource())
 	if err != nil {
@@ -39,6 +42,10 @@ func certifyExample(t *testing.T, his string) (file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if his == "sm2" {
+		const secret = "secret_file: var/keys/h1_his_secret"
+		text = bytes.Replace(text, []byte(secret), []byte(secret+"\n      notices: sm2\n      notice_key_file: var/keys/h1_his_notice_public.pem\n      answer_key_file: var/keys/h1_his_answer.pem"), 1)
+	}
 	out := strings.NewReplacer("127.0.0.1:8088", st.addr(hisPort(0)), "127.0.0.1:8083", st.addr(phonePort), "var/keys", filepath.Join(dir, "keys")).Replace(string(text))
 	if his == "soap" {
 		out = strings.Replace(out, "his_rest:", "his_soap:", 1)
@@ -50,9 +57,9 @@ func certifyExample(t *testing.T, his string) (file string) {
 	return file
 }
 
-// TestHisCertify: the example works against the sandbox, over both carriers, notices included, and shows nobody's data.
+// TestHisCertify: the example works against the sandbox, over both carriers, notices in either signature included, and shows nobody's data.
 func TestHisCertify(t *testing.T) {
-	for _, his := range []string{"rest", "soap"} {
+	for _, his := range []string{"rest", "soap", "sm2"} {
 		t.Run(his, func(t *testing.T) {
 			config := certifyExample(t, his)
 			report := filepath.Join(t.TempDir(), "report.html")
@@ -107,6 +114,7 @@ func TestHisCertifyRefuses(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ old, changed, want string }{
 		"production":    {"\nmode: sandbox", "\nmode: production", "不能用于生产"},
+		"FHIR":          {"his_rest:", "his_fhir:", "只支持 his_rest"},
 		"no HIS":        {"base_url: http://127.0.0.1:8088", "base_url: \"\"", "his_rest"},
 		"no patient":    {`"360102198506120314"`, `"360102198506120315"`, "certify.id_number"},
 		"unknown key":   {"bills: []", "bill: []", "bill"},

@@ -278,11 +278,8 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 	cfg := rest.Config{Config: common, BaseURL: at.BaseURL, App: at.App, Secret: secret, Source: h.source, CallbackPath: "/callbacks/his/" + in.ID,
 		NoticeCerts: at.NoticeCerts}
 	if at.Notices == "sm2" {
-		var err1, err2 error
-		cfg.NoticeKey, err1 = gm.ParsePublicKey(s.read(key+".notice_key_file", at.NoticeKeyFile).Reveal(), gm.PEM)
-		cfg.AnswerKey, err2 = gm.ParsePrivateKey(s.read(key+".answer_key_file", at.AnswerKeyFile), gm.PEM)
-		if err := errors.Join(err1, err2); err != nil {
-			return nil, nil, fmt.Errorf("%s: notices by SM2: %w", key, err)
+		if err := signedBySM2(&cfg, s.read(key+".notice_key_file", at.NoticeKeyFile), s.read(key+".answer_key_file", at.AnswerKeyFile)); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	direct, err := rest.New(cfg, wire)
@@ -307,6 +304,17 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 		return nil, nil, err
 	}
 	return client.Client, direct, nil
+}
+
+// signedBySM2 has a hospital's notices verified, and its questions answered, by SM2.
+func signedBySM2(c *rest.Config, notice, answer sensitive.Key) error {
+	var err1, err2 error
+	c.NoticeKey, err1 = gm.ParsePublicKey(notice.Reveal(), gm.PEM)
+	c.AnswerKey, err2 = gm.ParsePrivateKey(answer, gm.PEM)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("notices by SM2: %w", err)
+	}
+	return nil
 }
 
 // hisDesk tells a HIS what became of a refund, and why, in the words that staff read.
