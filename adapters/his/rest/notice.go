@@ -26,7 +26,7 @@ const forget = time.Minute
 // maxNotice is the largest notice that is looked at, in bytes; docs/his-interface.md §1.
 const maxNotice = 256 << 10
 
-// Open verifies a notice of the hospital and tells what it is about, as his.ReadNotice does; where that finds no ID, it is the nonce. A notice that was
+// Open verifies a notice of the hospital and tells what it is about, as his.ReadNotice does; where that finds no ID, it is made of the nonce. A notice that was
 // seen before opens again: the inbox must know it by its nonce. Errors: his.ErrStranger, his.ErrNotice.
 func (c *Client) Open(header http.Header, body []byte) (job.Notice, error) {
 	if len(body) > maxNotice {
@@ -43,7 +43,7 @@ func (c *Client) Open(header http.Header, body []byte) (job.Notice, error) {
 		return job.Notice{}, err
 	}
 	if n.ID == "" {
-		n.ID = header.Get("X-His-Nonce")
+		n.ID = "nonce " + header.Get("X-His-Nonce") // no number has a blank: what asks for money is never taken for one of these
 	}
 	seconds, _ := strconv.ParseInt(header.Get("X-His-Timestamp"), 10, 64) // admitted
 	n.Source, n.ReceivedAt = Source, c.config.Clock.Now()

@@ -250,7 +250,7 @@ func TestNoticeDocument(t *testing.T) {
 	}
 	h.sim.Step(t.Context())
 	conform("bill_void")
-	if n := h.inbox.kept[2]; len(h.inbox.kept) != 3 || n.Kind != "bill_void" || n.Number != "8" || n.ID != h.post.request.Header.Get("X-His-Nonce") ||
+	if n := h.inbox.kept[2]; len(h.inbox.kept) != 3 || n.Kind != "bill_void" || n.Number != "8" || n.ID != "nonce "+h.post.request.Header.Get("X-His-Nonce") ||
 		!bytes.Equal(n.Body, h.post.sent) {
 		t.Errorf("notice = %+v", n)
 	}
