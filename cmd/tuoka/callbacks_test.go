@@ -15,6 +15,7 @@ import (
 	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/gm"
+	"github.com/tuoka/tuoka/internal/money"
 )
 
 // sender is a HIS as somebody with its keys in hand: it signs whatever it is told to.
@@ -110,7 +111,9 @@ func (p *premises) standing(s *sender, nonce, orderNo, no string) map[string]any
 	var said struct {
 		Data map[string]any `json:"data"`
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil {
+	d := json.NewDecoder(w.Body)
+	d.UseNumber()
+	if err := d.Decode(&said); err != nil {
 		p.t.Fatal(err)
 	}
 	return said.Data
@@ -188,8 +191,14 @@ func TestCallbacksWhileNobodyAnswers(t *testing.T) {
 				return a != nil && a.State == "done"
 			})
 			last := p.standing(s, "nonce-of-question-2", one.order.ID, ask.HISRefundNo)
-			total, cash, insurer := last["total_fen"].(float64), last["cash_fen"].(float64), last["insurance_fen"].(float64)
-			if last["state"] != "done" || total != float64(ask.TotalFen) || cash+insurer != total || last["done_at"] == nil || last["refund_no"] == "" {
+			fen := func(member string) money.Fen {
+				n, err := strconv.ParseInt(fmt.Sprint(last[member]), 10, 64)
+				if err != nil {
+					t.Errorf("%s: %v", member, err)
+				}
+				return money.Fen(n)
+			}
+			if last["state"] != "done" || fen("total_fen") != ask.TotalFen || fen("cash_fen")+fen("insurance_fen") != ask.TotalFen || last["done_at"] == nil || last["refund_no"] == "" {
 				t.Errorf("at last: %v", last)
 			}
 			for _, of := range [][2]string{{one.order.ID, "CT-NEVER"}, {"99", ask.HISRefundNo}} {
