@@ -11,13 +11,16 @@ FAULTEVERY ?= 20s
 LARGE ?= 1000000
 MUTATE_SEED ?= 1
 
-.PHONY: help run build servers bench idle large cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
+.PHONY: help run build profile servers bench idle large cluster test race long plant check fmt lint security secrets reveal generate generated fuzz cover golden interop mutate
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-build: ## build bin/tuoka
-	CGO_ENABLED=0 go build -trimpath -o bin/tuoka ./cmd/tuoka
+build: ## build bin/tuoka, by a profile of payments
+	CGO_ENABLED=0 go build -pgo=cmd/tuoka/tuoka.pgo -trimpath -o bin/tuoka ./cmd/tuoka
+
+profile: build servers ## make that profile anew
+	@.ci/profile cmd/tuoka/tuoka.pgo
 
 run: build ## start everything on this machine: Tuoka, its database and a simulator of every counterpart
 	./bin/tuoka serve --sandbox
