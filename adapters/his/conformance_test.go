@@ -46,12 +46,16 @@ type ward struct {
 	bills []hissim.Bill
 	notes []string
 	fhir  []string // what was said in FHIR, both ways
+	paper *hissim.PaperInsurer
+	link  *his.Link
 }
 
 // speakers are the ways to speak, rest first: it says what docs/his-interface.md says without a translation.
 var speakers = []struct {
 	name string
 	open func(t *testing.T, w *ward, source *clock.Source) *his.Client
+
+	links bool // it knows the insurance of §3.12 to §3.17
 }{
 	{"rest", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		c, err := rest.New(rest.Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example", App: testApp, Secret: sensitive.NewKey(testSecret),
@@ -60,16 +64,16 @@ var speakers = []struct {
 			t.Fatal(err)
 		}
 		return c.Client
-	}},
+	}, true},
 	{"soap", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		return vendor(t, w, source, w.sim.SOAPHandler())
-	}},
+	}, false},
 	{"fhir R5", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
 		return fhirServer(t, w, "R5")
-	}},
+	}, false},
 	{"fhir R4", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
 		return fhirServer(t, w, "R4")
-	}},
+	}, false},
 }
 
 // fhirServer is a client of the example's FHIR server.
@@ -352,13 +356,19 @@ var stories = map[string]func(w *ward){
 	},
 }
 
-func newWard(t *testing.T, open func(t *testing.T, w *ward, source *clock.Source) *his.Client) *ward {
+// newWard opens a hospital; a linked one has a line of its own to the insurer.
+func newWard(t *testing.T, open func(t *testing.T, w *ward, source *clock.Source) *his.Client, linked bool) *ward {
 	t.Helper()
 	w := &ward{t: t, clock: clock.NewFake(time.Date(2026, 11, 23, 9, 30, 0, 0, clock.Shanghai))}
 	var err error
 	w.plan, err = sandbox.NewPlan(w.clock, "")
 	w.must(err)
-	w.sim, err = hissim.New(hissim.Config{Clock: w.clock, Plan: w.plan, App: testApp, Secret: sensitive.NewKey(testSecret)})
+	cfg := hissim.Config{Clock: w.clock, Source: clock.NewSeeded(w.clock, 2, 1), Plan: w.plan, App: testApp, Secret: sensitive.NewKey(testSecret)}
+	if linked {
+		w.paper = hissim.NewPaperInsurer(w.clock)
+		cfg.Link = w.paper
+	}
+	w.sim, err = hissim.New(cfg)
 	w.must(err)
 	_, err = w.sim.AddPatient(hissim.Patient{ID: "P1", CardNo: "0000123456780042", Name: testName, IDNo: testID, PsnNo: "36010000000000000001", Insutype: "310",
 		CoverageArea: "360100"})
@@ -370,6 +380,8 @@ func newWard(t *testing.T, open func(t *testing.T, w *ward, source *clock.Source
 		w.clock.Advance(time.Minute)
 	}
 	w.Client = open(t, w, clock.NewSeeded(w.clock, 1, 1))
+	w.link, err = w.Link(his.LinkConfig{Source: clock.NewSeeded(w.clock, 3, 1)})
+	w.must(err)
 	return w
 }
 
@@ -378,17 +390,20 @@ func TestConformance(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			compare(t, story)
+			compare(t, story, false)
 		})
 	}
 }
 
 // compare plays a story to every speaker.
-func compare(t *testing.T, story func(w *ward)) {
+func compare(t *testing.T, story func(w *ward), linked bool) {
 	t.Helper()
 	var want []string
 	for i, s := range speakers {
-		w := newWard(t, s.open)
+		if linked && !s.links {
+			continue
+		}
+		w := newWard(t, s.open, linked)
 		story(w)
 		if i == 0 {
 			want = w.notes
@@ -412,7 +427,7 @@ func TestConformanceUnderFaults(t *testing.T) {
 				compare(t, func(w *ward) {
 					w.plan.Script(sandbox.Script{Op: op, Fault: f, Times: 1})
 					stories["a morning"](w)
-				})
+				}, false)
 			})
 		}
 	}

@@ -210,7 +210,7 @@ func playFHIR(t *testing.T, version string) (said []string) {
 			continue
 		}
 		for _, story := range stories {
-			w := newWard(t, s.open)
+			w := newWard(t, s.open, false)
 			story(w)
 			said = append(said, w.fhir...)
 		}

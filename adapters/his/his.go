@@ -60,7 +60,7 @@ func Unanswered(err error) *fault.Error {
 // KnownCode reports whether the interface has that code (docs/his-interface.md §4), INVALID included, which carriers judge by themselves.
 func KnownCode(code string) bool {
 	return slices.Contains([]string{codeDone, codeNone, codeNotFound, codeAlreadyPaid, codeBillVoid, codeBillChanged, codeLocked, codeLockExpired, codeAmountWrong,
-		codeDuplicate, codeNotRefundable, codeMaintenance, CodeInvalid}, code)
+		codeDuplicate, codeNotRefundable, codeMaintenance, codeSettled, codeAuthExpired, codeRefused, CodeInvalid}, code)
 }
 
 // Carrier takes a message to the hospital and brings the answer back.

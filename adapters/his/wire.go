@@ -17,7 +17,7 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 )
 
-// The wire structs and codes of this package follow docs/his-interface.md version 1.1; sections are of that page. Codes: §4.
+// The wire structs and codes of this package follow docs/his-interface.md version 1.3; sections are of that page. Codes: §4.
 const (
 	codeDone          = "0"
 	codeNone          = "1"
@@ -31,6 +31,9 @@ const (
 	codeDuplicate     = "DUPLICATE"
 	codeNotRefundable = "NOT_REFUNDABLE"
 	codeMaintenance   = "MAINTENANCE"
+	codeSettled       = "SETTLED"
+	codeAuthExpired   = "AUTH_EXPIRED"
+	codeRefused       = "INSURER_REFUSED"
 
 	// CodeInvalid calls the request malformed. It means nothing by itself: rest wants the status beside it.
 	CodeInvalid = "INVALID"

@@ -229,7 +229,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	hospital, notices, err := h.hospital(in, s, wire)
 	faults = append(faults, err)
 	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: hospital, Bills: hospital,
-		PostLimit: in.PostLimit, CashFirst: in.CashFirst}
+		NeedsAuth: in.NeedsAuth(), PostLimit: in.PostLimit, CashFirst: in.CashFirst}
 	if in.Hospital().Refunds {
 		party.Desk = hospital
 	}
@@ -238,7 +238,11 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		insurer, err = h.insurer(in.Insurer, s, wire)
 		faults = append(faults, err)
 		party.Insurer = insurer
-		party.NeedsAuth = in.Insurer.Credential == "token"
+	}
+	if in.Link != nil && hospital != nil {
+		party.Link, err = hospital.Link(his.LinkConfig{Source: h.source, SettleWait: in.Link.SettleWait, PresettleDeadline: h.config.CallTimeout,
+			SettleDeadline: h.config.CallTimeout})
+		faults = append(faults, err)
 	}
 	var centre *mobile.Client
 	if in.Centre != nil {
@@ -259,7 +263,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		h.notices[mobile.Source+"/"+in.ID] = centre
 	}
 	if party.Route.Together() {
-		party.NeedsAuth, inst.Family = true, in.Centre.Family
+		inst.Family = in.Centre.Family
 	}
 	return party, inst, nil
 }

@@ -142,13 +142,17 @@ func (s *simulators) openInsurer() error {
 		cfg.Catalogue[p.National] = nhsasim.Item{Class: map[string]string{"A": "01", "B": "02", "C": "03"}[p.Class], Kind: p.Category}
 	}
 	for i := range s.config.Institutions {
-		n := s.config.Institutions[i].Insurer
-		if n == nil {
+		in := &s.config.Institutions[i]
+		switch {
+		case in.Insurer != nil:
+			cfg.Institutions[in.Insurer.FixmedinsCode] = nhsasim.Institution{Name: in.Insurer.FixmedinsName, Level: nhsasim.Level3, Area: in.Insurer.MdtrtareaAdmvs}
+		case in.Link != nil:
+			cfg.Institutions[in.WechatMP.OrgCode] = nhsasim.Institution{Name: in.Name, Level: nhsasim.Level3, Area: in.WechatMP.CityCode}
+		default:
 			return fmt.Errorf("institutions[%d].nhsa_core: a sandbox plays hospitals with an insurer", i)
 		}
-		cfg.PaasID = n.PaasID
-		cfg.Institutions[n.FixmedinsCode] = nhsasim.Institution{Name: n.FixmedinsName, Level: nhsasim.Level3, Area: n.MdtrtareaAdmvs}
 	}
+	cfg.PaasID = s.paasID()
 	if cfg.Plan, err = s.plan("nhsa"); err != nil {
 		return err
 	}
@@ -159,6 +163,16 @@ func (s *simulators) openInsurer() error {
 		return fmt.Errorf("insurer: %w", err)
 	}
 	return nil
+}
+
+// paasID is what the insurance platform calls who speaks to it.
+func (s *simulators) paasID() string {
+	for i := range s.config.Institutions {
+		if n := s.config.Institutions[i].Insurer; n != nil {
+			return n.PaasID
+		}
+	}
+	return "sandbox_his"
 }
 
 // centre is the insurance platform's mobile-payment centre, with the hospitals that have access to it.
@@ -244,6 +258,9 @@ func (s *simulators) openHospital(in *config.Institution) error {
 		if cfg.NoticeKey, cfg.AnswerKey, err = s.noticeKeys(in.ID); err != nil {
 			return err
 		}
+	}
+	if cfg.Link, err = s.hisLink(in); err != nil {
+		return err
 	}
 	if h.his, err = hissim.New(cfg); err != nil {
 		return fmt.Errorf("HIS: %w", err)

@@ -126,6 +126,9 @@ func (c *Config) checkLimits(f *faults) {
 		if in.Insurer != nil {
 			durations[at+"nhsa_core.settle_wait"] = in.Insurer.SettleWait
 		}
+		if in.Link != nil {
+			durations[at+"his_insurance.settle_wait"] = in.Link.SettleWait
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(durations)) {
 		if durations[key] < 0 {
@@ -159,6 +162,9 @@ func (c *Config) checkInstitutions(f *faults) {
 		c.checkRoute(f, at, in)
 		c.checkWechat(f, at, in)
 		c.checkHIS(f, at, in)
+		if in.Link != nil && in.Link.Credential != "token" && in.Link.Credential != "his" {
+			f.add(at+".his_insurance.credential", "must be token or his, is %q", in.Link.Credential)
+		}
 		if in.Insurer != nil {
 			c.checkInsurer(f, at+".nhsa_core", in.Insurer)
 		}
@@ -189,8 +195,12 @@ func (c *Config) checkRoute(f *faults, at string, in *Institution) {
 		if in.WechatPay.MedIns == nil {
 			f.add(at+".wechat_pay.med_ins", "is missing: route mixed pays by WeChat's mixed order")
 		}
+	case "his":
+		if in.Link == nil {
+			f.add(at+".his_insurance", "is missing: route his settles by the HIS's own line to the insurer")
+		}
 	default:
-		f.add(at+".route", "must be core or mixed, is %q", in.Route)
+		f.add(at+".route", "must be core, mixed or his, is %q", in.Route)
 	}
 }
 

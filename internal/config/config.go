@@ -97,7 +97,8 @@ type Institution struct {
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
 	WechatPay WechatPay     `koanf:"wechat_pay"`
 	Insurer   *NHSACore     `koanf:"nhsa_core"`
-	Centre    *NHSAMobile   `koanf:"nhsa_mobile"` // on route mixed, or to end what began there
+	Link      *HISInsurance `koanf:"his_insurance"` // on route his, or to end what began there
+	Centre    *NHSAMobile   `koanf:"nhsa_mobile"`   // on route mixed, or to end what began there
 	HIS       HISRest       `koanf:"his_rest"`
 	SOAP      *HISSOAP      `koanf:"his_soap"` // instead of his_rest
 	FHIR      *HISFHIR      `koanf:"his_fhir"` // instead of his_rest
@@ -116,7 +117,26 @@ func (in *Institution) Hospital() *HISRest {
 }
 
 // Insured reports whether patients may pay by insurance here.
-func (in *Institution) Insured() bool { return in.Insurer != nil || in.Route == "mixed" }
+func (in *Institution) Insured() bool {
+	return in.Route == "mixed" || (in.Route == "his" && in.Link != nil) || (in.Route == "core" && in.Insurer != nil)
+}
+
+// NeedsAuth reports whether who pays by insurance here must have authorised it just before.
+func (in *Institution) NeedsAuth() bool {
+	switch in.Route {
+	case "mixed":
+		return true
+	case "his":
+		return in.Link != nil && in.Link.Credential == "token"
+	}
+	return in.Insurer != nil && in.Insurer.Credential == "token"
+}
+
+// HISInsurance is a HIS that presettles and settles by its own line to the insurer (docs/his-interface.md §3.12 to §3.17).
+type HISInsurance struct {
+	Credential string        `koanf:"credential"`  // token: the patient's fresh authorisation is handed to the HIS; his: the HIS proves the patient by itself
+	SettleWait time.Duration `koanf:"settle_wait"` // rest after a refused reversal; empty: two minutes
+}
 
 // WechatMP is the mini program and the national authorisation.
 type WechatMP struct {

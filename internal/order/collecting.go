@@ -352,7 +352,7 @@ func (r *run) withdraw(ctx context.Context) again {
 	}
 	claim, err := r.claimOf(ctx)
 	if err == nil {
-		err = r.party.Insurer.Withdraw(ctx, claim)
+		err = r.insurer.Withdraw(ctx, claim)
 	}
 	if err == nil || fault.InMoneyStep(err) == fault.Rejected {
 		gone("withdrawn")

@@ -44,7 +44,8 @@ type run struct {
 	*Service
 	order   *Order
 	party   *Party
-	atOnce  bool // the order's route, which the institution may have left since, moves both legs together
+	insurer settlement.Insurer // of the order's route; nil without
+	atOnce  bool               // the order's route, which the institution may have left since, moves both legs together
 	claim   job.Claim
 	actor   string
 	attempt int              // the schedule's index: how often the present wait was repeated
@@ -87,7 +88,7 @@ func (s *Service) running(o *Order, claim job.Claim, actor string) (*run, error)
 	if err != nil {
 		return nil, err
 	}
-	if l := o.Settlement(); l != nil && !l.State.Final() && ((r.atOnce && r.party.Centre == nil) || (!r.atOnce && r.party.Insurer == nil)) {
+	if l := o.Settlement(); l != nil && !l.State.Final() && ((r.atOnce && r.party.Centre == nil) || (!r.atOnce && r.insurer == nil)) {
 		return nil, fmt.Errorf("order %s: institution %s has no insurer for route %q any more", o.ID.No(), o.Institution, o.Route)
 	}
 	return r, nil
@@ -100,7 +101,7 @@ func (s *Service) holding(o *Order, claim job.Claim, actor string) (*run, error)
 		return nil, fmt.Errorf("order %s: institution %s is not configured", o.ID.No(), o.Institution)
 	}
 	legs, _ := s.legsOf(o.Route)
-	return &run{Service: s, order: o, party: party, atOnce: together(legs), claim: claim, actor: actor, attempt: claim.Attempt,
+	return &run{Service: s, order: o, party: party, insurer: party.insurer(o.Route), atOnce: together(legs), claim: claim, actor: actor, attempt: claim.Attempt,
 		early: claim.RunAt.After(s.clock.Now())}, nil
 }
 

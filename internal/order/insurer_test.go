@@ -29,7 +29,6 @@ type insurer struct {
 type batch struct {
 	mdtrtID  string
 	total    money.Fen
-	rows     map[string]bool // bill and line
 	gone     bool
 	standing *settled
 }
@@ -97,20 +96,7 @@ func (i *insurer) Presettle(_ context.Context, c settlement.Claim) (settlement.P
 		if _, again := i.batches[c.BatchNo]; again {
 			i.w.t.Errorf("batch %s was uploaded twice", c.BatchNo)
 		}
-		rows := map[string]bool{}
-		for _, b := range c.Bills {
-			for _, l := range b.Lines {
-				rows[b.No+" "+l.No] = true
-			}
-		}
-		for _, b := range i.batches { // lines are numbered within the visit
-			for no := range rows {
-				if b.mdtrtID == c.Visit.MdtrtID && b.standing != nil && b.rows[no] {
-					i.w.t.Errorf("line %s is uploaded again, and stands already", no)
-				}
-			}
-		}
-		i.batches[c.BatchNo] = &batch{mdtrtID: c.Visit.MdtrtID, total: c.Total, rows: rows}
+		i.batches[c.BatchNo] = &batch{mdtrtID: c.Visit.MdtrtID, total: c.Total}
 		p := i.presettlement(c)
 		if m == amounts {
 			p.Split.Cash++ // does not add up

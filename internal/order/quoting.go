@@ -53,7 +53,7 @@ func (r *run) quoting(ctx context.Context) (turn, error) {
 // asksInsurer reports whether an insurer has a say in who pays.
 func (r *run) asksInsurer() bool {
 	o := r.order
-	return o.Insured && (r.atOnce || r.party.Insurer != nil) && o.InsuredTotal() != 0 && o.Refusal == ""
+	return o.Insured && (r.atOnce || r.insurer != nil) && o.InsuredTotal() != 0 && o.Refusal == ""
 }
 
 // presettles reports whether a new order begins with a presettlement at the core platform.
@@ -137,7 +137,7 @@ func (r *run) presettle(ctx context.Context) again {
 	if err != nil {
 		return r.presettleLost(err)
 	}
-	p, err := r.party.Insurer.Presettle(ctx, claim)
+	p, err := r.insurer.Presettle(ctx, claim)
 	if err == nil {
 		err = s.Foresee(p)
 	} else {
@@ -221,7 +221,7 @@ func (r *run) claimFor(ctx context.Context, s *settlement.Settlement) (settlemen
 	if err != nil {
 		return settlement.Claim{}, err
 	}
-	c := settlement.Claim{Person: settlement.Person{Name: p.Name, IDNumber: p.IDNumber}, Visit: s.Visit, BatchNo: s.BatchNo,
+	c := settlement.Claim{OrderNo: o.ID.No(), Person: settlement.Person{Name: p.Name, IDNumber: p.IDNumber}, Visit: s.Visit, BatchNo: s.BatchNo,
 		Total: s.Total, UseAccount: s.UseAccount, Echo: s.Echo, Upload: s.Upload}
 	if o.PayAuth != 0 {
 		auth, err := r.authorisation(ctx)

@@ -105,7 +105,7 @@ func (r *run) presettleRest(ctx context.Context, f *refund.Refund, s *settlement
 	claim, err := r.claimFor(ctx, s)
 	var p settlement.Presettlement
 	if err == nil {
-		if p, err = r.party.Insurer.Presettle(ctx, claim); err == nil {
+		if p, err = r.insurer.Presettle(ctx, claim); err == nil {
 			err = s.Foresee(p)
 		}
 	}
@@ -142,7 +142,7 @@ func (r *run) foreseeRest(ctx context.Context, f *refund.Refund, s *settlement.S
 	claim, err := r.claimFor(ctx, s)
 	var p settlement.Presettlement
 	if err == nil {
-		if p, err = r.party.Insurer.Repeat(ctx, claim); err == nil {
+		if p, err = r.insurer.Repeat(ctx, claim); err == nil {
 			err = s.Reforesee(p)
 		}
 	}
@@ -173,14 +173,14 @@ func (r *run) reinstate(f *refund.Refund, old *settlement.Settlement) (turn, boo
 		r.review(why)
 		return turn{}, false, nil
 	case settlement.Cancelled:
-		if err := r.settleThe(old, "reinstate", func(s *settlement.Settlement) error { return s.AskRestore(r.party.Insurer.MsgID(), r.asked()) }); err != nil {
+		if err := r.settleThe(old, "reinstate", func(s *settlement.Settlement) error { return s.AskRestore(r.insurer.MsgID(), r.asked()) }); err != nil {
 			return turn{}, false, err
 		}
 	case settlement.Restoring: // loaded as asked, or without an answer: again, under a number of its own
 		if r.clock.Now().Before(old.AskedUntil) {
 			return turn{until: old.AskedUntil, note: "a lost reversal rests"}, true, nil
 		}
-		old.Restore(r.party.Insurer.MsgID(), r.asked())
+		old.Restore(r.insurer.MsgID(), r.asked())
 	default:
 		r.review(why)
 		return turn{}, false, nil
@@ -190,7 +190,7 @@ func (r *run) reinstate(f *refund.Refund, old *settlement.Settlement) (turn, boo
 
 func (r *run) askReinstate(ctx context.Context, old *settlement.Settlement) again {
 	from := old.State
-	err := r.party.Insurer.Reverse(ctx, old.MsgID, old.Visit, "2208", old.LostMsgID)
+	err := r.insurer.Reverse(ctx, old.MsgID, old.Visit, "2208", old.LostMsgID)
 	switch {
 	case err == nil && old.Apply(settlement.Accept) == nil:
 		r.leg("settlement", "reinstated", string(from), string(old.State), old.SetlID, old.Actual, old.Posting(r.against()))
@@ -202,8 +202,7 @@ func (r *run) askReinstate(ctx context.Context, old *settlement.Settlement) agai
 	return r.restoreLost(old, "reinstate: "+kindOf(err), RestUnsettled)
 }
 
-// restBills are the bills without what was given back up to the refund that this settlement belongs to. The insurer numbers lines within the
-// visit, where those of the former settlement may still stand: these have numbers of their own.
+// restBills are the bills without what was given back up to the refund that this settlement belongs to.
 func (r *run) restBills(s *settlement.Settlement) []bill.Bill {
 	var bills []bill.Bill
 	for i := range r.order.Bills {
@@ -216,11 +215,5 @@ func (r *run) restBills(s *settlement.Settlement) []bill.Bill {
 			break
 		}
 	}
-	rest := refund.Left(bills, gone)
-	for i := range rest {
-		for k := range rest[i].Lines {
-			rest[i].Lines[k].No += fmt.Sprintf("-%d", s.Seq)
-		}
-	}
-	return rest
+	return refund.Left(bills, gone)
 }

@@ -45,7 +45,15 @@ func (s *Service) legsOf(route Route) ([]Leg, bool) {
 // insures reports whether an order that an institution begins now may be paid by insurance.
 func (s *Service) insures(p *Party) bool {
 	legs, _ := s.legsOf(p.Route)
-	return p.Insurer != nil || together(legs)
+	return p.insurer(p.Route) != nil || together(legs)
+}
+
+// insurer is who settles the insurance leg of an order on that route, which need not be the one on which orders begin now; nil: nobody.
+func (p *Party) insurer(route Route) settlement.Insurer {
+	if route == HIS {
+		return p.Link
+	}
+	return p.Insurer
 }
 
 // Joint reports whether an institution's route moves both legs together: its patients then need wx.requestMedicalInsurancePay.

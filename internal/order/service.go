@@ -23,6 +23,7 @@ type Party struct {
 	Route       Route
 	NeedsAuth   bool               // the insurer wants a living authorisation; false where the ID card serves
 	Insurer     settlement.Insurer // nil without
+	Link        settlement.Insurer // the HIS's own line to the insurer, where the HIS settles by itself; nil without
 	Centre      settlement.Centre  // the mobile-payment centre, where the route's legs move together; neither it nor Insurer: no insurance here
 	Gateway     payment.Gateway
 	Mixed       payment.MixedGateway // with Centre

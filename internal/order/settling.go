@@ -32,7 +32,7 @@ func (r *run) settling(ctx context.Context) (turn, error) {
 		if r.clock.Now().Before(s.AskedUntil) {
 			return turn{until: s.AskedUntil, note: "a lost settlement rests"}, nil
 		}
-		s.Message(r.party.Insurer.MsgID())
+		s.Message(r.insurer.MsgID())
 		return turn{call: r.reverse}, nil
 	case settlement.Resting:
 		if r.clock.Now().Before(s.AskedUntil) {
@@ -87,7 +87,7 @@ func settleOn(e settlement.Event) func(*settlement.Settlement) error {
 
 // sendSettle is 2207.
 func (r *run) sendSettle(s *settlement.Settlement, send func(*settlement.Settlement, string, time.Time) error) (turn, error) {
-	ask := func(s *settlement.Settlement) error { return send(s, r.party.Insurer.MsgID(), r.asked()) }
+	ask := func(s *settlement.Settlement) error { return send(s, r.insurer.MsgID(), r.asked()) }
 	if err := r.settleThe(s, "settle", ask); err != nil {
 		return turn{}, err
 	}
@@ -98,7 +98,7 @@ func (r *run) sendSettle(s *settlement.Settlement, send func(*settlement.Settlem
 		}
 		var out settlement.Outcome
 		if err == nil {
-			if out, err = r.party.Insurer.Settle(ctx, s.MsgID, claim); err == nil {
+			if out, err = r.insurer.Settle(ctx, s.MsgID, claim); err == nil {
 				err = checkOutcome(out, s)
 			}
 		}
@@ -149,13 +149,13 @@ func (r *run) settleAnswered(out settlement.Outcome, err error) again {
 // reverse is 2601 on the lost 2207.
 func (r *run) reverse(ctx context.Context) again {
 	s := r.order.Settlement()
-	err := r.party.Insurer.Reverse(ctx, s.MsgID, s.Visit, "2207", s.LostMsgID)
+	err := r.insurer.Reverse(ctx, s.MsgID, s.Visit, "2207", s.LostMsgID)
 	switch {
 	case err == nil:
 		_ = r.settle("reversed", (*settlement.Settlement).NotSettled) // reversing has both moves
 		return again{}
 	case fault.InMoneyStep(err) == fault.Rejected:
-		until := r.clock.Now().Add(r.config.Pace.Wait(r.party.Insurer.SettleWait()))
+		until := r.clock.Now().Add(r.config.Pace.Wait(r.insurer.SettleWait()))
 		_ = r.settle("reversal refused", func(s *settlement.Settlement) error { return s.Rest(until) })
 		return again{}
 	default:
@@ -169,7 +169,7 @@ func (r *run) reverse(ctx context.Context) again {
 func (r *run) probe(ctx context.Context) again {
 	claim, err := r.claimOf(ctx)
 	if err == nil {
-		_, err = r.party.Insurer.Repeat(ctx, claim)
+		_, err = r.insurer.Repeat(ctx, claim)
 	}
 	switch {
 	case err == nil:

@@ -57,7 +57,7 @@ func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn
 	case settlement.Presettled, settlement.Presettling, settlement.Withdrawing:
 		return r.tidy()
 	case settlement.Settled:
-		ask := func(s *settlement.Settlement) error { return s.AskCancel(r.party.Insurer.MsgID(), r.asked()) }
+		ask := func(s *settlement.Settlement) error { return s.AskCancel(r.insurer.MsgID(), r.asked()) }
 		if err := r.settle("cancel", ask); err != nil {
 			return turn{}, false, err
 		}
@@ -76,7 +76,7 @@ func (r *run) undoInsurance(ctx context.Context, s *settlement.Settlement) (turn
 		if r.clock.Now().Before(s.AskedUntil) {
 			return turn{until: s.AskedUntil, note: "a lost reversal rests"}, true, nil
 		}
-		s.Restore(r.party.Insurer.MsgID(), r.asked())
+		s.Restore(r.insurer.MsgID(), r.asked())
 		return turn{call: r.restore}, true, nil
 	case settlement.InReview:
 		r.review(CancelRefused)
@@ -96,7 +96,7 @@ func (r *run) insuranceGone(from settlement.State) {
 func (r *run) cancel(ctx context.Context) again {
 	s := r.order.Settlement()
 	from := s.State
-	err := r.party.Insurer.Cancel(ctx, s.MsgID, s.Visit, s.SetlID)
+	err := r.insurer.Cancel(ctx, s.MsgID, s.Visit, s.SetlID)
 	if moved := s.CancelAnswered(err); moved != nil {
 		return later(&job.Reversing, "settlement state")
 	}
@@ -133,7 +133,7 @@ func (r *run) arrived() time.Time { return r.clock.Now().Add(r.config.Pace.Wait(
 func (r *run) checkCancel(ctx context.Context) again {
 	s := r.order.Settlement()
 	from := s.State
-	inForce, err := r.party.Insurer.InForce(ctx, s.Visit, s.SetlID)
+	inForce, err := r.insurer.InForce(ctx, s.Visit, s.SetlID)
 	switch {
 	case err == nil && !inForce:
 		_ = s.Apply(settlement.Gone) // checking has this move
@@ -153,7 +153,7 @@ func (r *run) checkCancel(ctx context.Context) again {
 // restore is 2601 on the lost 2208: answered, the settlement is in force again.
 func (r *run) restore(ctx context.Context) again {
 	s := r.order.Settlement()
-	err := r.party.Insurer.Reverse(ctx, s.MsgID, s.Visit, "2208", s.LostMsgID)
+	err := r.insurer.Reverse(ctx, s.MsgID, s.Visit, "2208", s.LostMsgID)
 	switch {
 	case err == nil:
 		_ = r.settle("restored", settleOn(settlement.Accept))

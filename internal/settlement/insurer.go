@@ -54,8 +54,10 @@ type Visit struct {
 	Ours          bool   `json:"ours,omitempty"` // we sent the 2201, so 2202 is ours to send
 }
 
-// Claim is everything the insurer needs to know for one settlement. Only the bills' insured lines are sent.
+// Claim is everything the insurer needs to know for one settlement. Only the bills' insured lines are sent; where the insurer numbers lines within the
+// visit, the adapter makes numbers of the batch, for the lines of a former settlement may still stand.
 type Claim struct {
+	OrderNo    string // which a HIS with a link of its own wants to know
 	Person     Person
 	Visit      Visit
 	BatchNo    string // chrg_bchno, at most 30 characters, ours

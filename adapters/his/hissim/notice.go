@@ -27,6 +27,8 @@ const (
 	billCreated   = "bill_created"
 	patientMerged = "patient_merged"
 	refundQuery   = "refund_query"
+
+	settlementResult = "settlement_result"
 )
 
 // noticeTimeout is how long the hospital waits for the platform.

@@ -227,6 +227,9 @@ func (s *Sim) post(ctx context.Context, body []byte) (reply, error) {
 	if out, ok := in.amounts(bills); !ok && !s.broken(PostsAnything) {
 		return out, nil
 	}
+	if refused := s.unsettled(in.OrderNo, in.SetlID, in.Parts); refused != nil {
+		return *refused, nil
+	}
 	p, err := s.book(in, bills, now)
 	if err != nil {
 		return reply{}, err

@@ -233,6 +233,9 @@ func (s *Sim) bookRefund(ctx context.Context, body []byte) (reply, error) {
 	if refused == nil {
 		refused = in.rest(left)
 	}
+	if refused == nil && !in.Note && !in.ByHand { // what people have given back, they have settled anew by themselves
+		refused = s.unsettled(in.OrderNo, in.RestSetlID, in.RestParts)
+	}
 	if refused != nil {
 		return *refused, nil
 	}

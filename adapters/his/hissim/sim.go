@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	// NoticeKey signs the notices by SM2, AnswerKey verifies what its questions are answered; nil: both by HMAC-SM3.
 	NoticeKey *gm.PrivateKey
 	AnswerKey *gm.PublicKey
+
+	// Link is the hospital's own line to the insurer; nil: it has none, and the platform settles by itself.
+	Link Link
 
 	Defect Defect // what the hospital does wrongly; empty: nothing
 }
@@ -136,6 +140,7 @@ type operation struct {
 	handle  func(s *Sim, ctx context.Context, body []byte) (reply, error)
 	refuses bool // the plan may refuse it
 	priced  bool // the plan may change its amounts
+	most    int  // how often the plan disturbs it for one thing; 0: as usual
 }
 
 // operations are the paths of docs/his-interface.md §3.
@@ -158,25 +163,29 @@ func operations() map[string]operation {
 // Handler serves the interface to the platform, with the plan's faults in front of it.
 func (s *Sim) Handler() http.Handler {
 	table := operations()
+	if s.config.Link != nil {
+		maps.Copy(table, insuranceOperations())
+	}
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(table, w, r) })
 	if s.config.Plan == nil {
 		return serve
 	}
 	return remembering(s.config.Plan.Wrap(func(r *http.Request, body []byte) sandbox.Call {
 		o := table[r.URL.Path]
-		return sandbox.Call{Op: o.op, Key: keyOf(body), Refusable: o.refuses, Priced: o.priced}
+		return sandbox.Call{Op: o.op, Key: keyOf(body), Refusable: o.refuses, Priced: o.priced, Most: o.most}
 	}, serve))
 }
 
-// keyOf is the number that a request is about: the platform's refund or order number, or the bill it wants to see.
+// keyOf is the number that a request is about: the platform's refund or order number, the bill it wants to see, or the visit as the insurer knows it.
 func keyOf(body []byte) string {
 	var k struct {
 		RefundNo string `json:"refund_no"`
 		OrderNo  string `json:"order_no"`
 		BillNo   string `json:"bill_no"`
+		VisitNo  string `json:"visit_no"`
 	}
 	_ = json.Unmarshal(body, &k) // a body that cannot be read is about nothing
-	return cmp.Or(k.RefundNo, k.OrderNo, k.BillNo)
+	return cmp.Or(k.RefundNo, k.OrderNo, k.BillNo, k.VisitNo)
 }
 
 func (s *Sim) serve(table map[string]operation, w http.ResponseWriter, r *http.Request) {

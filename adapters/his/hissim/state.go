@@ -191,6 +191,8 @@ type entry struct {
 	Handed  []HandOut      `json:"handed,omitempty"`
 	Ask     *Ask           `json:"ask,omitempty"`
 	Notice  *Notice        `json:"notice,omitempty"`
+	Claims  []Claim        `json:"claims,omitempty"`
+	Call    *Call          `json:"call,omitempty"`
 
 	Question *Notice `json:"question,omitempty"` // that follows from the notice
 }
@@ -211,12 +213,16 @@ type state struct {
 	asks      map[string]Ask              // by the hospital's own number
 	asksOf    map[string][]string         // by order number
 	notices   []Notice                    // as they came
+	claims    map[string]Claim            // by the platform's number
+	claimsOf  map[string][]string         // by order number, as they came
+	calls     map[string]Call             // by the platform's number
 }
 
 func newState() state {
 	return state{patients: map[string]Patient{}, bills: map[string]Bill{}, billsOf: map[string][]string{},
 		locks: map[string]Lock{}, held: map[string]string{}, postings: map[string]Posting{}, refunds: map[string]Refund{},
-		refundsOf: map[string][]string{}, handed: map[itemKey]decimal.Decimal{}, asks: map[string]Ask{}, asksOf: map[string][]string{}}
+		refundsOf: map[string][]string{}, handed: map[itemKey]decimal.Decimal{}, asks: map[string]Ask{}, asksOf: map[string][]string{},
+		claims: map[string]Claim{}, claimsOf: map[string][]string{}, calls: map[string]Call{}}
 }
 
 // apply makes an entry true. It cannot fail: what is in the journal was checked before.
@@ -260,6 +266,15 @@ func (s *state) apply(e entry) {
 			s.asksOf[a.OrderNo] = append(s.asksOf[a.OrderNo], a.HISRefundNo)
 		}
 		s.asks[a.HISRefundNo] = *a
+	}
+	for _, c := range e.Claims {
+		if _, known := s.claims[c.ClaimNo]; !known {
+			s.claimsOf[c.OrderNo] = append(s.claimsOf[c.OrderNo], c.ClaimNo)
+		}
+		s.claims[c.ClaimNo] = c
+	}
+	if e.Call != nil {
+		s.calls[e.Call.No] = *e.Call
 	}
 	for _, n := range []*Notice{e.Notice, e.Question} {
 		if n == nil {

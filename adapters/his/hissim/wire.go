@@ -25,6 +25,8 @@ const (
 	codeDuplicate     = "DUPLICATE"
 	codeNotRefundable = "NOT_REFUNDABLE"
 	codeMaintenance   = "MAINTENANCE"
+	codeSettled       = "SETTLED"
+	codeInsurer       = "INSURER_REFUSED"
 	codeInvalid       = "INVALID"
 	codeApp           = "APP"
 	codeTimestamp     = "TIMESTAMP"

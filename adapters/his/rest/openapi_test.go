@@ -9,8 +9,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/shopspring/decimal"
 
+	"github.com/tuoka/tuoka/adapters/his"
 	"github.com/tuoka/tuoka/adapters/his/hissim"
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/sandbox"
+	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/settlement"
 )
 
 // document reads docs/his-openapi.yaml and checks that it is one.
@@ -86,6 +91,7 @@ func TestDocument(t *testing.T) {
 		w.conform(t, doc, step.op)
 		walked[w.wire.request.URL.Path] = true
 	}
+	conformInsurance(t, doc, walked)
 	for _, path := range doc.Paths.InMatchingOrder() {
 		if strings.HasPrefix(path, "/his/") && !walked[path] {
 			t.Errorf("%s was not walked", path)
@@ -144,6 +150,62 @@ func (w *ward) conformRefunds(t *testing.T, doc *openapi3.T) {
 	other.conform(t, doc, "refund.drop of what is booked")
 }
 
+// conformInsurance walks what a hospital with a line of its own to the insurer is asked, and what it refuses.
+func conformInsurance(t *testing.T, doc *openapi3.T, walked map[string]bool) {
+	t.Helper()
+	paper := hissim.NewPaperInsurer(newClock())
+	w := newWard(t, hissim.Config{Link: paper})
+	link, err := w.client.Link(his.LinkConfig{Source: clock.NewSeeded(w.clock, 2, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bills := []bill.Bill{*detailed(t, w, 0), *detailed(t, w, 1)}
+	c := settlement.Claim{OrderNo: "7", BatchNo: "B1", Bills: bills, Total: 8517, UseAccount: true, Visit: settlement.Visit{VisitNo: "T1"},
+		Person: settlement.Person{Token: sensitive.NewToken("AUTH360100202611230000000001")}}
+	foresee := func() error {
+		p, err := link.Presettle(t.Context(), c)
+		if err == nil {
+			c.Visit = p.Visit
+		}
+		return err
+	}
+	setlID := "none"
+	settle := func() error {
+		out, err := link.Settle(t.Context(), link.MsgID(), c)
+		if err == nil {
+			setlID = out.SetlID
+		}
+		return err
+	}
+	cancel := func() error { return link.Cancel(t.Context(), link.MsgID(), c.Visit, setlID) }
+	query := func() error { _, err := link.InForce(t.Context(), c.Visit, setlID); return err }
+	withdraw := func() error { return link.Withdraw(t.Context(), c) }
+	reverse := func() error { return link.Reverse(t.Context(), link.MsgID(), c.Visit, "2207", link.MsgID()) }
+	refused := func(call func() error) func() error {
+		return func() error { paper.RefuseNext("不予受理"); return call() }
+	}
+	for i, step := range []struct {
+		call func() error
+		ok   bool
+	}{{withdraw, true}, {refused(foresee), false}, {foresee, true}, {reverse, true}, {query, false}, {cancel, false}, {refused(settle), false}, {settle, true}, {settle, false},
+		{foresee, false}, {withdraw, false}, {query, true}, {refused(cancel), false}, {cancel, true}, {cancel, false}, {query, true}, {withdraw, true}} {
+		if err := step.call(); (err == nil) != step.ok {
+			t.Errorf("step %d: %v", i, err)
+		}
+		w.conform(t, doc, "insurance")
+		walked[w.wire.request.URL.Path] = true
+	}
+}
+
+func detailed(t *testing.T, w *ward, i int) *bill.Bill {
+	t.Helper()
+	b, err := w.client.Detail(t.Context(), "P1", w.bills[i].No)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // conformAnswer checks the last answer alone: the request was meant to be wrong.
 func (w *ward) conformAnswer(t *testing.T, doc *openapi3.T) {
 	t.Helper()
@@ -166,7 +228,7 @@ func TestPaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := doc.Paths.InMatchingOrder()
-	if len(paths) != 12 {
+	if len(paths) != 18 {
 		t.Errorf("%d operations", len(paths))
 	}
 	for _, path := range paths {

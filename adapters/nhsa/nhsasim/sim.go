@@ -148,6 +148,9 @@ func (s *Sim) Handler() http.Handler {
 	return s.plan.Wrap(s.nameCall, http.HandlerFunc(s.serve))
 }
 
+// Line is the gateway as a HIS of the sandbox reaches it by its own line: it never misbehaves.
+func (s *Sim) Line() http.Handler { return http.HandlerFunc(s.serve) }
+
 // SetOddities changes the platform's habits from now on; it is not journaled, as it is configuration.
 func (s *Sim) SetOddities(o Oddities) {
 	s.mu.Lock()

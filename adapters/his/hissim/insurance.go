@@ -1,0 +1,594 @@
+package hissim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/tuoka/tuoka/internal/money"
+	"github.com/tuoka/tuoka/internal/sandbox"
+)
+
+// Claim is what the platform has the hospital ask its insurer about (医保结算单), by the platform's number.
+type Claim struct {
+	ClaimNo    string       `json:"claim_no"`
+	OrderNo    string       `json:"order_no"`
+	PatientID  string       `json:"patient_id"`
+	Lines      []RefundLine `json:"lines"`
+	TotalFen   money.Fen    `json:"total_fen"`
+	UseAccount bool         `json:"use_account"`
+	Visit      LinkVisit    `json:"visit"`
+	Parts      Parts        `json:"parts"` // as foreseen, then as settled
+	Echo       LinkEcho     `json:"echo"`
+	BalanceFen *money.Fen   `json:"balance_fen,omitempty"`
+	State      string       `json:"state"` // presettled, settled, cancelled, withdrawn
+	SettleNo   string       `json:"settle_no,omitempty"`
+	SetlID     string       `json:"setl_id,omitempty"`
+	SettledAt  time.Time    `json:"settled_at,omitzero"`
+	ClrOptins  string       `json:"clr_optins,omitempty"`
+	ClrWay     string       `json:"clr_way,omitempty"`
+	ClrType    string       `json:"clr_type,omitempty"`
+}
+
+// The states of a claim.
+const (
+	claimPresettled = "presettled" // 已预结算
+	claimSettled    = "settled"    // 已结算
+	claimCancelled  = "cancelled"  // 已撤销
+	claimWithdrawn  = "withdrawn"  // 已撤回
+)
+
+// Call is something asked of the insurer that moves money, by the platform's number. The hospital writes it down before it asks.
+type Call struct {
+	No      string `json:"no"`
+	ClaimNo string `json:"claim_no"`
+	Cancel  bool   `json:"cancel,omitempty"`
+	LinkNo  string `json:"link_no,omitempty"`
+	State   string `json:"state"` // asked, done, refused, undone
+	Reason  string `json:"reason,omitempty"`
+}
+
+// The states of a call.
+const (
+	callAsked   = "asked" // what came of it, the hospital does not know: it died meanwhile
+	callDone    = "done"
+	callRefused = "refused"
+	callUndone  = "undone" // reversed, perhaps before it came
+)
+
+type presettleRequest struct {
+	OrderNo    string       `json:"order_no"`
+	ClaimNo    string       `json:"claim_no"`
+	TotalFen   money.Fen    `json:"total_fen"`
+	PayAuthNo  string       `json:"pay_auth_no"`
+	PatientID  string       `json:"patient_id"`
+	UseAccount bool         `json:"use_account"`
+	Lines      []RefundLine `json:"lines"`
+}
+
+type settleRequest struct {
+	OrderNo   string    `json:"order_no"`
+	ClaimNo   string    `json:"claim_no"`
+	TotalFen  money.Fen `json:"total_fen"`
+	PayAuthNo string    `json:"pay_auth_no"`
+	SettleNo  string    `json:"settle_no"`
+}
+
+type claimView struct {
+	ClaimNo string `json:"claim_no"`
+	LinkVisit
+	TotalFen   money.Fen  `json:"total_fen"`
+	Parts      Parts      `json:"parts"`
+	BalanceFen *money.Fen `json:"balance_fen,omitempty"`
+	SettleNo   string     `json:"settle_no,omitempty"`
+	SetlID     string     `json:"setl_id,omitempty"`
+	SettledAt  string     `json:"settled_at,omitempty"`
+	ClrOptins  string     `json:"clr_optins,omitempty"`
+	ClrWay     string     `json:"clr_way,omitempty"`
+	ClrType    string     `json:"clr_type,omitempty"`
+}
+
+type reverseRequest struct {
+	ReverseNo  string `json:"reverse_no"`
+	VisitNo    string `json:"visit_no"`
+	Original   string `json:"original"` // settle, cancel
+	OriginalNo string `json:"original_no"`
+}
+
+type reverseAnswer struct {
+	ReverseNo string `json:"reverse_no"`
+	State     string `json:"state"` // not_settled, settled
+}
+
+type setlRequest struct {
+	VisitNo  string `json:"visit_no"`
+	CancelNo string `json:"cancel_no"`
+	SetlID   string `json:"setl_id"`
+}
+
+type setlAnswer struct {
+	SetlID string `json:"setl_id"`
+	State  string `json:"state"`
+}
+
+type withdrawRequest struct {
+	OrderNo string `json:"order_no"`
+	ClaimNo string `json:"claim_no"`
+}
+
+type reasonView struct {
+	Reason string `json:"reason"`
+}
+
+// claimNo is the form of the platform's numbers of claims, settlements, reversals and cancellations.
+var claimNo = regexp.MustCompile(`^[0-9A-Za-z_-]{1,30}$`)
+
+// number checks one of them.
+func number(field, value string) error {
+	if !claimNo.MatchString(value) {
+		return fmt.Errorf("%w: %s", errRequest, field)
+	}
+	return nil
+}
+
+// insuranceOperations are the paths of §3.12 to §3.17, of a hospital with a line of its own.
+func insuranceOperations() map[string]operation {
+	return map[string]operation{
+		"/his/v1/insurance/presettle": {op: "insurance.presettle", handle: (*Sim).presettle, refuses: true, priced: true},
+		// The platform gives an order up whose second settlement is lost, too (design.md §3); that is no fault of the order's.
+		"/his/v1/insurance/settle":   {op: "insurance.settle", handle: (*Sim).settle, refuses: true, most: 1},
+		"/his/v1/insurance/reverse":  {op: "insurance.reverse", handle: (*Sim).reverse},
+		"/his/v1/insurance/cancel":   {op: "insurance.cancel", handle: (*Sim).cancel},
+		"/his/v1/insurance/query":    {op: "insurance.query", handle: (*Sim).inForce},
+		"/his/v1/insurance/withdraw": {op: "insurance.withdraw", handle: (*Sim).withdraw},
+	}
+}
+
+// refusedBy is the answer to what the insurer refuses; every other error of the line leaves it open.
+func refusedBy(err error) (reply, error) {
+	if r, ok := errors.AsType[LinkRefusal](err); ok {
+		return reply{code: codeInsurer, message: "医保未通过", data: reasonView{Reason: string(r)}}, nil
+	}
+	return reply{}, err
+}
+
+// presettle serves insurance/presettle. A claim that is known is asked about once more as it stands; a new one takes the place of what its order has
+// that is not settled.
+func (s *Sim) presettle(ctx context.Context, body []byte) (reply, error) {
+	var in presettleRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := in.check(); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.state.claims[in.ClaimNo]
+	switch {
+	case known && !(c.OrderNo == in.OrderNo && c.TotalFen == in.TotalFen && c.UseAccount == in.UseAccount && sameLines(c.Lines, in.Lines)):
+		return reply{code: codeDuplicate, message: "结算单号已使用"}, nil
+	case known && c.State == claimSettled:
+		return reply{code: codeSettled, message: "该结算单已结算"}, nil
+	case known && c.State == claimWithdrawn:
+		return reply{code: codeNotFound, message: "该结算单已撤回"}, nil
+	case sandbox.Injected(ctx) == sandbox.Refuse:
+		return refusedBy(LinkRefusal("该人员待遇已变更,不予结算"))
+	}
+	bills, refused := s.claimable(in)
+	if refused != nil {
+		return *refused, nil
+	}
+	link := s.linkClaim(in.PatientID, in.PayAuthNo, bills)
+	link.BatchNo, link.TotalFen, link.UseAccount = in.ClaimNo, in.TotalFen, in.UseAccount
+	ask := s.config.Link.Repeat
+	if known {
+		link.Visit = c.Visit
+	} else {
+		ask = s.config.Link.Presettle
+		link.Visit = s.visitOf(in.OrderNo)
+		if link.Visit.VisitNo == "" {
+			link.Visit.VisitNo = s.number("YB", s.config.Clock.Now())
+		}
+	}
+	a, err := ask(link)
+	if err != nil {
+		return refusedBy(err)
+	}
+	c = Claim{ClaimNo: in.ClaimNo, OrderNo: in.OrderNo, PatientID: in.PatientID, Lines: in.Lines, TotalFen: in.TotalFen, UseAccount: in.UseAccount,
+		Visit: a.Visit, Parts: a.Parts, Echo: a.Echo, BalanceFen: a.BalanceFen, State: claimPresettled}
+	claims := []Claim{c}
+	if !known {
+		claims = append(claims, s.superseded(in.OrderNo)...)
+	}
+	if err := s.commit(entry{Claims: claims}); err != nil {
+		return reply{}, err
+	}
+	out := viewClaim(c)
+	if sandbox.Injected(ctx) == sandbox.ChangeAmount && out.Parts.PooledFund > 0 {
+		out.Parts.PooledFund-- // the insurer will settle otherwise
+		out.Parts.Cash++
+	}
+	return reply{code: codeDone, message: "预结算成功", data: out}, nil
+}
+
+func (in *presettleRequest) check() error {
+	if err := errors.Join(number("claim_no", in.ClaimNo), text("patient_id", in.PatientID, 64)); err != nil {
+		return err
+	}
+	if !orderNo.MatchString(in.OrderNo) || in.TotalFen <= 0 || in.TotalFen > money.Max || len(in.PayAuthNo) > 512 {
+		return fmt.Errorf("%w: order_no, total_fen or pay_auth_no", errRequest)
+	}
+	return checkLines(in.Lines)
+}
+
+// superseded are the claims of an order that were presettled alone, given up: their lines are withdrawn with the new claim. The caller holds the mutex.
+func (s *Sim) superseded(order string) (claims []Claim) {
+	for _, no := range s.state.claimsOf[order] {
+		if c := s.state.claims[no]; c.State == claimPresettled {
+			c.State = claimWithdrawn
+			claims = append(claims, c)
+		}
+	}
+	return claims
+}
+
+// visitOf is the visit under which an order's claims were uploaded so far.
+func (s *Sim) visitOf(order string) LinkVisit {
+	for _, no := range slices.Backward(s.state.claimsOf[order]) {
+		return s.state.claims[no].Visit
+	}
+	return LinkVisit{}
+}
+
+// claimable finds the bills with the lines of a claim alone. Of an unpaid bill all insured lines are asked for; of one that the platform has paid, what a
+// refund leaves. The caller holds the mutex.
+func (s *Sim) claimable(in presettleRequest) ([]Bill, *reply) {
+	now, patient := s.config.Clock.Now(), s.state.remaining(in.PatientID)
+	var bills []Bill
+	var total money.Fen
+	for i, l := range in.Lines {
+		if slices.ContainsFunc(in.Lines[:i], func(e RefundLine) bool { return e.BillNo == l.BillNo }) {
+			continue
+		}
+		b, ok := s.state.bills[l.BillNo]
+		_, locked := s.state.holder(l.BillNo, in.OrderNo, now)
+		switch {
+		case !ok || b.PatientID != patient:
+			return nil, &reply{code: codeNotFound, message: "费用单不存在"}
+		case b.State == Void:
+			return nil, &reply{code: codeBillVoid, message: "费用单已作废"}
+		case b.State == Paid && !(b.PaidWhere == atPlatform && b.PaidBy == in.OrderNo):
+			return nil, &reply{code: codeAlreadyPaid, message: "费用单已缴费", data: paidAs(b)}
+		case locked:
+			return nil, &reply{code: codeLocked, message: "费用单正在缴费"}
+		}
+		part, whole, ok := claimedOf(b, in.Lines)
+		if !ok || (b.State == Unpaid && !whole) {
+			return nil, &reply{code: codeBillChanged, message: "费用单已变更"}
+		}
+		total += part.TotalFen
+		bills = append(bills, part)
+	}
+	if total != in.TotalFen {
+		return nil, &reply{code: codeBillChanged, message: "费用单金额已变更"}
+	}
+	return bills, nil
+}
+
+// claimedOf is a bill with the lines asked for alone. Whole: those are all its insured lines, as they are.
+func claimedOf(b Bill, asked []RefundLine) (part Bill, whole, ok bool) {
+	part, whole = b, true
+	part.Lines, part.TotalFen = nil, 0
+	found := 0
+	for _, l := range b.Lines {
+		i := slices.IndexFunc(asked, func(a RefundLine) bool { return a.key() == itemKey{b.No, l.No} })
+		if i < 0 {
+			whole = whole && !l.Insured
+			continue
+		}
+		a := asked[i]
+		have := RefundLine{Quantity: l.Quantity}
+		if !l.Insured || a.quantity().GreaterThan(have.quantity()) || a.TotalFen > l.TotalFen {
+			return part, false, false
+		}
+		whole = whole && a.quantity().Equal(have.quantity()) && a.TotalFen == l.TotalFen
+		l.Quantity, l.TotalFen = a.Quantity, a.TotalFen
+		part.Lines = append(part.Lines, l)
+		part.TotalFen += l.TotalFen
+		found++
+	}
+	for _, a := range asked {
+		if a.BillNo == b.No {
+			found--
+		}
+	}
+	return part, whole, found == 0
+}
+
+// linkClaim is what the line is told of a person and bills. The caller holds the mutex.
+func (s *Sim) linkClaim(patientID, payAuthNo string, bills []Bill) LinkClaim {
+	p := s.state.patients[s.state.remaining(patientID)]
+	return LinkClaim{Name: p.Name, IDNo: p.IDNo, PayAuthNo: payAuthNo, Bills: bills}
+}
+
+func viewClaim(c Claim) claimView {
+	v := claimView{ClaimNo: c.ClaimNo, LinkVisit: c.Visit, TotalFen: c.TotalFen, Parts: c.Parts, BalanceFen: c.BalanceFen}
+	if c.State == claimSettled {
+		v.SettleNo, v.SetlID, v.SettledAt = c.SettleNo, c.SetlID, wireTime(c.SettledAt)
+		v.ClrOptins, v.ClrWay, v.ClrType = c.ClrOptins, c.ClrWay, c.ClrType
+	}
+	return v
+}
+
+// settle serves insurance/settle. The same number again changes nothing.
+func (s *Sim) settle(ctx context.Context, body []byte) (reply, error) {
+	var in settleRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := errors.Join(number("claim_no", in.ClaimNo), number("settle_no", in.SettleNo)); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.state.claims[in.ClaimNo]
+	call, repeated := s.state.calls[in.SettleNo]
+	switch {
+	case !known || c.OrderNo != in.OrderNo || c.State == claimWithdrawn:
+		return reply{code: codeNotFound, message: "没有该结算单"}, nil
+	case repeated && (call.ClaimNo != in.ClaimNo || call.Cancel) && call.ClaimNo != "":
+		return reply{code: codeDuplicate, message: "结算号已使用"}, nil
+	case repeated:
+		return s.settledAs(call, c)
+	case c.State == claimSettled:
+		return reply{code: codeSettled, message: "该结算单已结算"}, nil
+	case in.TotalFen != c.TotalFen:
+		return reply{code: codeBillChanged, message: "金额不符"}, nil
+	case sandbox.Injected(ctx) == sandbox.Refuse:
+		call = Call{No: in.SettleNo, ClaimNo: in.ClaimNo, State: callRefused, Reason: "该人员待遇已变更,不予结算"}
+		if err := s.commit(entry{Call: &call}); err != nil {
+			return reply{}, err
+		}
+		return refusedBy(LinkRefusal(call.Reason))
+	}
+	bills, refused := s.claimable(presettleRequest{OrderNo: c.OrderNo, PatientID: c.PatientID, Lines: c.Lines, TotalFen: c.TotalFen})
+	if refused == nil {
+		refused = s.claimedElsewhere(c)
+	}
+	if refused != nil {
+		return *refused, nil
+	}
+	call = Call{No: in.SettleNo, ClaimNo: in.ClaimNo, LinkNo: s.config.Link.Number(), State: callAsked}
+	if err := s.commit(entry{Call: &call}); err != nil {
+		return reply{}, err
+	}
+	link := s.linkClaim(c.PatientID, in.PayAuthNo, bills)
+	link.Visit, link.BatchNo, link.TotalFen, link.UseAccount, link.Echo = c.Visit, c.ClaimNo, c.TotalFen, c.UseAccount, c.Echo
+	a, err := s.config.Link.Settle(call.LinkNo, link)
+	if r, ok := errors.AsType[LinkRefusal](err); ok {
+		call.State, call.Reason = callRefused, string(r)
+		if err := s.commit(entry{Call: &call}); err != nil {
+			return reply{}, err
+		}
+		return refusedBy(r)
+	}
+	if err != nil { // the platform has it reversed
+		return reply{}, err
+	}
+	call.State = callDone
+	c.State, c.SettleNo, c.SetlID, c.Parts, c.SettledAt = claimSettled, in.SettleNo, a.SetlID, a.Parts, a.SettledAt
+	c.ClrOptins, c.ClrWay, c.ClrType = a.ClrOptins, a.ClrWay, a.ClrType
+	if err := s.commit(entry{Call: &call, Claims: []Claim{c}, Notice: s.tell(settlementResult, c.OrderNo, "", "", s.config.Clock.Now())}); err != nil {
+		return reply{}, err
+	}
+	return reply{code: codeDone, message: "结算成功", data: viewClaim(c)}, nil
+}
+
+// settledAs answers a settlement that was asked before under the same number.
+func (s *Sim) settledAs(call Call, c Claim) (reply, error) {
+	switch {
+	case call.State == callDone && c.State == claimSettled && c.SettleNo == call.No:
+		return reply{code: codeDone, message: "结算成功", data: viewClaim(c)}, nil
+	case call.State == callAsked:
+		return reply{}, errUnknown
+	case call.State == callRefused:
+		return refusedBy(LinkRefusal(call.Reason))
+	}
+	return refusedBy(LinkRefusal("该结算号已冲正或已撤销"))
+}
+
+// errUnknown is what the hospital itself does not know.
+var errUnknown = errors.New("hissim: what came of it at the insurer is not known")
+
+// claimedElsewhere refuses bills that another claim has settled already, which stands. The caller holds the mutex.
+func (s *Sim) claimedElsewhere(c Claim) *reply {
+	for _, other := range s.state.claims {
+		if other.State != claimSettled || other.ClaimNo == c.ClaimNo {
+			continue
+		}
+		for _, l := range other.Lines {
+			if slices.ContainsFunc(c.Lines, func(own RefundLine) bool { return own.BillNo == l.BillNo }) {
+				return &reply{code: codeSettled, message: "费用单已有医保结算"}
+			}
+		}
+	}
+	return nil
+}
+
+// reverse serves insurance/reverse: what was asked under the original number has no effect afterwards, and none if it comes only now.
+func (s *Sim) reverse(_ context.Context, body []byte) (reply, error) {
+	var in reverseRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := errors.Join(number("reverse_no", in.ReverseNo), number("original_no", in.OriginalNo), number("visit_no", in.VisitNo)); err != nil {
+		return reply{}, err
+	}
+	if in.Original != "settle" && in.Original != "cancel" {
+		return reply{}, fmt.Errorf("%w: original", errRequest)
+	}
+	cancel := in.Original == "cancel"
+	out := reverseAnswer{ReverseNo: in.ReverseNo, State: "not_settled"}
+	if cancel {
+		out.State = claimSettled
+	}
+	done := reply{code: codeDone, message: "冲正成功", data: out}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call, known := s.state.calls[in.OriginalNo]
+	switch {
+	case !known:
+		call = Call{No: in.OriginalNo, Cancel: cancel, State: callUndone}
+		return done, s.commit(entry{Call: &call})
+	case call.Cancel != cancel:
+		return reply{code: codeDuplicate, message: "原交易不是该类交易"}, nil
+	case call.State == callUndone, call.State == callRefused:
+		return done, nil
+	}
+	c := s.state.claims[call.ClaimNo]
+	if err := s.config.Link.Reverse(s.config.Link.Number(), c.Visit, call.LinkNo, cancel); err != nil {
+		return refusedBy(err)
+	}
+	call.State = callUndone
+	c.State = claimPresettled
+	if cancel {
+		c.State = claimSettled
+	}
+	return done, s.commit(entry{Call: &call, Claims: []Claim{c}})
+}
+
+// cancel serves insurance/cancel. The same number again changes nothing.
+func (s *Sim) cancel(_ context.Context, body []byte) (reply, error) {
+	var in setlRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := errors.Join(number("cancel_no", in.CancelNo), number("visit_no", in.VisitNo), text("setl_id", in.SetlID, 30)); err != nil {
+		return reply{}, err
+	}
+	done := reply{code: codeDone, message: "撤销成功", data: setlAnswer{SetlID: in.SetlID, State: claimCancelled}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.settledAt(in.SetlID)
+	call, repeated := s.state.calls[in.CancelNo]
+	switch {
+	case !known || c.Visit.VisitNo != in.VisitNo:
+		return reply{code: codeNotFound, message: "没有该医保结算"}, nil
+	case repeated && call.State == callDone && c.State == claimCancelled && call.ClaimNo == c.ClaimNo:
+		return done, nil
+	case repeated && call.State == callAsked:
+		return reply{}, errUnknown
+	case repeated:
+		return refusedBy(LinkRefusal("该撤销号已冲正或被拒"))
+	case c.State != claimSettled:
+		return refusedBy(LinkRefusal("该结算已撤销,不能重复撤销"))
+	}
+	call = Call{No: in.CancelNo, ClaimNo: c.ClaimNo, Cancel: true, LinkNo: s.config.Link.Number(), State: callAsked}
+	if err := s.commit(entry{Call: &call}); err != nil {
+		return reply{}, err
+	}
+	err := s.config.Link.Cancel(call.LinkNo, c.Visit, c.SetlID)
+	if r, ok := errors.AsType[LinkRefusal](err); ok {
+		call.State, call.Reason = callRefused, string(r)
+		if err := s.commit(entry{Call: &call}); err != nil {
+			return reply{}, err
+		}
+		return refusedBy(r)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	call.State, c.State = callDone, claimCancelled
+	return done, s.commit(entry{Call: &call, Claims: []Claim{c}})
+}
+
+// settledAt finds a claim by its settlement.
+func (s *Sim) settledAt(setlID string) (Claim, bool) {
+	for _, c := range s.state.claims {
+		if c.SetlID == setlID && setlID != "" {
+			return c, true
+		}
+	}
+	return Claim{}, false
+}
+
+// inForce serves insurance/query. What the hospital does not know for certain it asks the insurer.
+func (s *Sim) inForce(_ context.Context, body []byte) (reply, error) {
+	var in setlRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := errors.Join(number("visit_no", in.VisitNo), text("setl_id", in.SetlID, 30)); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.settledAt(in.SetlID)
+	if !known || c.Visit.VisitNo != in.VisitNo {
+		return reply{code: codeNotFound, message: "没有该医保结算"}, nil
+	}
+	stands, err := s.config.Link.InForce(c.Visit, in.SetlID)
+	if _, refused := errors.AsType[LinkRefusal](err); refused {
+		return reply{code: codeNotFound, message: "没有该医保结算"}, nil
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	out := setlAnswer{SetlID: in.SetlID, State: claimCancelled}
+	if stands {
+		out.State = claimSettled
+	}
+	if (c.State == claimSettled) != stands { // it had died between the insurer's answer and its own books
+		c.State = out.State
+		if err := s.commit(entry{Claims: []Claim{c}}); err != nil {
+			return reply{}, err
+		}
+	}
+	return reply{code: codeDone, message: "成功", data: out}, nil
+}
+
+// withdraw serves insurance/withdraw.
+func (s *Sim) withdraw(_ context.Context, body []byte) (reply, error) {
+	var in withdrawRequest
+	if err := read(body, &in); err != nil {
+		return reply{}, err
+	}
+	if err := number("claim_no", in.ClaimNo); err != nil {
+		return reply{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.state.claims[in.ClaimNo]
+	switch {
+	case !known || c.OrderNo != in.OrderNo || c.State == claimWithdrawn:
+		return reply{code: codeNone, message: "没有未结算的结算单"}, nil
+	case c.State == claimSettled:
+		return reply{code: codeSettled, message: "该结算单已结算"}, nil
+	case c.State == claimCancelled:
+		return reply{code: codeNone, message: "该结算单已撤销"}, nil
+	}
+	if err := s.config.Link.Withdraw(LinkClaim{Visit: c.Visit, BatchNo: c.ClaimNo}); err != nil {
+		return refusedBy(err)
+	}
+	c.State = claimWithdrawn
+	return reply{code: codeDone, message: "已撤回", data: struct {
+		ClaimNo string `json:"claim_no"`
+	}{in.ClaimNo}}, s.commit(entry{Claims: []Claim{c}})
+}
+
+// unsettled refuses a posting, or what a refund leaves, whose insured part is not a settlement of this hospital's that stands. The caller holds the mutex.
+func (s *Sim) unsettled(order, setlID string, p Parts) *reply {
+	if s.config.Link == nil || sumOfParts(p) == p.Uninsured {
+		return nil
+	}
+	c, known := s.settledAt(setlID)
+	p.Uninsured = 0
+	if !known || c.OrderNo != order || c.State != claimSettled || c.Parts != p {
+		return &reply{code: codeAmountWrong, message: "与本院医保结算不符"}
+	}
+	return nil
+}
