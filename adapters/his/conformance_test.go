@@ -67,7 +67,7 @@ var speakers = []struct {
 	}, true},
 	{"soap", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		return vendor(t, w, source, w.sim.SOAPHandler())
-	}, false},
+	}, true},
 	{"fhir R5", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
 		return fhirServer(t, w, "R5")
 	}, false},

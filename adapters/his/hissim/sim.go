@@ -160,12 +160,18 @@ func operations() map[string]operation {
 	}
 }
 
-// Handler serves the interface to the platform, with the plan's faults in front of it.
-func (s *Sim) Handler() http.Handler {
+// offered are the paths that this hospital has, whatever it speaks: those of §3.12 to §3.17 need a line of its own.
+func (s *Sim) offered() map[string]operation {
 	table := operations()
 	if s.config.Link != nil {
 		maps.Copy(table, insuranceOperations())
 	}
+	return table
+}
+
+// Handler serves the interface to the platform, with the plan's faults in front of it.
+func (s *Sim) Handler() http.Handler {
+	table := s.offered()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(table, w, r) })
 	if s.config.Plan == nil {
 		return serve

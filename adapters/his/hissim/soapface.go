@@ -34,6 +34,8 @@ func soapFunctions() map[string]string {
 		"lockMZFee": "/his/v1/locks/acquire", "unlockMZFee": "/his/v1/locks/release", "ackPayOrder": "/his/v1/postings/post",
 		"queryPayOrder": "/his/v1/postings/query", "applyRefund": "/his/v1/refunds/hold", "cancelRefund": "/his/v1/refunds/drop",
 		"confirmRefund": "/his/v1/refunds/book", "queryRefund": "/his/v1/refunds/query",
+		"ybPreSettle": "/his/v1/insurance/presettle", "ybSettle": "/his/v1/insurance/settle", "ybReverse": "/his/v1/insurance/reverse",
+		"ybCancelSettle": "/his/v1/insurance/cancel", "ybQuerySettle": "/his/v1/insurance/query", "ybWithdrawFee": "/his/v1/insurance/withdraw",
 	}
 }
 
@@ -41,15 +43,17 @@ func soapFunctions() map[string]string {
 func soapCodes() map[string]string {
 	return map[string]string{codeDone: "0", codeNone: "12", codeInvalid: "1", codeApp: "6", codeTimestamp: "7", codeNonce: "8", codeSignature: "9", codeReplay: "10",
 		codeNotFound: "300301", codeAlreadyPaid: "300302", codeBillVoid: "300303", codeAmountWrong: "300304", codeLocked: "300305", codeLockExpired: "300306",
-		codeBillChanged: "300307", codeDuplicate: "300308", codeNotRefundable: "13", codeMaintenance: "98", codeInternal: "99"}
+		codeBillChanged: "300307", codeDuplicate: "300308", codeNotRefundable: "13", codeSettled: "300601", codeInsurer: "300603", codeMaintenance: "98",
+		codeInternal: "99"}
 }
 
 // soapWords are values that the vendor has numbers for, by member.
 func soapWords() map[string]map[string]string {
 	return map[string]map[string]string{
-		"bill.state":    {"unpaid": "0", "paid": "1", "void": "2"},
-		"posting.state": {"not_posted": "0", "posted": "1", "paid_elsewhere": "2", "void": "3"},
-		"refund.state":  {"none": "0", "held": "1", "booked": "2", "dropped": "9"},
+		"bill.state":       {"unpaid": "0", "paid": "1", "void": "2"},
+		"posting.state":    {"not_posted": "0", "posted": "1", "paid_elsewhere": "2", "void": "3"},
+		"refund.state":     {"none": "0", "held": "1", "booked": "2", "dropped": "9"},
+		"settlement.state": {"not_settled": "0", "settled": "1", "cancelled": "2"},
 	}
 }
 
@@ -62,7 +66,7 @@ const (
 
 // SOAPHandler serves the vendor's WebService at any path, with the plan's faults in front of it.
 func (s *Sim) SOAPHandler() http.Handler {
-	table, functions := operations(), soapFunctions()
+	table, functions := s.offered(), soapFunctions()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveSOAP(table, functions, w, r) })
 	if s.config.Plan == nil {
 		return serve
@@ -73,7 +77,7 @@ func (s *Sim) SOAPHandler() http.Handler {
 			return sandbox.Call{}
 		}
 		o := table[functions[call.function]]
-		return sandbox.Call{Op: o.op, Key: keyOf(call.members), Refusable: o.refuses, Priced: o.priced}
+		return sandbox.Call{Op: o.op, Key: keyOf(call.members), Refusable: o.refuses, Priced: o.priced, Most: o.most}
 	}, serve))
 }
 
@@ -238,7 +242,7 @@ func (s *Sim) answerSOAP(w http.ResponseWriter, call soapCall, out reply) {
 			http.Error(w, "answer cannot be written", http.StatusInternalServerError)
 			return
 		}
-		toVendor(&data, strings.Split(call.function, "Z")[0], members)
+		toVendor(&data, call.function, members)
 	}
 	data.WriteString("</response>")
 	elements := []element{named("RETURN_CODE", soapCodes()[out.code]), named("RETURN_MSG", out.message), named("TIME", s.config.Clock.Now().In(clock.Shanghai).Format(soapStamp)),
@@ -298,7 +302,8 @@ func vendorName(member string) string {
 	return b.String()
 }
 
-// toVendor writes members as the vendor does, in the order of their names. Kind is what the answer is about, for words that depend on it.
+// toVendor writes members as the vendor does, in the order of their names. Kind is what the answer is about, for words that depend on it: its function, or the
+// member around.
 func toVendor(b *bytes.Buffer, kind string, value any) {
 	object, _ := value.(map[string]any)
 	names := make([]string, 0, len(object))
@@ -345,15 +350,26 @@ func vendorText(kind, name, text string) string {
 		return t.In(clock.Shanghai).Format(soapLayout)
 	}
 	if name == "state" {
-		for _, words := range []string{"bill.state", "posting.state", "refund.state"} {
-			of, _, _ := strings.Cut(words, ".")
-			if number, ok := soapWords()[words][text]; ok && (of == kind || (of == "bill" && (kind == "bills" || kind == "getM")) || (of == "posting" && kind == "queryPayOrder") ||
-				(of == "refund" && strings.HasSuffix(kind, "Refund"))) {
-				return number
-			}
+		if number, ok := soapWords()[stateOf(kind)][text]; ok {
+			return number
 		}
 	}
 	return text
+}
+
+// stateOf is whose state an answer of that kind tells.
+func stateOf(kind string) string {
+	switch {
+	case kind == "bill", kind == "bills":
+		return "bill.state"
+	case kind == "queryPayOrder":
+		return "posting.state"
+	case strings.HasSuffix(kind, "Refund"):
+		return "refund.state"
+	case strings.HasPrefix(kind, "yb"):
+		return "settlement.state"
+	}
+	return ""
 }
 
 // fromVendor reads a request of the vendor's.
@@ -395,7 +411,7 @@ func fromVendor(elements []element, members map[string]any) error {
 				return err
 			}
 			members[name] = t.Format(time.RFC3339)
-		case slices.Contains([]string{"whole", "note", "byHand"}, e.XMLName.Local):
+		case slices.Contains([]string{"whole", "note", "byHand", "useAccount"}, e.XMLName.Local):
 			members[name] = text == "1"
 		default:
 			members[name] = text

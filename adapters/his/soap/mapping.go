@@ -86,10 +86,13 @@ type Field struct {
 	When    string            `yaml:"when"`    // answers only: what this stands below exists, and is not empty
 }
 
-// operations are those that a mapping must have, in the order of docs/his-interface.md, and those that it may lack: no refunds on the phone then.
+// operations are those that a mapping must have, in the order of docs/his-interface.md, and those that it may lack: no refunds on the phone then, or no
+// insurance by the hospital's own line.
 var (
-	needed   = []string{"patients/find", "bills/pending", "bills/detail", "locks/acquire", "locks/release", "postings/post", "postings/query"}
-	optional = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query"}
+	needed    = []string{"patients/find", "bills/pending", "bills/detail", "locks/acquire", "locks/release", "postings/post", "postings/query"}
+	refunds   = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query"}
+	insurance = []string{"insurance/presettle", "insurance/settle", "insurance/reverse", "insurance/cancel", "insurance/query", "insurance/withdraw"}
+	optional  = slices.Concat(refunds, insurance)
 )
 
 var (
@@ -112,6 +115,23 @@ func ParseMapping(text []byte) (*Mapping, error) {
 	return m, m.check()
 }
 
+// Links reports every operation that the mapping lacks for a hospital that settles by its own line to the insurer (docs/his-interface.md §3.12 to §3.17);
+// nil: it has all six.
+func (m *Mapping) Links() error {
+	var f faults
+	m.has(&f, insurance)
+	return errors.Join(f...)
+}
+
+// has reports those of the operations that the mapping lacks.
+func (m *Mapping) has(f *faults, operations []string) {
+	for _, name := range operations {
+		if _, ok := m.Operations[name]; !ok {
+			f.add("operations."+name, "is missing")
+		}
+	}
+}
+
 // faults collects what is wrong.
 type faults []error
 
@@ -122,11 +142,7 @@ func (f *faults) add(at, format string, args ...any) {
 func (m *Mapping) check() error {
 	var f faults
 	m.Service.check(&f)
-	for _, name := range needed {
-		if _, ok := m.Operations[name]; !ok {
-			f.add("operations."+name, "is missing")
-		}
-	}
+	m.has(&f, needed)
 	for name, o := range m.Operations {
 		at := "operations." + name
 		if !slices.Contains(needed, name) && !slices.Contains(optional, name) {

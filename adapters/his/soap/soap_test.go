@@ -16,9 +16,11 @@ import (
 	"github.com/tuoka/tuoka/configs"
 	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/sandbox"
 	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/settlement"
 )
 
 const testSecret = "a-secret-of-the-front-office-0001"
@@ -41,6 +43,7 @@ func example(t testing.TB) *Mapping {
 type ward struct {
 	sim    *hissim.Sim
 	clock  *clock.Fake
+	paper  *hissim.PaperInsurer // behind the hospital's line, where it has one
 	client *Client
 	bill   hissim.Bill
 	spoil  func(status int, body string) (int, string) // of the next answers; nil: as it is
@@ -79,6 +82,12 @@ func (w *ward) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func newWard(t testing.TB) *ward {
 	t.Helper()
+	return openWard(t, false)
+}
+
+// openWard opens a hospital; a linked one has a line of its own to the insurer.
+func openWard(t testing.TB, linked bool) *ward {
+	t.Helper()
 	w := &ward{clock: clock.NewFake(time.Date(2026, 11, 23, 9, 30, 0, 0, clock.Shanghai))}
 	var err error
 	must := func(err error) {
@@ -87,7 +96,12 @@ func newWard(t testing.TB) *ward {
 			t.Fatal(err)
 		}
 	}
-	w.sim, err = hissim.New(hissim.Config{Clock: w.clock, App: "tuoka", Secret: sensitive.NewKey(testSecret)})
+	cfg := hissim.Config{Clock: w.clock, App: "tuoka", Secret: sensitive.NewKey(testSecret)}
+	if linked {
+		w.paper = hissim.NewPaperInsurer(w.clock)
+		cfg.Link = w.paper
+	}
+	w.sim, err = hissim.New(cfg)
 	must(err)
 	_, err = w.sim.AddPatient(hissim.Patient{ID: "P1", Name: "冯晓棠", IDNo: "360102198503123042"})
 	must(err)
@@ -330,6 +344,81 @@ func TestExplain(t *testing.T) {
 	}
 	if _, err := m.Explain("bills/unknown", nil, odd); err == nil {
 		t.Error("an operation that there is not was explained")
+	}
+}
+
+// claim asks the hospital who pays the ward's bill.
+func (w *ward) claim(t testing.TB) (settlement.Presettlement, error) {
+	t.Helper()
+	link, err := w.client.Link(his.LinkConfig{Source: clock.NewSeeded(w.clock, 2, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.client.Detail(t.Context(), "P1", w.bill.No)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return link.Presettle(t.Context(), settlement.Claim{OrderNo: "7", BatchNo: "B1", Total: b.Total, UseAccount: true, Bills: []bill.Bill{*b}})
+}
+
+// TestExplainInsurance: who pays is told part by part, and a refusal in the insurer's own words.
+func TestExplainInsurance(t *testing.T) {
+	t.Parallel()
+	w, m := openWard(t, true), example(t)
+	foreseen, err := w.claim(t)
+	if err != nil || foreseen.Split.PooledFund != 1341 || foreseen.Split.Account != 191 || foreseen.Split.Cash != 385 {
+		t.Fatalf("Presettle = %+v, %v", foreseen, err)
+	}
+	e, err := m.Explain("insurance/presettle", nil, w.heard)
+	if err != nil || e.Code != "0" || len(e.Unread) > 0 {
+		t.Errorf("Explain = %+v, %v", e, err)
+	}
+	for member, want := range map[string]his.Step{
+		"parts/pooled_fund_fen": {Element: "parts/pooledFundAmt", Raw: "13.41", Value: "1341"},
+		"balance_fen":           {Element: "balanceAmt", Raw: "998.09", Value: "99809"},
+		"setl_id":               {Element: "setlId"}, // not settled yet
+	} {
+		want.Member = member
+		if !slices.Contains(e.Steps, want) {
+			t.Errorf("no step %+v in %+v", want, e.Steps)
+		}
+	}
+	const words = "该人员待遇已冻结"
+	w.paper.RefuseNext(words)
+	if f, ok := fault.Find(func() error { _, err := w.claim(t); return err }()); !ok || f.Msg != words {
+		t.Errorf("a refusal is told as %v, want %q", f, words)
+	}
+	e, err = m.Explain("insurance/presettle", nil, w.heard)
+	if err != nil || e.Code != "300603" || e.Answer.Code != "INSURER_REFUSED" || string(e.Answer.Data) != `{"reason":"`+words+`"}` {
+		t.Errorf("Explain = %+v, %s, %v", e, e.Answer.Data, err)
+	}
+}
+
+// TestNoLine: a hospital that has no line to the insurer does not know what is asked, and moves nothing.
+func TestNoLine(t *testing.T) {
+	t.Parallel()
+	if _, err := newWard(t).claim(t); !errors.Is(err, his.ErrRequest) {
+		t.Errorf("Presettle = %v, want ErrRequest", err)
+	}
+}
+
+// TestLinks: route his needs all six operations, and everything that lacks is told.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	m := example(t)
+	if err := m.Links(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range insurance {
+		lame := example(t)
+		delete(lame.Operations, name)
+		if err := errors.Join(lame.check(), lame.Links()); err == nil || err.Error() != "operations."+name+": is missing" {
+			t.Errorf("without %s: %v", name, err)
+		}
+		delete(m.Operations, name)
+	}
+	if err := m.Links(); err == nil || strings.Count(err.Error(), "is missing") != len(insurance) {
+		t.Errorf("without all: %v", err)
 	}
 }
 
