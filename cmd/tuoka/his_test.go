@@ -166,6 +166,29 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// TestUnlinkedHIS: a mapping without the insurance does for a hospital that has none, and for no other.
+func TestUnlinkedHIS(t *testing.T) {
+	t.Parallel()
+	mapping, _, request := guideExample(t)
+	for _, tt := range []struct {
+		name, mapping string
+		link          *config.HISInsurance
+		want          string
+	}{
+		{"no line", mapping, nil, ""},
+		{"a line, and the sandbox's mapping", "", &config.HISInsurance{}, ""},
+		{"a line, and a mapping without it", mapping, &config.HISInsurance{}, "his_soap.mapping_file: his_insurance needs all of insurance/*: operations.insurance/presettle: is missing"},
+	} {
+		h := &house{config: &config.Config{Mode: config.Sandbox}, world: world{clock: clock.Real{}, wire: transport()}, source: clock.NewSource(clock.Real{}, 0)}
+		in := &config.Institution{ID: "h1", Link: tt.link,
+			SOAP: &config.HISSOAP{HISRest: config.HISRest{BaseURL: "https://his.example", App: "tuoka", SecretFile: request}, Mapping: tt.mapping}}
+		_, _, err := h.hospital(in, &secrets{}, h.wire)
+		if (err == nil) != (tt.want == "") || (err != nil && !strings.HasPrefix(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
 // TestUnsignedHIS: a vendor without a signature may be tried, and does not go into production.
 func TestUnsignedHIS(t *testing.T) {
 	t.Parallel()

@@ -300,6 +300,11 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 	if err == nil && h.config.Mode == config.Production && mapping.Service.Sign == nil {
 		err = errors.New("nothing is signed: service.sign is missing")
 	}
+	if err == nil && in.Link != nil {
+		if lacks := mapping.Links(); lacks != nil {
+			err = fmt.Errorf("his_insurance needs all of insurance/*: %w", lacks)
+		}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("his_soap.mapping_file: %w", err)
 	}
