@@ -49,7 +49,7 @@ differs, or an order is still under way a minute after the last request.`,
 	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8080", "address of the sandbox: its API's or its phone's")
 	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 8, "how many of them at once")
-	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
+	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed, his), or all")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
 	cmd.Flags().StringVar(&f.faults, "faults", "none", "none, mild or harsh")
 	cmd.Flags().StringVar(&f.refunds, "refunds", "0", "share of the completed orders that are given back, wholly or in part: 0 to 1")

@@ -42,7 +42,7 @@ review, every side's books must agree to the fen, and the ledger must add up. Th
 when anything is violated.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return simulate(cmd.Context(), cmd.OutOrStdout(), f) }}
 	cmd.Flags().StringVar(&f.seeds, "seeds", "1..100", "which seeds: A..B, or one")
-	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed), or all")
+	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed, his), or all")
 	cmd.Flags().IntVar(&f.workers, "workers", runtime.NumCPU(), "how many seeds at once")
 	cmd.Flags().StringVar(&f.dsn, "dsn", "", "an empty database of a server to play on, one seed at a time: postgres:// or mysql://; it is emptied for every seed")
 	hisFlag(cmd, &f.his)

@@ -150,6 +150,9 @@ func TestRoutesAndCentre(t *testing.T) {
 		"mixed without centre":    {func(c *Config) { c.Institutions[1].Centre = nil }, "institutions[1].nhsa_mobile: is missing"},
 		"mixed without med_ins":   {func(c *Config) { c.Institutions[1].WechatPay.MedIns = nil }, "institutions[1].wechat_pay.med_ins: is missing"},
 		"core with half of mixed": {func(c *Config) { c.Institutions[1].Route, c.Institutions[1].WechatPay.MedIns = "core", nil }, "institutions[1].wechat_pay.med_ins: is missing"},
+		"his without its line":    {func(c *Config) { c.Institutions[2].Link = nil }, "institutions[2].his_insurance: is missing"},
+		"a line by card":          {func(c *Config) { c.Institutions[2].Link.Credential = "card" }, "his_insurance.credential: must be token or his"},
+		"a line that never rests": {func(c *Config) { c.Institutions[2].Link.SettleWait = -time.Second }, "his_insurance.settle_wait"},
 		"one merchant for both":   {func(c *Config) { c.Institutions[1].WechatPay.MchID = c.Institutions[0].WechatPay.MchID }, "institutions[1].wechat_pay.mch_id: is that of institutions[0]"},
 		"one mini program":        {func(c *Config) { c.Institutions[1].WechatMP.AppID = c.Institutions[0].WechatMP.AppID }, "wechat_mp.app_id: is that of"},
 		"no place":                {func(c *Config) { c.Institutions[1].Centre.Location = "" }, "nhsa_mobile.location: is missing"},
@@ -176,6 +179,32 @@ func TestRoutesAndCentre(t *testing.T) {
 		tt.change(c)
 		if err := c.Check(); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q in it", name, err, tt.want)
+		}
+	}
+}
+
+// TestInsurance: who may pay by insurance, and with what, follows from the route alone, whatever is kept to end what began on another.
+func TestInsurance(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name           string
+		at             int
+		change         func(in *Institution)
+		insured, needs bool
+	}{
+		{"core", 0, func(*Institution) {}, true, true},
+		{"core by card", 0, func(in *Institution) { in.Insurer.Credential = "id_card" }, true, false},
+		{"cash alone", 0, func(in *Institution) { in.Insurer = nil }, false, false},
+		{"cash alone, and a line kept", 0, func(in *Institution) { in.Insurer, in.Link = nil, &HISInsurance{Credential: "token"} }, false, false},
+		{"mixed", 1, func(*Institution) {}, true, true},
+		{"his", 2, func(*Institution) {}, true, true},
+		{"his that proves the patient", 2, func(in *Institution) { in.Link.Credential = "his" }, true, false},
+		{"his, and the core platform kept", 2, func(in *Institution) { in.Link.Credential, in.Insurer = "his", &NHSACore{Credential: "token"} }, true, false},
+	} {
+		in := parse(t, load(t, "sandbox.yaml")).Institutions[tt.at]
+		tt.change(&in)
+		if in.Insured() != tt.insured || in.NeedsAuth() != tt.needs {
+			t.Errorf("%s: insured %v, needs an authorisation %v", tt.name, in.Insured(), in.NeedsAuth())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -110,6 +111,43 @@ func TestFourthRouteGoesBack(t *testing.T) {
 	} {
 		s.run(t)
 	}
+}
+
+// line is a HIS's own to the same insurer, and counts what it settles.
+type line struct {
+	*insurer
+	settled int
+}
+
+func (l *line) Settle(ctx context.Context, msgID string, c settlement.Claim) (settlement.Outcome, error) {
+	l.settled++
+	return l.insurer.Settle(ctx, msgID, c)
+}
+
+// TestRouteHIS: an order of a hospital that settles by itself asks the HIS's line; one that began on another route goes on where it began.
+func TestRouteHIS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	old := w.mustQuote(true, testBill)
+	w.mustConfirm(old)
+	w.addBill("MZ2", 8000, 2000)
+	platform, his := &line{insurer: w.insurer}, &line{insurer: w.insurer}
+	w.party.Route, w.party.Insurer, w.party.Link = HIS, platform, his
+	w.boot()
+	id := w.mustQuote(true, "MZ2")
+	w.mustConfirm(id)
+	for i, one := range []ID{id, old} {
+		w.mustPay(one)
+		w.settle(time.Minute)
+		w.wantState(one, Completed, "")
+		if his.settled != 1 || platform.settled != i {
+			t.Errorf("%d settlements by the line, %d by the platform", his.settled, platform.settled)
+		}
+	}
+	if w.order(id).Route != HIS {
+		t.Errorf("route %s", w.order(id).Route)
+	}
+	w.auditEnd()
 }
 
 func TestUnknownRoute(t *testing.T) {
