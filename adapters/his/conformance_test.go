@@ -54,8 +54,6 @@ type ward struct {
 var speakers = []struct {
 	name string
 	open func(t *testing.T, w *ward, source *clock.Source) *his.Client
-
-	links bool // it knows the insurance of §3.12 to §3.17
 }{
 	{"rest", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		c, err := rest.New(rest.Config{Config: his.Config{Clock: w.clock}, BaseURL: "https://his.example", App: testApp, Secret: sensitive.NewKey(testSecret),
@@ -64,16 +62,16 @@ var speakers = []struct {
 			t.Fatal(err)
 		}
 		return c.Client
-	}, true},
+	}},
 	{"soap", func(t *testing.T, w *ward, source *clock.Source) *his.Client {
 		return vendor(t, w, source, w.sim.SOAPHandler())
-	}, true},
+	}},
 	{"fhir R5", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
 		return fhirServer(t, w, "R5")
-	}, false},
+	}},
 	{"fhir R4", func(t *testing.T, w *ward, _ *clock.Source) *his.Client {
 		return fhirServer(t, w, "R4")
-	}, false},
+	}},
 }
 
 // fhirServer is a client of the example's FHIR server.
@@ -400,9 +398,6 @@ func compare(t *testing.T, story func(w *ward), linked bool) {
 	t.Helper()
 	var want []string
 	for i, s := range speakers {
-		if linked && !s.links {
-			continue
-		}
 		w := newWard(t, s.open, linked)
 		story(w)
 		if i == 0 {

@@ -209,10 +209,12 @@ func playFHIR(t *testing.T, version string) (said []string) {
 		if s.name != "fhir "+version {
 			continue
 		}
-		for _, story := range stories {
-			w := newWard(t, s.open, false)
-			story(w)
-			said = append(said, w.fhir...)
+		for linked, all := range map[bool]map[string]func(w *ward){false: stories, true: insuredStories} {
+			for _, story := range all {
+				w := newWard(t, s.open, linked)
+				story(w)
+				said = append(said, w.fhir...)
+			}
 		}
 	}
 	return said
@@ -231,8 +233,8 @@ func TestFHIRIsHL7s(t *testing.T) {
 				kinds[m[1]]++
 			}
 		}
-		if len(kinds) != 11 {
-			t.Errorf("%s: seen %v, want eleven kinds of resources", version, kinds)
+		if len(kinds) != 13 {
+			t.Errorf("%s: seen %v, want thirteen kinds of resources", version, kinds)
 		}
 	}
 }

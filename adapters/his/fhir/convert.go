@@ -108,6 +108,9 @@ func (f *Field) said(value any) (any, error) {
 		}
 		return json.Number(text), nil
 	case "flag":
+		if f.Const != nil {
+			return *f.Const == "true", nil
+		}
 		b, ok := value.(bool)
 		if !ok {
 			return nil, errors.New("neither yes nor no")

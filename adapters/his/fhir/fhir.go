@@ -13,6 +13,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (p *Profile) request(operation string, o *Operation, asked map[string]any, 
 	return r, err
 }
 
-// dated adds what FHIR wants to know besides: when it is said, the day of the money, and of which kind the entry is.
+// dated adds what FHIR wants to know besides: when it is said, the day of the money, of which kind the entry is, and the place of every item.
 func dated(operation string, asked map[string]any, now time.Time) {
 	at := now.In(clock.Shanghai).Format(time.RFC3339)
 	asked["now"], asked["day"], asked["kind"] = at, at[:len(time.DateOnly)], "payment"
@@ -150,6 +151,11 @@ func dated(operation string, asked map[string]any, now time.Time) {
 	for _, name := range []string{"settled_at", "paid_at", "refunded_at"} {
 		if t, ok := asked[name].(string); ok && len(t) >= len(time.DateOnly) {
 			asked["day"] = t[:len(time.DateOnly)]
+		}
+	}
+	for i, line := range flat(asked["lines"]) {
+		if object, ok := line.(map[string]any); ok {
+			object["sequence"] = json.Number(strconv.Itoa(i + 1))
 		}
 	}
 }

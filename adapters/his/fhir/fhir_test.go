@@ -53,6 +53,7 @@ type ward struct {
 	asked  *http.Request
 	sent   string
 	heard  []byte
+	paper  *hissim.PaperInsurer
 }
 
 func (w *ward) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -83,7 +84,8 @@ func newWard(t testing.TB) *ward {
 		}
 	}
 	var err error
-	w.sim, err = hissim.New(hissim.Config{Clock: w.clock, App: "tuoka", Secret: sensitive.NewKey(testToken)})
+	w.paper = hissim.NewPaperInsurer(w.clock)
+	w.sim, err = hissim.New(hissim.Config{Clock: w.clock, Source: clock.NewSeeded(w.clock, 2, 1), App: "tuoka", Secret: sensitive.NewKey(testToken), Link: w.paper})
 	must(err)
 	_, err = w.sim.AddPatient(hissim.Patient{ID: "P1", Name: "冯晓棠", IDNo: "360102198503123042"})
 	must(err)
@@ -314,6 +316,14 @@ func TestProfileFaults(t *testing.T) {
 		{"type: Patient", "typo: Patient", "typo"},
 		{"{ path: intent, const: order }", "{ path: intent }", "is a member or a constant"},
 		{`"Task?identifier`, `"task?identifier`, "is not a search"},
+		{"with: estimate, answered: response", "with: estimate, answered: reply", `operations.insurance/presettle: there is no shape "reply"`},
+		{"call: Claim/$reverse, with: reverse", "create: reverse, once: x", "operations.insurance/reverse: is a call"},
+		{"], answered: response }", "] }", "operations.insurance/query: is one search, with the shape"},
+		{"with: release }", "with: release, answered: release }", "operations.locks/release.answered: is for insurance/* alone"},
+		{`  insurance/withdraw: { call: Claim/$withdraw, with: withdraw }`, "", "shapes.withdraw: nothing reads such a shape"},
+		{`const: "1", as: number, in: request`, `const: "1", as: number`, "a constant of an answer is a text"},
+		{`const: "true", as: flag`, `const: "yes", as: flag`, "a constant flag is true or false"},
+		{"type: ClaimResponse", `type: ""`, "shapes.response: has no type"},
 	} {
 		spoiled := strings.Replace(text, tt.old, tt.fresh, 1)
 		if spoiled == text {

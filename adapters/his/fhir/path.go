@@ -38,7 +38,8 @@ var (
 )
 
 // lists are the elements of those we write of which FHIR has many. An identifier below the first level is a reference's: one.
-var lists = []string{"identifier", "parameter", "extension", "participant", "input", "output", "allocation", "detail", "coding", "reason"}
+var lists = []string{"identifier", "parameter", "extension", "participant", "input", "output", "allocation", "detail", "coding", "reason", "related", "insurance",
+	"item"}
 
 // parsePath reads a path with the profile's names.
 func parsePath(text string, names map[string]string) (path, error) {

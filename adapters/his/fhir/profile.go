@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -29,7 +30,11 @@ type Operation struct {
 	Once     string   `yaml:"once"`      // query that finds it when it is there already
 	Call     string   `yaml:"call"`      // "Type/$name"
 	With     string   `yaml:"with"`      // shape of its parameters, and of its answer's
+	Answered string   `yaml:"answered"`  // of insurance/*: shape of its answer, where it is another
 }
+
+// heard is the shape of a call's answer.
+func (o *Operation) heard() string { return cmp.Or(o.Answered, o.With) }
 
 // Shape is a resource.
 type Shape struct {
@@ -55,11 +60,14 @@ const (
 	inRequest = "request"
 	inAnswer  = "answer"
 	versionR4 = "R4"
+
+	opStanding = "insurance/query"
 )
 
 var (
 	needed   = []string{"patients/find", "bills/pending", "bills/detail", "locks/acquire", "locks/release", "postings/post", "postings/query"}
 	optional = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query"}
+	insuring = []string{"insurance/presettle", "insurance/settle", "insurance/reverse", "insurance/cancel", opStanding, "insurance/withdraw"}
 	shapes   = []string{"patient", "summary", "bill", "lock", "release", "posting", "paid", "hold", "drop", "booking", "refusal"}
 	kinds    = []string{"", "money", "figure", "number", "flag", "time", "count"}
 
@@ -102,18 +110,27 @@ func (p *Profile) check() error {
 		}
 	}
 	for name, o := range p.Operations {
-		if !slices.Contains(needed, name) && !slices.Contains(optional, name) {
+		if !slices.Contains(slices.Concat(needed, optional, insuring), name) {
 			f.add("operations."+name, "docs/his-interface.md has no such operation")
 		}
-		p.checkOperation(&f, "operations."+name, o)
+		p.checkOperation(&f, name, o)
+	}
+	read := slices.Clone(shapes)
+	for _, name := range insuring {
+		if o, ok := p.Operations[name]; ok {
+			read = append(read, o.With, o.heard())
+		}
 	}
 	for _, name := range shapes {
-		if s, ok := p.Shapes[name]; !ok || s.Type == "" {
-			f.add("shapes."+name, "is missing, or has no type")
+		if _, ok := p.Shapes[name]; !ok {
+			f.add("shapes."+name, "is missing")
 		}
 	}
 	for name, s := range p.Shapes {
-		if !slices.Contains(shapes, name) {
+		if s.Type == "" {
+			f.add("shapes."+name, "has no type")
+		}
+		if !slices.Contains(read, name) {
 			f.add("shapes."+name, "nothing reads such a shape")
 		}
 		p.checkFields(&f, "shapes."+name, s.Fields, true)
@@ -121,8 +138,20 @@ func (p *Profile) check() error {
 	return errors.Join(f...)
 }
 
-func (p *Profile) checkOperation(f *faults, at string, o Operation) {
-	ways := 0
+// Links reports every operation that the profile lacks for a hospital that settles by its own line to the insurer (docs/his-interface.md §3.12 to §3.17); nil:
+// it has all six.
+func (p *Profile) Links() error {
+	var f faults
+	for _, name := range insuring {
+		if _, ok := p.Operations[name]; !ok {
+			f.add("operations."+name, "is missing")
+		}
+	}
+	return errors.Join(f...)
+}
+
+func (p *Profile) checkOperation(f *faults, name string, o Operation) {
+	at, ways := "operations."+name, 0
 	for _, given := range []bool{len(o.Search) > 0, o.Create != "", o.Call != ""} {
 		if given {
 			ways++
@@ -131,7 +160,15 @@ func (p *Profile) checkOperation(f *faults, at string, o Operation) {
 	if ways != 1 || (o.Create == "") != (o.Once == "") || (o.Call == "") != (o.With == "") {
 		f.add(at, "is a search, a create with once, or a call with parameters")
 	}
-	for _, shape := range []string{o.Create, o.With} {
+	switch insures := slices.Contains(insuring, name); {
+	case insures && (len(o.Search) > 0) != (name == opStanding), insures && o.Create != "":
+		f.add(at, "is a call; of insurance/*, %s alone is a search", opStanding)
+	case name == opStanding && (len(o.Search) != 1 || o.Answered == ""):
+		f.add(at, "is one search, with the shape that it is answered with")
+	case !insures && o.Answered != "":
+		f.add(at+".answered", "is for insurance/* alone")
+	}
+	for _, shape := range []string{o.Create, o.With, o.Answered} {
 		if _, ok := p.Shapes[shape]; shape != "" && !ok {
 			f.add(at, "there is no shape %q", shape)
 		}
@@ -182,6 +219,10 @@ func (p *Profile) checkFields(f *faults, at string, fields []Field, top bool) {
 			f.add(here+".as", "is one of%s, not %q", strings.Join(kinds, " "), x.As)
 		case !slices.Contains([]string{"", inRequest, inAnswer}, x.In):
 			f.add(here+".in", "is request, answer or empty, not %q", x.In)
+		case x.Const != nil && x.As != "" && x.In != inRequest:
+			f.add(here, "a constant of an answer is a text")
+		case x.Const != nil && x.As == "flag" && *x.Const != "true" && *x.Const != "false":
+			f.add(here, "a constant flag is true or false, not %q", *x.Const)
 		}
 		if len(x.Each) > 0 {
 			p.checkFields(f, here+".each", x.Each, false)

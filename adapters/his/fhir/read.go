@@ -21,6 +21,9 @@ const (
 	duplicate = "DUPLICATE"
 )
 
+// reader reads an answer of one operation: its code and its data.
+type reader = func(r *reading, asked map[string]any, created bool) (code string, data any, err error)
+
 // answer reads what the server answered. Told hears of every value; nil: nobody.
 func (p *Profile) answer(operation string, asked map[string]any, status int, body []byte, told func(his.Step)) (his.Answer, error) {
 	if err := his.Distinct(body); err != nil {
@@ -36,10 +39,11 @@ func (p *Profile) answer(operation string, asked map[string]any, status int, bod
 	if status != http.StatusOK && status != http.StatusCreated {
 		return p.refusal(operation, r, status)
 	}
-	read := map[string]func(*reading, map[string]any, bool) (string, any, error){
+	read := map[string]reader{
 		"patients/find": p.found, "bills/pending": p.pending, "bills/detail": p.detail, "locks/acquire": p.locked, "locks/release": p.ended("release", "released"),
 		"postings/post": p.posted, "postings/query": p.posting, "refunds/hold": p.held, "refunds/drop": p.ended("drop", "dropped"), "refunds/book": p.booked,
-		"refunds/query": p.standing,
+		"refunds/query": p.standing, "insurance/presettle": p.judged(operation, "predetermination"), "insurance/settle": p.judged(operation, "claim"),
+		"insurance/reverse": p.told(operation), "insurance/cancel": p.told(operation), opStanding: p.settlement, "insurance/withdraw": p.withdrawn,
 	}[operation]
 	if read == nil {
 		return his.Answer{}, errors.New("no such operation")
@@ -221,7 +225,7 @@ func (p *Profile) detail(r *reading, _ map[string]any, _ bool) (string, any, err
 }
 
 // ended is an answer of an operation that ends a Task.
-func (p *Profile) ended(shape, member string) func(*reading, map[string]any, bool) (string, any, error) {
+func (p *Profile) ended(shape, member string) reader {
 	return func(r *reading, _ map[string]any, _ bool) (string, any, error) {
 		said, err := p.as(r, "", shape, r.document)
 		if err != nil {

@@ -1,6 +1,7 @@
 package hissim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -84,12 +85,15 @@ func extOf(list []fhirExt, url string) *fhirExt {
 	return &fhirExt{}
 }
 
+// readParameters gives numbers by their system, and anything else by its name.
 func readParameters(body []byte) (map[string]string, error) {
 	var in struct {
 		ResourceType string `json:"resourceType"`
 		Parameter    []struct {
 			Name       string    `json:"name"`
 			Identifier fhirIdent `json:"valueIdentifier"`
+			Code       string    `json:"valueCode"`
+			Text       string    `json:"valueString"`
 		} `json:"parameter"`
 	}
 	if err := read(body, &in); err != nil {
@@ -97,7 +101,7 @@ func readParameters(body []byte) (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for _, p := range in.Parameter {
-		out[p.Identifier.System] = p.Identifier.Value
+		out[cmp.Or(p.Identifier.System, p.Name)] = cmp.Or(p.Identifier.Value, p.Code, p.Text)
 	}
 	if in.ResourceType != "Parameters" || len(out) == 0 {
 		return nil, fmt.Errorf("%w: no Parameters", errRequest)

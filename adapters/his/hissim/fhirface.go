@@ -3,6 +3,7 @@ package hissim
 import (
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -16,18 +17,18 @@ import (
 
 // FHIRHandler serves the FHIR server, with the plan's faults in front of it.
 func (s *Sim) FHIRHandler() http.Handler {
-	table := operations()
+	table := s.offered()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveFHIR(table, w, r) })
 	if s.config.Plan == nil {
 		return serve
 	}
 	return s.config.Plan.Wrap(func(r *http.Request, body []byte) sandbox.Call {
-		call, err := readFHIR(r, body)
+		call, err := s.heardFHIR(r, body)
 		if err != nil {
 			return sandbox.Call{}
 		}
 		o := table[call.path]
-		return sandbox.Call{Op: o.op, Key: keyOf(call.json()), Refusable: o.refuses, Priced: o.priced}
+		return sandbox.Call{Op: o.op, Key: keyOf(call.json()), Refusable: o.refuses, Priced: o.priced, Most: o.most}
 	}, serve)
 }
 
@@ -43,10 +44,14 @@ func (s *Sim) serveFHIR(table map[string]operation, w http.ResponseWriter, r *ht
 		send(w, speech{}, http.StatusUnauthorized, outcome("login", codeSignature, nil))
 		return
 	}
-	call, err := readFHIR(r, body)
+	call, err := s.heardFHIR(r, body)
+	o, known := table[call.path]
+	if err == nil && !known {
+		err = fmt.Errorf("%w: no such interaction here", errRequest)
+	}
 	var out reply
 	if err == nil {
-		out, err = table[call.path].handle(s, r.Context(), call.json())
+		out, err = o.handle(s, r.Context(), call.json())
 	}
 	switch {
 	case errors.Is(err, errRequest):
@@ -95,7 +100,8 @@ func refused(out reply) (int, object) {
 		kind   string
 	}{codeNotFound: {http.StatusNotFound, "not-found"}, codeBillVoid: {http.StatusGone, "deleted"},
 		codeAmountWrong:   {http.StatusUnprocessableEntity, "business-rule"},
-		codeNotRefundable: {http.StatusUnprocessableEntity, "business-rule"}, codeLocked: {http.StatusConflict, "lock-error"},
+		codeNotRefundable: {http.StatusUnprocessableEntity, "business-rule"},
+		codeInsurer:       {http.StatusUnprocessableEntity, "business-rule"}, codeLocked: {http.StatusConflict, "lock-error"},
 		codeDuplicate: {http.StatusConflict, "duplicate"}, codeMaintenance: {http.StatusServiceUnavailable, "transient"}}[out.code]
 	if how.status == 0 {
 		how.status, how.kind = http.StatusConflict, "conflict"
@@ -104,6 +110,9 @@ func refused(out reply) (int, object) {
 		return how.status, outcome(how.kind, out.code, v.Lines)
 	}
 	o := outcome(how.kind, out.code, nil)
+	if v, ok := out.data.(reasonView); ok {
+		return how.status, reasoned(o, v.Reason)
+	}
 	if p, ok := out.data.(paidInfo); ok && p.OrderNo != "" {
 		first, _ := o["issue"].([]any)[0].(object) //nolint:forcetypeassert // made above
 		first["extension"] = []any{ext("order", "valueIdentifier", ident(sidOurs+"order-no", p.OrderNo))}
@@ -184,6 +193,9 @@ func (s *Sim) fhirAnswer(call *fhirCall, out reply) (int, any) {
 		return created(out), v.booking(*data)
 	case standingView:
 		return s.fhirRefund(call, out, data)
+	}
+	if o, ok := s.fhirInsured(call, out); ok {
+		return http.StatusOK, o
 	}
 	switch { // nothing, or no
 	case call.path == "/his/v1/patients/find" && out.code == codeNone, call.path == "/his/v1/bills/detail" && out.code == codeNotFound:

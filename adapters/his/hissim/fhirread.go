@@ -65,6 +65,10 @@ func readFHIR(r *http.Request, body []byte) (fhirCall, error) {
 		p, err := readParameters(body)
 		call.path, call.members = "/his/v1/refunds/drop", refundKey{OrderNo: p[sidOurs+"order-no"], RefundNo: p[sidOurs+"refund-no"]}
 		return call, err
+	case "Claim/$submit":
+		return call, call.claim(body)
+	case "Claim/$reverse", "Claim/$cancel", "Claim/$withdraw":
+		return call, call.undo(strings.TrimPrefix(at, "Claim/$"), body)
 	}
 	return call, fmt.Errorf("%w: no such interaction", errRequest)
 }
@@ -128,6 +132,13 @@ func (c *fhirCall) search(resource string, form url.Values) error {
 			return fmt.Errorf("%w: what is to be included, %w", errRequest, err)
 		}
 		c.path, c.members = "/his/v1/refunds/query", refundKey{OrderNo: p["group-identifier"][0], RefundNo: p["identifier"][0]}
+		return nil
+	case "ClaimResponse":
+		p, err := asked(form, map[string]string{"identifier": sidNHSA + "setl-id"})
+		if err != nil {
+			return err
+		}
+		c.path, c.members = pathInsure+"query", setlRequest{SetlID: p["identifier"][0]}
 		return nil
 	}
 	return fmt.Errorf("%w: nothing is searched there", errRequest)
