@@ -189,6 +189,44 @@ func TestUnlinkedHIS(t *testing.T) {
 	}
 }
 
+// TestUnlinkedFHIR: the same of a FHIR server's profile.
+func TestUnlinkedFHIR(t *testing.T) {
+	t.Parallel()
+	text, err := configs.FS.ReadFile("his-fhir.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	less := regexp.MustCompile(`(?m)^  insurance/.*\n`).ReplaceAllString(string(text), "")
+	less = regexp.MustCompile(`(?s)\n  estimate:.*?\n  refusal:`).ReplaceAllString(less, "\n  refusal:")
+	at := config.HISRest{BaseURL: "https://his.example", App: "tuoka", SecretFile: file("secret", "a-token-of-the-front-office-0001")}
+	h := &house{config: &config.Config{Mode: config.Sandbox}, world: world{clock: clock.Real{}, wire: transport()}, source: clock.NewSource(clock.Real{}, 0)}
+	for _, tt := range []struct {
+		name, profile string
+		link          *config.HISInsurance
+		want          string
+	}{
+		{"whole", file("whole.yaml", string(text)), &config.HISInsurance{}, ""},
+		{"without insurance", file("less.yaml", less), nil, ""},
+		{"less than it needs", file("less.yaml", less), &config.HISInsurance{},
+			"his_fhir.profile_file: his_insurance needs all of insurance/*: operations.insurance/presettle: is missing"},
+	} {
+		in := &config.Institution{ID: "h1", FHIR: &config.HISFHIR{HISRest: at, Profile: tt.profile}, Link: tt.link}
+		_, _, err := h.hospital(in, &secrets{}, h.wire)
+		if (err == nil) != (tt.want == "") || (err != nil && !strings.HasPrefix(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
 // TestUnsignedHIS: a vendor without a signature may be tried, and does not go into production.
 func TestUnsignedHIS(t *testing.T) {
 	t.Parallel()

@@ -73,8 +73,14 @@ func readExplainer(path, speaks string) (explainer, string, error) {
 var profiled = regexp.MustCompile(`(?m)^shapes:`)
 
 // fhirServer makes the client of a HIS that is a FHIR server.
-func (h *house) fhirServer(in *config.HISFHIR, s *secrets, common his.Config, token sensitive.Key, wire http.RoundTripper) (*his.Client, error) {
+func (h *house) fhirServer(of *config.Institution, s *secrets, common his.Config, token sensitive.Key, wire http.RoundTripper) (*his.Client, error) {
+	in := of.FHIR
 	profile, err := readProfile(in.Profile)
+	if err == nil && of.Link != nil {
+		if lacks := profile.Links(); lacks != nil {
+			err = fmt.Errorf("his_insurance needs all of insurance/*: %w", lacks)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("his_fhir.profile_file: %w", err)
 	}

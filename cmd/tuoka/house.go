@@ -291,7 +291,7 @@ func (h *house) hospital(in *config.Institution, s *secrets, wire http.RoundTrip
 	case err != nil:
 		return nil, nil, err
 	case in.FHIR != nil:
-		client, err := h.fhirServer(in.FHIR, s, common, secret, wire)
+		client, err := h.fhirServer(in, s, common, secret, wire)
 		return client, direct, err
 	case in.SOAP == nil:
 		return direct.Client, direct, nil
