@@ -12,7 +12,8 @@ import (
 // single answers is an Oddity.
 type Defect string
 
-// The defects. Those of the first group are of the JSON face alone.
+// The defects. Those of the first group are of the JSON face alone; those of insurance, from PresettleLocks to WithdrawDeaf, of a hospital with a line
+// of its own to the insurer.
 const (
 	UnsignedAnswers Defect = "unsigned answers"
 	StaleAnswers    Defect = "answers signed an hour ago"
@@ -73,6 +74,27 @@ const (
 	BooksTwice      Defect = "refunds twice"
 	HalfRefund      Defect = "a refund half undone when its caller leaves"
 	RefundsForever  Defect = "what went back goes back again"
+
+	PresettleLocks  Defect = "a presettlement that locks its bills"
+	PresettleOff    Defect = "foreseen parts that do not add up"
+	PresettleOnce   Defect = "a claim that may be asked about once only"
+	ClaimsPart      Defect = "a claim of fewer items taken"
+	ClaimsOthers    Defect = "another patient's bill claimed"
+	SettleOff       Defect = "settled parts that do not add up"
+	SettlesAgain    Defect = "a repeated number is another settlement"
+	SettlesTwice    Defect = "a settled bill settled under another claim"
+	ForgetsSettled  Defect = "a settled claim foreseen again"
+	QueryForgets    Defect = "a settlement that the query forgets"
+	PostsUnsettled  Defect = "a posting not compared with its settlement"
+	CancelDeaf      Defect = "a cancellation that does nothing"
+	CancelOnce      Defect = "a cancellation that refuses its own repeat"
+	HalfSettlement  Defect = "a settlement forgotten when its caller leaves"
+	ReversalDeaf    Defect = "a reversed settlement stands"
+	NumberSettles   Defect = "a reversed number settles again"
+	ReversalForgets Defect = "a number reversed before it came settles"
+	RestoresNothing Defect = "a reversed cancellation stays cancelled"
+	WithdrawDeaf    Defect = "a withdrawal that does nothing"
+
 	NoticeUnsigned  Defect = "notices with a wrong signature"
 	NoticeOnce      Defect = "notices never repeated"
 	NoticeSameNonce Defect = "notices repeated with the same nonce"

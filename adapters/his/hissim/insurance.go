@@ -171,6 +171,10 @@ func (s *Sim) presettle(ctx context.Context, body []byte) (reply, error) {
 	switch {
 	case known && !(c.OrderNo == in.OrderNo && c.TotalFen == in.TotalFen && c.UseAccount == in.UseAccount && sameLines(c.Lines, in.Lines)):
 		return reply{code: codeDuplicate, message: "结算单号已使用"}, nil
+	case known && c.State == claimPresettled && s.broken(PresettleOnce):
+		return reply{code: codeDuplicate, message: "结算单号已使用"}, nil
+	case known && c.State == claimSettled && s.broken(ForgetsSettled):
+		return reply{code: codeDone, message: "预结算成功", data: viewClaim(c)}, nil
 	case known && c.State == claimSettled:
 		return reply{code: codeSettled, message: "该结算单已结算"}, nil
 	case known && c.State == claimWithdrawn:
@@ -204,15 +208,34 @@ func (s *Sim) presettle(ctx context.Context, body []byte) (reply, error) {
 	if !known {
 		claims = append(claims, s.superseded(in.OrderNo)...)
 	}
-	if err := s.commit(entry{Claims: claims}); err != nil {
+	e := entry{Claims: claims}
+	if s.broken(PresettleLocks) {
+		e.Lock = s.lockFor(c)
+	}
+	if err := s.commit(e); err != nil {
 		return reply{}, err
 	}
 	out := viewClaim(c)
+	if s.broken(PresettleOff) {
+		out.Parts.Cash++
+	}
 	if sandbox.Injected(ctx) == sandbox.ChangeAmount && out.Parts.PooledFund > 0 {
 		out.Parts.PooledFund-- // the insurer will settle otherwise
 		out.Parts.Cash++
 	}
 	return reply{code: codeDone, message: "预结算成功", data: out}, nil
+}
+
+// lockFor is a lock that nobody asked for, of PresettleLocks. The caller holds the mutex.
+func (s *Sim) lockFor(c Claim) *Lock {
+	now := s.config.Clock.Now()
+	l := Lock{OrderNo: c.OrderNo, PatientID: c.PatientID, TotalFen: c.TotalFen, LockedAt: now, ExpiresAt: now.Add(s.config.LockLife)}
+	for _, line := range c.Lines {
+		if !slices.Contains(l.BillNos, line.BillNo) {
+			l.BillNos = append(l.BillNos, line.BillNo)
+		}
+	}
+	return &l
 }
 
 func (in *presettleRequest) check() error {
@@ -257,7 +280,7 @@ func (s *Sim) claimable(in presettleRequest) ([]Bill, *reply) {
 		b, ok := s.state.bills[l.BillNo]
 		_, locked := s.state.holder(l.BillNo, in.OrderNo, now)
 		switch {
-		case !ok || b.PatientID != patient:
+		case !ok || (b.PatientID != patient && !s.broken(ClaimsOthers)):
 			return nil, &reply{code: codeNotFound, message: "费用单不存在"}
 		case b.State == Void:
 			return nil, &reply{code: codeBillVoid, message: "费用单已作废"}
@@ -267,7 +290,7 @@ func (s *Sim) claimable(in presettleRequest) ([]Bill, *reply) {
 			return nil, &reply{code: codeLocked, message: "费用单正在缴费"}
 		}
 		part, whole, ok := claimedOf(b, in.Lines)
-		if !ok || (b.State == Unpaid && !whole) {
+		if !ok || (b.State == Unpaid && !whole && !s.broken(ClaimsPart)) {
 			return nil, &reply{code: codeBillChanged, message: "费用单已变更"}
 		}
 		total += part.TotalFen
@@ -333,10 +356,15 @@ func (s *Sim) settle(ctx context.Context, body []byte) (reply, error) {
 	if err := errors.Join(number("claim_no", in.ClaimNo), number("settle_no", in.SettleNo)); err != nil {
 		return reply{}, err
 	}
+	gone := s.broken(HalfSettlement) && left(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, known := s.state.claims[in.ClaimNo]
 	call, repeated := s.state.calls[in.SettleNo]
+	before := c
+	if s.forgetsReversal(call) {
+		repeated = false
+	}
 	switch {
 	case !known || c.OrderNo != in.OrderNo || c.State == claimWithdrawn:
 		return reply{code: codeNotFound, message: "没有该结算单"}, nil
@@ -385,14 +413,34 @@ func (s *Sim) settle(ctx context.Context, body []byte) (reply, error) {
 	if err := s.commit(entry{Call: &call, Claims: []Claim{c}, Notice: s.tell(settlementResult, c.OrderNo, "", "", s.config.Clock.Now())}); err != nil {
 		return reply{}, err
 	}
-	return reply{code: codeDone, message: "结算成功", data: viewClaim(c)}, nil
+	if gone { // the insurer's books know better
+		delete(s.state.calls, call.No)
+		s.state.claims[c.ClaimNo] = before
+	}
+	out := viewClaim(c)
+	if s.broken(SettleOff) {
+		out.Parts.Cash++
+	}
+	return reply{code: codeDone, message: "结算成功", data: out}, nil
+}
+
+// forgetsReversal reports whether a defect lets a reversed number settle, of those that settled before or of those that never came.
+func (s *Sim) forgetsReversal(c Call) bool {
+	if c.State != callUndone || c.Cancel {
+		return false
+	}
+	return (s.broken(NumberSettles) && c.ClaimNo != "") || (s.broken(ReversalForgets) && c.ClaimNo == "")
 }
 
 // settledAs answers a settlement that was asked before under the same number.
 func (s *Sim) settledAs(call Call, c Claim) (reply, error) {
 	switch {
 	case call.State == callDone && c.State == claimSettled && c.SettleNo == call.No:
-		return reply{code: codeDone, message: "结算成功", data: viewClaim(c)}, nil
+		out := viewClaim(c)
+		if s.broken(SettlesAgain) {
+			out.SetlID += "-2"
+		}
+		return reply{code: codeDone, message: "结算成功", data: out}, nil
 	case call.State == callAsked:
 		return reply{}, errUnknown
 	case call.State == callRefused:
@@ -407,7 +455,7 @@ var errUnknown = errors.New("hissim: what came of it at the insurer is not known
 // claimedElsewhere refuses bills that another claim has settled already, which stands. The caller holds the mutex.
 func (s *Sim) claimedElsewhere(c Claim) *reply {
 	for _, other := range s.state.claims {
-		if other.State != claimSettled || other.ClaimNo == c.ClaimNo {
+		if other.State != claimSettled || other.ClaimNo == c.ClaimNo || s.broken(SettlesTwice) {
 			continue
 		}
 		for _, l := range other.Lines {
@@ -446,7 +494,7 @@ func (s *Sim) reverse(_ context.Context, body []byte) (reply, error) {
 		return done, s.commit(entry{Call: &call})
 	case call.Cancel != cancel:
 		return reply{code: codeDuplicate, message: "原交易不是该类交易"}, nil
-	case call.State == callUndone, call.State == callRefused:
+	case call.State == callUndone, call.State == callRefused, s.broken(ReversalDeaf) && !cancel, cancel && s.broken(RestoresNothing):
 		return done, nil
 	}
 	c := s.state.claims[call.ClaimNo]
@@ -478,7 +526,9 @@ func (s *Sim) cancel(_ context.Context, body []byte) (reply, error) {
 	switch {
 	case !known || c.Visit.VisitNo != in.VisitNo:
 		return reply{code: codeNotFound, message: "没有该医保结算"}, nil
-	case repeated && call.State == callDone && c.State == claimCancelled && call.ClaimNo == c.ClaimNo:
+	case s.broken(CancelDeaf) && !repeated:
+		return done, nil
+	case repeated && call.State == callDone && c.State == claimCancelled && call.ClaimNo == c.ClaimNo && !s.broken(CancelOnce):
 		return done, nil
 	case repeated && call.State == callAsked:
 		return reply{}, errUnknown
@@ -528,7 +578,7 @@ func (s *Sim) inForce(_ context.Context, body []byte) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, known := s.settledAt(in.SetlID)
-	if !known || c.Visit.VisitNo != in.VisitNo {
+	if !known || c.Visit.VisitNo != in.VisitNo || s.broken(QueryForgets) {
 		return reply{code: codeNotFound, message: "没有该医保结算"}, nil
 	}
 	stands, err := s.config.Link.InForce(c.Visit, in.SetlID)
@@ -571,18 +621,22 @@ func (s *Sim) withdraw(_ context.Context, body []byte) (reply, error) {
 	case c.State == claimCancelled:
 		return reply{code: codeNone, message: "该结算单已撤销"}, nil
 	}
+	withdrawn := reply{code: codeDone, message: "已撤回", data: struct {
+		ClaimNo string `json:"claim_no"`
+	}{in.ClaimNo}}
+	if s.broken(WithdrawDeaf) {
+		return withdrawn, nil
+	}
 	if err := s.config.Link.Withdraw(LinkClaim{Visit: c.Visit, BatchNo: c.ClaimNo}); err != nil {
 		return refusedBy(err)
 	}
 	c.State = claimWithdrawn
-	return reply{code: codeDone, message: "已撤回", data: struct {
-		ClaimNo string `json:"claim_no"`
-	}{in.ClaimNo}}, s.commit(entry{Claims: []Claim{c}})
+	return withdrawn, s.commit(entry{Claims: []Claim{c}})
 }
 
 // unsettled refuses a posting, or what a refund leaves, whose insured part is not a settlement of this hospital's that stands. The caller holds the mutex.
 func (s *Sim) unsettled(order, setlID string, p Parts) *reply {
-	if s.config.Link == nil || sumOfParts(p) == p.Uninsured {
+	if s.config.Link == nil || sumOfParts(p) == p.Uninsured || s.broken(PostsUnsettled) {
 		return nil
 	}
 	c, known := s.settledAt(setlID)
