@@ -7,12 +7,18 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/tuoka/tuoka/adapters/his"
+	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/clock"
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
 	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sensitive"
+	"github.com/tuoka/tuoka/internal/settlement"
 )
 
 // FuzzAnswer reads outside bytes as every operation's answer, rightly signed: no panic, and nothing is believed that does not hold.
@@ -91,6 +97,52 @@ func FuzzRefundAnswer(f *testing.F) {
 		if st, err := w.client.RefundOf(ctx, "7", "R1"); err == nil && (st.State == order.RefundBooked) != (st.Booked.BookingNo != "") {
 			t.Errorf("RefundOf = %+v", st)
 		}
+	})
+}
+
+// FuzzInsuranceAnswer does so for a hospital's own line to the insurer.
+func FuzzInsuranceAnswer(f *testing.F) {
+	const parts = `"parts":{"pooled_fund_fen":1000,"other_fund_fen":0,"account_fen":200,"family_account_fen":0,"hospital_borne_fen":0,"cash_fen":717,"uninsured_fen":0}`
+	for _, seed := range []string{
+		`{"code":"0","data":{"claim_no":"B1","visit_no":"YB1","mdtrt_id":"M1","psn_no":"36","insutype":"310","insuplc_admdvs":"360100","total_fen":1917,` + parts + `,"balance_fen":5}}`,
+		`{"code":"0","data":{"claim_no":"B1","settle_no":"S1","setl_id":"JS1","settled_at":"2026-11-23T09:30:00+08:00","clr_way":"1","total_fen":1917,` + parts + `}}`,
+		`{"code":"0","data":{"reverse_no":"R1","state":"not_settled"}}`, `{"code":"0","data":{"setl_id":"JS1","state":"cancelled"}}`,
+		`{"code":"0","data":{"claim_no":"B1"}}`, `{"code":"INSURER_REFUSED","data":{"reason":"该人员待遇已冻结"}}`, `{"code":"SETTLED"}`, `{"code":"1"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	w, forge := forged(f, "")
+	link, err := w.client.Link(his.LinkConfig{Source: clock.NewSeeded(w.clock, 3, 1)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	line := bill.Line{No: "L", Quantity: decimal.NewFromInt(24), Total: 1917}
+	c := settlement.Claim{OrderNo: "7", BatchNo: "B1", Total: 1917, Visit: settlement.Visit{VisitNo: "YB1"}, Bills: []bill.Bill{{No: "B", HISPatient: "P1", Lines: []bill.Line{line}}}}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		forge.body = string(body)
+		ctx := t.Context()
+		if p, err := link.Presettle(ctx, c); err == nil {
+			if p.Split.Check(c.Total) != nil || p.Split.Uninsured != 0 || p.Visit.VisitNo == "" || len(p.Visit.VisitNo) > 30 || (p.Balance != nil && *p.Balance < 0) {
+				t.Errorf("Presettle = %+v from %s", p, body)
+			}
+		} else if said, ok := fault.Find(err); !ok || (said.Kind == fault.Rejected && said.Msg == "") {
+			t.Errorf("Presettle: %v from %s", err, body)
+		}
+		if out, err := link.Settle(ctx, "S1", c); err == nil {
+			if out.Split.Check(c.Total) != nil || out.Split.Uninsured != 0 || out.SetlID == "" || len(out.SetlID) > 30 || out.SettledAt.IsZero() {
+				t.Errorf("Settle = %+v from %s", out, body)
+			}
+		}
+		if err := link.Reverse(ctx, "R1", c.Visit, "2207", "S1"); err == nil && !bytes.Contains(body, []byte("not_settled")) {
+			t.Errorf("Reverse from %s", body)
+		}
+		if err := link.Cancel(ctx, "C1", c.Visit, "JS1"); err == nil && !bytes.Contains(body, []byte("cancelled")) {
+			t.Errorf("Cancel from %s", body)
+		}
+		if stands, err := link.InForce(ctx, c.Visit, "JS1"); err == nil && !bytes.Contains(body, []byte(map[bool]string{true: "settled", false: "cancelled"}[stands])) {
+			t.Errorf("InForce = %t from %s", stands, body)
+		}
+		_ = link.Withdraw(ctx, c)
 	})
 }
 
