@@ -34,7 +34,7 @@ func hisCertify() *cobra.Command {
 	var f certifyFlags
 	cmd := &cobra.Command{Use: "certify", Short: "try a hospital's HIS before its first patient (医院系统接口认证)", Args: noWords,
 		Long: `Asks a HIS under test everything that docs/his-interface.md promises, and reports in Chinese what holds, what does not, by which messages that was
-seen, and what to mend. It locks, posts and gives back the bills that the configuration's certify section names: never run it against a HIS in production.
+seen, and what to mend. It locks, settles, posts and gives back the bills that the configuration's certify section names: never run it against a HIS in production.
 Exit code 0 when nothing failed. docs/his-certify.zh-CN.md explains it; configs/his-certify.yaml is an example.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needed(cmd, "config"); err != nil {
@@ -44,7 +44,7 @@ Exit code 0 when nothing failed. docs/his-certify.zh-CN.md explains it; configs/
 		}}
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration; mode must not be production (配置文件)")
 	cmd.Flags().StringVar(&f.institution, "institution", "", "which institution, where there are several (机构)")
-	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "look only: lock, post and give back nothing (只读)")
+	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "look only: lock, settle, post and give back nothing (只读)")
 	cmd.Flags().StringVar(&f.report, "report", "", "write the report as one HTML file (认证报告)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the report as JSON (供程序读取)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address on which the HIS's notices are awaited, at /callbacks/his/<institution> (接收通知的地址)")
@@ -126,7 +126,7 @@ func (f certifyFlags) load() (*config.Institution, error) {
 		return nil, fmt.Errorf("配置文件有误，请按提示改正：%w", err)
 	}
 	if cfg.Mode != config.Sandbox {
-		return nil, fmt.Errorf("mode 是 %q：认证会锁单、入账、退费，只能对测试环境进行（mode: sandbox），不能用于生产", cfg.Mode)
+		return nil, fmt.Errorf("mode 是 %q：认证会锁单、结算、入账、退费，只能对测试环境进行（mode: sandbox），不能用于生产", cfg.Mode)
 	}
 	if f.institution == "" && len(cfg.Institutions) > 1 {
 		return nil, errors.New("配置中有多个机构，请用 --institution 指定一个")
@@ -153,10 +153,13 @@ func certification(at *config.Institution) (certify.Config, error) {
 	if err != nil || data.Name == "" {
 		return certify.Config{}, errors.New("certify.name 或 certify.id_number 有误：需要测试患者的姓名与 18 位证件号码")
 	}
-	c := certify.Config{Clock: w.clock, Source: clock.NewSource(w.clock, clock.Nodes-2), Wire: w.wire, Refunds: hospital.Refunds,
+	c := certify.Config{Clock: w.clock, Source: clock.NewSource(w.clock, clock.Nodes-2), Wire: w.wire, Refunds: hospital.Refunds, Insured: at.Link != nil,
 		Data: certify.Data{Name: sensitive.NewName(data.Name), ID: id, Patient: data.PatientID, Bills: data.Bills, OtherBill: data.OtherBill,
-			WindowPaid: data.WindowPaid, Void: data.Void, IdlePatient: data.IdlePatientID, Wait: data.Wait},
+			WindowPaid: data.WindowPaid, Void: data.Void, IdlePatient: data.IdlePatientID, Wait: data.Wait, PayAuth: sensitive.NewToken(data.PayAuthNo)},
 		About: certify.About{Hospital: cmp.Or(at.Name, at.ID), Transport: "JSON over HTTP，docs/his-interface.md 1.1 版"}}
+	if c.Insured {
+		c.About.Transport = "JSON over HTTP，docs/his-interface.md 1.3 版"
+	}
 	if address, err := url.Parse(hospital.BaseURL); err == nil {
 		c.About.Address = address.Redacted()
 	}

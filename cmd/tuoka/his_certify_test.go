@@ -14,11 +14,12 @@ import (
 	"github.com/tuoka/tuoka/configs"
 )
 
-// certifyExample writes configs/his-certify.yaml for a sandbox of the test's own, on free ports, and starts that. "sm2" is rest with notices signed so.
+// certifyExample writes configs/his-certify.yaml for a sandbox of the test's own, on free ports, and starts that. "sm2" is rest with notices signed so,
+// "insured" the third hospital, whose HIS settles by a line of its own.
 func certifyExample(t *testing.T, his string) (file string) {
 	t.Helper()
 	base, dir := freeBase(t), t.TempDir()
-	cfg, st, err := serveFlags{sandbox: true, data: dir, base: base, his: strings.Replace(his, "sm2", "rest", 1)}.load()
+	cfg, st, err := serveFlags{sandbox: true, data: dir, base: base, his: strings.NewReplacer("sm2", "rest", "insured", "rest").Replace(his)}.load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +47,11 @@ func certifyExample(t *testing.T, his string) (file string) {
 		const secret = "secret_file: var/keys/h1_his_secret"
 		text = bytes.Replace(text, []byte(secret), []byte(secret+"\n      notices: sm2\n      notice_key_file: var/keys/h1_his_notice_public.pem\n      answer_key_file: var/keys/h1_his_answer.pem"), 1)
 	}
+	if his == "insured" {
+		text = bytes.ReplaceAll(text, []byte("h1"), []byte("h3"))
+		text = bytes.ReplaceAll(text, []byte("127.0.0.1:8088"), []byte(st.addr(hisPort(2))))
+		text = bytes.Replace(text, []byte("    certify:\n"), []byte("    his_insurance:\n      credential: token\n    certify:\n"), 1)
+	}
 	out := strings.NewReplacer("127.0.0.1:8088", st.addr(hisPort(0)), "127.0.0.1:8083", st.addr(phonePort), "var/keys", filepath.Join(dir, "keys")).Replace(string(text))
 	if his == "soap" {
 		out = strings.Replace(out, "his_rest:", "his_soap:", 1)
@@ -57,9 +63,10 @@ func certifyExample(t *testing.T, his string) (file string) {
 	return file
 }
 
-// TestHisCertify: the example works against the sandbox, over both carriers, notices in either signature included, and shows nobody's data.
+// TestHisCertify: the example works against the sandbox, over both carriers, notices in either signature and the insurance of a HIS with a line of its own included, and
+// shows nobody's data.
 func TestHisCertify(t *testing.T) {
-	for _, his := range []string{"rest", "soap", "sm2"} {
+	for his, notRun := range map[string]string{"rest": "未执行 18", "soap": "未执行 18", "sm2": "未执行 18", "insured": "未执行 1\n"} {
 		t.Run(his, func(t *testing.T) {
 			config := certifyExample(t, his)
 			report := filepath.Join(t.TempDir(), "report.html")
@@ -73,7 +80,7 @@ func TestHisCertify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(out.String(), "不通过 0，未执行 1") || !strings.Contains(string(page), "已执行的全部通过") { // a lock of 15 minutes is not waited for
+			if !strings.Contains(out.String(), "不通过 0，"+notRun) || !strings.Contains(string(page), "已执行的全部通过") { // a lock of 15 minutes is not waited for
 				t.Errorf("%s", out.String())
 			}
 			for _, hidden := range []string{"张伟明", "360102198506120314", "柳无名", "110102197701010013"} {
@@ -97,7 +104,8 @@ func callbackOf(t *testing.T, config string) string {
 	if _, err := fmt.Sscanf(strings.ReplaceAll(at.Hospital().BaseURL, ":", " "), "http //%s %d", &host, &port); err != nil {
 		t.Fatal(err)
 	}
-	return stage{base: port - hisPort(0)}.addr(callbackPort)
+	hospital := int(at.ID[1] - '1') // h1, h2, h3
+	return stage{base: port - hisPort(hospital)}.addr(callbackPort)
 }
 
 // TestHisCertifyRefuses: production, a missing section, and a HIS that fails.

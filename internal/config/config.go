@@ -296,6 +296,7 @@ type Certify struct {
 	WindowPaid    string        `koanf:"window_paid_bill"` // of the test patient, paid at the window
 	Void          string        `koanf:"void_bill"`        // of the test patient, withdrawn
 	IdlePatientID string        `koanf:"idle_patient_id"`  // an archive with nothing to pay
+	PayAuthNo     string        `koanf:"pay_auth_no"`      // with his_insurance: the test patient's authorisation, where the insurer's test platform wants one
 	Wait          time.Duration `koanf:"wait"`             // how long a lock's end may be waited for
 	Simulator     string        `koanf:"simulator"`        // the control of hissim, where that is the HIS: it arranges what people would
 }

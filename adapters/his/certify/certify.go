@@ -34,6 +34,7 @@ type Config struct {
 	Notices  *Listener // where the hospital's notices arrive; nil: nowhere
 	ReadOnly bool      // nothing is locked, posted or given back
 	Refunds  bool      // it speaks version 1.1 of the interface
+	Insured  bool      // it presettles and settles by a line of its own to the insurer
 
 	About    About
 	Patience time.Duration // how long an answer is waited for; zero: 60 s
@@ -53,12 +54,13 @@ type About struct {
 type Data struct {
 	Name         sensitive.Name
 	ID           sensitive.IDNumber
-	Patient      string   // the archive; empty: the newest that is found
-	Bills        []string // unpaid bills that may be locked, posted and given back
-	OtherBill    string   // another patient's unpaid bill
-	WindowPaid   string   // a bill of the test patient that was paid at the window
-	Void         string   // a bill of the test patient that was withdrawn
-	IdlePatient  string   // an archive with nothing to pay
+	Patient      string          // the archive; empty: the newest that is found
+	Bills        []string        // unpaid bills that may be locked, posted and given back
+	OtherBill    string          // another patient's unpaid bill
+	WindowPaid   string          // a bill of the test patient that was paid at the window
+	Void         string          // a bill of the test patient that was withdrawn
+	IdlePatient  string          // an archive with nothing to pay
+	PayAuth      sensitive.Token // the patient's authorisation of payments by insurance; empty: none is sent
 	Wait         time.Duration
 	NoticeWindow time.Duration // how long a notice, and its repeat, are waited for; zero: 3 minutes
 }
@@ -149,6 +151,7 @@ type kit struct {
 	Config
 	carrier  his.Carrier
 	client   *his.Client
+	link     *his.Link // the hospital's own line to the insurer
 	veil     *veil
 	patient  string       // the archive that is used
 	pending  []string     // bill numbers of the list, unchecked
@@ -157,6 +160,8 @@ type kit struct {
 	lost     *booked      // and those whose answer was lost, and that were posted twice at once
 	together *booked
 	locking  locking
+	cover    *cover   // the settlement that the insurance checks share
+	covers   []*cover // that may stand
 	held     order.RefundRequest
 	back     order.RefundBooking // the refund of a part
 	backNo   string
@@ -187,12 +192,16 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Data.NoticeWindow = 3 * time.Minute
 	}
 	k := &kit{Config: c, veil: newVeil(c.Data.Name.Reveal(), c.Data.ID.Reveal()), timings: map[string][]time.Duration{}}
+	k.veil.secret(c.Data.PayAuth.Reveal())
 	var err error
 	if k.carrier, err = c.Open(c.Clock, c.Source, k.wire(nil)); err != nil {
 		return nil, err
 	}
 	deadlines := his.Config{Clock: c.Clock, LookupDeadline: c.Patience, LockDeadline: c.Patience, PostDeadline: c.Patience, QueryDeadline: c.Patience}
 	if k.client, err = his.New(deadlines, tap{k}); err != nil {
+		return nil, err
+	}
+	if k.link, err = k.client.Link(his.LinkConfig{Source: c.Source, PresettleDeadline: c.Patience, SettleDeadline: c.Patience}); err != nil {
 		return nil, err
 	}
 	report := &Report{About: c.About, ReadOnly: c.ReadOnly, Began: c.Clock.Now()}
@@ -239,12 +248,14 @@ func (k *kit) mayTry(ch check, ended map[string]Verdict) *outcome {
 	var out outcome
 	switch {
 	case ch.writes && k.ReadOnly:
-		out = skipped("只读方式：不锁单、不入账、不退费")
+		out = skipped("只读方式：不锁单、不结算、不入账、不退费")
+	case ch.insured && !k.Insured:
+		out = skipped("配置中没有 his_insurance：该医院的医保由平台直接结算，不经医院系统")
 	case ch.refunds && !k.Refunds:
 		out = skipped("配置中 refunds 为 false：该医院系统未声明支持接口 1.1 版的退费")
 	}
 	for _, id := range ch.needs {
-		if out.verdict == "" && ended[id] != Passed {
+		if out.verdict == "" && ended[id] != Passed && (k.Insured || !insuredCheck(id)) {
 			out = skipped("前提“%s”未通过，先解决它再认证本项", titleOf(id))
 		}
 	}
@@ -267,4 +278,5 @@ func (k *kit) tidy(ctx context.Context) {
 	for _, h := range k.holds {
 		_ = k.client.DropRefund(ctx, h.OrderNo, h.RefundNo) // what is booked stays booked
 	}
+	k.unsettle(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,14 +28,16 @@ const (
 	testName   = "冯晓棠"
 	testID     = "360102198503123042"
 	testCard   = "6217000012345678"
+	testAuth   = "AUTH360100202611230000000001"
 	callback   = "/callbacks/his/h1"
 )
 
 // hospital is a simulator behind a true network, with its people at hand, and a clock that moves when the kit waits.
 type hospital struct {
 	*clock.Fake
-	sim  *hissim.Sim
-	plan *sandbox.Plan
+	sim   *hissim.Sim
+	plan  *sandbox.Plan
+	paper *hissim.PaperInsurer // behind its own line; nil: it has none
 }
 
 // Sleep lets the hospital do its own work, too.
@@ -78,12 +81,11 @@ var ways = map[string]struct {
 	face   func(*hissim.Sim) http.Handler
 	open   func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error)
 	unsign func(t *testing.T) func(*http.Request, []byte) []byte
+
+	insured bool // the hospital has a line of its own to the insurer
 }{
-	"rest": {(*hissim.Sim).Handler, func(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
-		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
-			return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: url, App: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
-		}
-	}, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }},
+	"rest":    {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, false},
+	"insured": {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, true},
 	"soap": {(*hissim.Sim).SOAPHandler, func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
 		mapping := vendor(t)
 		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
@@ -92,7 +94,37 @@ var ways = map[string]struct {
 	}, func(t *testing.T) func(*http.Request, []byte) []byte {
 		service := vendor(t).Service
 		return func(_ *http.Request, body []byte) []byte { return service.Unsign(body) }
-	}},
+	}, false},
+}
+
+// direct speaks the interface as it stands.
+func direct(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
+	return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
+		return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: url, App: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
+	}
+}
+
+// line is the network between the kit and the hospital. What is sent is heard: a request whose caller has gone is waited for, so that what comes after it
+// comes after it.
+type line struct{ sent, heard atomic.Int64 }
+
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := l.sent.Add(1)
+	res, err := http.DefaultTransport.RoundTrip(r)
+	for range 2000 {
+		if err == nil || l.heard.Load() >= sent {
+			break
+		}
+		_ = clock.Real{}.Sleep(context.WithoutCancel(r.Context()), time.Millisecond)
+	}
+	return res, err
+}
+
+func (l *line) to(server http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer l.heard.Add(1)
+		server.ServeHTTP(w, r)
+	})
 }
 
 func vendor(t *testing.T) *soap.Mapping {
@@ -131,9 +163,13 @@ func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim
 	listener := certify.NewListener(notices, callback)
 	platform := httptest.NewServer(listener)
 	t.Cleanup(platform.Close)
-	h.sim, err = hissim.New(hissim.Config{Clock: h.Fake, Source: source, Plan: h.plan, App: testApp, Secret: sensitive.NewKey(testSecret),
-		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback, Defect: defect})
-	if err != nil {
+	hospital := hissim.Config{Clock: h.Fake, Source: source, Plan: h.plan, App: testApp, Secret: sensitive.NewKey(testSecret),
+		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback, Defect: defect}
+	if ways[way].insured {
+		h.paper = hissim.NewPaperInsurer(h.Fake)
+		hospital.Link = h.paper
+	}
+	if h.sim, err = hissim.New(hospital); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.sim.AddPatient(hissim.Patient{ID: "P1", CardNo: testCard, Name: testName, IDNo: testID, Insutype: "310", CoverageArea: "360100"}); err != nil {
@@ -147,14 +183,15 @@ func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim
 		}
 		bills = append(bills, no)
 	}
-	server := httptest.NewServer(ways[way].face(h.sim))
+	var wire line
+	server := httptest.NewServer(wire.to(ways[way].face(h.sim)))
 	t.Cleanup(server.Close)
 	id, err := sensitive.ParseIDNumber(testID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := certify.Config{Clock: h, Source: source, Wire: http.DefaultTransport, Open: ways[way].open(t, server.URL), Unsign: ways[way].unsign(t),
-		Data:  certify.Data{Name: sensitive.NewName(testName), ID: id, Bills: bills, Wait: time.Hour},
+	c := certify.Config{Clock: h, Source: source, Wire: &wire, Insured: ways[way].insured, Open: ways[way].open(t, server.URL), Unsign: ways[way].unsign(t),
+		Data:  certify.Data{Name: sensitive.NewName(testName), ID: id, Bills: bills, Wait: time.Hour, PayAuth: sensitive.NewToken(testAuth)},
 		Hands: h, Notices: listener, Refunds: true, About: certify.About{Hospital: "云岭市人民医院", Transport: way, Address: server.URL}}
 	if set != nil {
 		set(&c)
@@ -176,7 +213,10 @@ func failures(r *certify.Report) (ids []string) {
 	return ids
 }
 
-// TestHealthy: the simulator passes every check, over every carrier.
+// insurance are the checks of a hospital with a line of its own.
+const insurance = "医保结算"
+
+// TestHealthy: the simulator passes every check, over every carrier; without a line of its own to the insurer, those of insurance are not run.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	for way := range ways {
@@ -184,6 +224,12 @@ func TestHealthy(t *testing.T) {
 			t.Parallel()
 			r := certified(t, way, "", nil)
 			for _, c := range r.Results {
+				if c.Group == insurance && !ways[way].insured {
+					if c.Verdict != certify.NotRun || !strings.Contains(c.Text, "his_insurance") {
+						t.Errorf("%s %s: %s", c.ID, c.Verdict, c.Text)
+					}
+					continue
+				}
 				if c.Verdict != certify.Passed {
 					t.Errorf("%s %s: %s", c.ID, c.Verdict, c.Text)
 				}
@@ -205,7 +251,8 @@ func TestReadOnly(t *testing.T) {
 		}
 		for _, c := range r.Results {
 			for _, e := range c.Evidence {
-				if slices.Contains([]string{"locks/acquire", "locks/release", "postings/post", "refunds/hold", "refunds/drop", "refunds/book"}, e.Operation) {
+				if slices.Contains([]string{"locks/acquire", "locks/release", "postings/post", "refunds/hold", "refunds/drop", "refunds/book"}, e.Operation) ||
+					strings.HasPrefix(e.Operation, "insurance/") {
 					t.Errorf("%s: %s asked for %s", way, c.ID, e.Operation)
 				}
 			}
@@ -227,6 +274,39 @@ func TestWithoutHands(t *testing.T) {
 		if c.Verdict == certify.NotRun && !strings.ContainsAny(c.Text, "：前提") {
 			t.Errorf("%s does not say why it was not run: %s", c.ID, c.Text)
 		}
+	}
+}
+
+// TestSettlementsAreTakenBack: what stands at the insurer afterwards belongs to an order in the hospital's books, also when the run is broken off.
+func TestSettlementsAreTakenBack(t *testing.T) {
+	t.Parallel()
+	for _, last := range []string{"speed", "settle", "presettle-settled", "settle-other", "settle-lost", "post"} {
+		t.Run(last, func(t *testing.T) {
+			t.Parallel()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var h *hospital
+			r := certifiedUntil(ctx, t, "insured", "", func(c *certify.Config) {
+				h, _ = c.Hands.(*hospital)
+				c.Told = func(r certify.Result) {
+					if r.ID == last {
+						stop()
+					}
+				}
+			})
+			if ids := failures(r); len(ids) > 0 {
+				t.Errorf("failed: %v", ids)
+			}
+			booked := 0
+			for _, p := range h.sim.Truth().Postings {
+				if p.RefundedFen < p.TotalFen {
+					booked++
+				}
+			}
+			if got := h.paper.Standing(); got != booked {
+				t.Errorf("%d settlements stand, %d orders are booked", got, booked)
+			}
+		})
 	}
 }
 

@@ -19,6 +19,7 @@ type check struct {
 	advice           string // what to mend when it fails
 	needs            []string
 	writes, refunds  bool
+	insured          bool // of a hospital with a line of its own to the insurer
 	run              func(k *kit, ctx context.Context) outcome
 }
 
@@ -40,7 +41,7 @@ func skipped(format string, args ...any) outcome {
 
 // checks are all, in the order in which they are made: what others stand on comes first.
 func checks() []check {
-	return slices.Concat(securityChecks(), lookupChecks(), lockChecks(), postingChecks(), refundChecks(), noticeChecks(), speedChecks())
+	return slices.Concat(securityChecks(), lookupChecks(), lockChecks(), insuranceChecks(), postingChecks(), refundChecks(), noticeChecks(), speedChecks())
 }
 
 func titleOf(id string) string {
@@ -50,6 +51,11 @@ func titleOf(id string) string {
 		}
 	}
 	return id
+}
+
+// insuredCheck reports whether a check is of a hospital with a line of its own to the insurer alone.
+func insuredCheck(id string) bool {
+	return slices.ContainsFunc(insuranceChecks(), func(c check) bool { return c.id == id })
 }
 
 // Groups are the groups of the checks, in their order.
@@ -73,18 +79,21 @@ func uncovered() []string {
 
 // The codes of docs/his-interface.md §4.
 const (
-	done          = "0"
-	none          = "1"
-	notFound      = "NOT_FOUND"
-	alreadyPaid   = "ALREADY_PAID"
-	billVoid      = "BILL_VOID"
-	billChanged   = "BILL_CHANGED"
-	locked        = "LOCKED"
-	lockExpired   = "LOCK_EXPIRED"
-	amountWrong   = "AMOUNT_WRONG"
-	duplicate     = "DUPLICATE"
-	notRefundable = "NOT_REFUNDABLE"
-	maintenance   = "MAINTENANCE"
+	done           = "0"
+	none           = "1"
+	notFound       = "NOT_FOUND"
+	alreadyPaid    = "ALREADY_PAID"
+	billVoid       = "BILL_VOID"
+	billChanged    = "BILL_CHANGED"
+	locked         = "LOCKED"
+	lockExpired    = "LOCK_EXPIRED"
+	amountWrong    = "AMOUNT_WRONG"
+	duplicate      = "DUPLICATE"
+	notRefundable  = "NOT_REFUNDABLE"
+	maintenance    = "MAINTENANCE"
+	alreadySettled = "SETTLED"
+	authExpired    = "AUTH_EXPIRED"
+	insurerRefused = "INSURER_REFUSED"
 )
 
 // want says what is wrong when an answer has none of these codes; ok: it has one.

@@ -225,7 +225,9 @@ var deadlines = []struct {
 }{
 	{"patients/find", 5 * time.Second}, {"bills/pending", 5 * time.Second}, {"bills/detail", 5 * time.Second}, {"locks/acquire", 5 * time.Second},
 	{"locks/release", 5 * time.Second}, {"postings/post", 10 * time.Second}, {"postings/query", 5 * time.Second}, {"refunds/hold", 5 * time.Second},
-	{"refunds/drop", 5 * time.Second}, {"refunds/book", 10 * time.Second}, {"refunds/query", 5 * time.Second},
+	{"refunds/drop", 5 * time.Second}, {"refunds/book", 10 * time.Second}, {"refunds/query", 5 * time.Second}, {"insurance/presettle", 30 * time.Second},
+	{"insurance/settle", time.Minute}, {"insurance/reverse", time.Minute}, {"insurance/cancel", time.Minute}, {"insurance/query", 5 * time.Second},
+	{"insurance/withdraw", 30 * time.Second},
 }
 
 // timed are the times of every operation that was asked.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/job"
+	"github.com/tuoka/tuoka/internal/refund"
 )
 
 // Notices is what reads and acknowledges the hospital's notices, as the service does.
@@ -66,12 +67,12 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.reads.Acknowledge(w, a.err)
 }
 
-// next is the first arrival that nobody has looked at, of that order or one that cannot be read.
+// next is the first arrival that nobody has looked at: a refund of that order asked for at the window, or a notice that cannot be read.
 func (l *Listener) next(number string) (arrival, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.got {
-		if a := &l.got[i]; !a.seen && (a.err != nil || a.notice.Number == number) {
+		if a := &l.got[i]; !a.seen && (a.err != nil || (a.notice.Number == number && a.notice.Kind == refund.KindAsked)) {
 			a.seen = true
 			return *a, true
 		}
@@ -124,7 +125,7 @@ func (k *kit) notified(ctx context.Context) outcome {
 	return passed("通知已到达，签名与内容正确")
 }
 
-// arrived waits for a notice about an order, and notes it.
+// arrived waits for a notice that asks for a refund of an order, and notes it.
 func (k *kit) arrived(ctx context.Context, number string) (arrival, bool) {
 	until := k.Clock.Now().Add(k.Data.NoticeWindow)
 	for {

@@ -21,12 +21,13 @@ type booked struct {
 	order.Posting
 	bill   *bill.Bill
 	posted order.Posted
+	cover  *cover // its settlement by the hospital's own line; nil: there is none
 }
 
 func postingChecks() []check {
 	const group = "入账"
 	return []check{
-		{id: "post-wrong", group: group, title: "金额不符的入账被拒绝", clause: "§3.6；F10", writes: true, needs: []string{"release", "query-none"},
+		{id: "post-wrong", group: group, title: "金额不符的入账被拒绝", clause: "§3.6；F10", writes: true, needs: []string{"release", "query-none", "cancel"},
 			proves: "单据金额或各部分之和不符时不入账，账不会记错。",
 			advice: "逐单比较 total_fen（不等应答 BILL_CHANGED 或 AMOUNT_WRONG），parts 七项之和必须等于 total_fen（否则 AMOUNT_WRONG），不符时整体拒绝。",
 			run:    (*kit).postWrong},
@@ -112,7 +113,19 @@ func (k *kit) locked(ctx context.Context) (*booked, outcome, bool) {
 	if _, err := k.acquire(ctx, no, b); err != nil {
 		return nil, failed("%s", said(err)), false
 	}
-	return &booked{Posting: k.posting(no, b), bill: b}, o, true
+	return k.paid(ctx, no, b)
+}
+
+// paid is an order whose money is there. A hospital with a line of its own has settled what is insured of it.
+func (k *kit) paid(ctx context.Context, no string, b *bill.Bill) (*booked, outcome, bool) {
+	if !k.Insured || b.Insured() == 0 {
+		return &booked{Posting: k.posting(no, b), bill: b}, outcome{}, true
+	}
+	c, o, ok := k.settled(ctx, no, b)
+	if !ok {
+		return nil, o, false
+	}
+	return &booked{Posting: k.settledPosting(c), bill: b, cover: c}, o, true
 }
 
 // posting is a paid order of one bill: of what is insured the funds pay half, the account a tenth, the patient the rest.
@@ -125,10 +138,16 @@ func (k *kit) posting(no string, b *bill.Bill) order.Posting {
 	if insured > 0 {
 		p.SetlID, p.MdtrtID, p.SettledAt = "CERT"+no, b.Visit.InsurerVisitID, now
 	}
-	if p.Split.Charge() > 0 {
-		p.OutTradeNo, p.TransactionID, p.PaidAt = "CERT"+no, "42000"+no, now
-	}
+	k.charge(&p)
 	return p
+}
+
+// charge has the patient pay his part of a posting by WeChat.
+func (k *kit) charge(p *order.Posting) {
+	p.OutTradeNo, p.TransactionID, p.PaidAt = "", "", time.Time{}
+	if p.Split.Charge() > 0 {
+		p.OutTradeNo, p.TransactionID, p.PaidAt = "CERT"+p.OrderNo, "42000"+p.OrderNo, k.Clock.Now().Truncate(time.Second)
+	}
 }
 
 // record is what is compared of a posting's record.
@@ -172,21 +191,26 @@ func (k *kit) postWrong(ctx context.Context) outcome {
 	if !ok {
 		return o
 	}
-	p := k.posting(k.number(), b)
+	right, o, ok := k.paid(ctx, k.number(), b)
+	if !ok {
+		return o
+	}
+	p := right.Posting
 	wrong := p
 	wrong.Bills = []order.PostedBill{{No: b.No, Total: b.Total + 1}}
 	wrong.Total++
 	wrong.Split.Uninsured++
-	wrong.OutTradeNo, wrong.TransactionID, wrong.PaidAt = "CERT"+p.OrderNo, "42000"+p.OrderNo, k.Clock.Now()
+	k.charge(&wrong)
 	k.doing("单据金额多一分")
 	if o := k.wantCode(ctx, "postings/post", his.PostMembers(wrong), billChanged, amountWrong); o.verdict == Failed {
 		return o
 	}
 	wrong = p
-	if wrong.Split.Uninsured > 0 {
-		wrong.Split.Uninsured--
-	} else {
-		wrong.Split.Cash--
+	for _, part := range []*money.Fen{&wrong.Split.Uninsured, &wrong.Split.Cash, &wrong.Split.Account, &wrong.Split.PooledFund} {
+		if *part > 0 {
+			*part--
+			break
+		}
 	}
 	k.doing("各部分之和少一分")
 	if o := k.wantCode(ctx, "postings/post", his.PostMembers(wrong), amountWrong); o.verdict == Failed {
@@ -199,6 +223,11 @@ func (k *kit) postWrong(ctx context.Context) outcome {
 		return failed("%s", said(err))
 	case st.State != order.PostingNone:
 		return failed("被拒绝的入账之后，查询应答 %s，应为 not_posted", st.State)
+	}
+	if right.cover != nil {
+		if err := k.undo(ctx, right.cover); err != nil {
+			return failed("撤销未入账的医保结算：%s", said(err))
+		}
 	}
 	k.bills = append(k.bills, b)
 	return passed("金额不符的入账均被拒绝，账上没有记录")
@@ -339,6 +368,9 @@ func (k *kit) closing(ctx context.Context) outcome {
 	}
 	if _, o, ok := k.hands(ctx, Task{Do: Maintenance}, byHand); !ok {
 		k.release(ctx, b.OrderNo)
+		if b.cover == nil || k.undo(ctx, b.cover) == nil {
+			k.bills = append(k.bills, b.bill)
+		}
 		return o
 	}
 	k.doing("维护中入账")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -134,7 +135,7 @@ func refundChecks() []check {
 				k.doing("查询退费结果")
 				return k.wantRefund(ctx, r.OrderNo, r.RefundNo, order.RefundNone, 0)
 			}},
-		{id: "refund-book", group: group, title: "退费入账，记录与剩余金额一致", clause: "§3.10、§3.11", refunds: true, writes: true, needs: []string{"refund-too-much"},
+		{id: "refund-book", group: group, title: "退费入账，记录与剩余金额一致", clause: "§3.10、§3.11", refunds: true, writes: true, needs: []string{"refund-too-much", "post-closes"},
 			proves: "部分退费之后，医院账上剩下的金额与平台一致。",
 			advice: "退费入账与项目扣减在一个事务内，落盘后应答；rest_parts 按请求记录，合计等于退前剩余减本次退费。",
 			run:    (*kit).bookPart},
@@ -166,11 +167,12 @@ func refundChecks() []check {
 	}
 }
 
-// part is a refund of half of the dearest line of an order's bill; of all of it where half would be nothing.
+// part is a refund of half of the dearest line of an order's bill, of an insured one where the hospital settles by itself; of all of it where half would be
+// nothing.
 func (k *kit) part(b *booked) order.RefundRequest {
-	dearest := b.bill.Lines[0]
+	var dearest bill.Line
 	for _, l := range b.bill.Lines {
-		if l.Total > dearest.Total {
+		if l.Total > dearest.Total && !(b.cover != nil && l.Uninsured) {
 			dearest = l
 		}
 	}
@@ -200,23 +202,50 @@ func (k *kit) whole(b *booked, gone money.Fen, back []refund.Line) order.RefundR
 	return r
 }
 
-// rest is who paid what is left: what was never insured stays so, the funds have the rest.
-func rest(b *booked, r order.RefundRequest) split.Split {
-	s := split.Split{}
-	for _, l := range b.bill.Lines {
-		left := l.Total
-		for _, g := range r.Lines {
+// without is what is left of a bill once these lines went back.
+func without(b *bill.Bill, gone []refund.Line) *bill.Bill {
+	left := *b
+	left.Lines, left.Total = nil, 0
+	for _, l := range b.Lines {
+		for _, g := range gone {
 			if g.LineNo == l.No {
-				left -= g.Amount
+				l.Quantity, l.Total = l.Quantity.Sub(g.Quantity), l.Total-g.Amount
 			}
 		}
-		if l.Uninsured {
-			s.Uninsured += left
-		} else {
-			s.PooledFund += left
+		if l.Quantity.IsPositive() {
+			left.Lines, left.Total = append(left.Lines, l), left.Total+l.Total
 		}
 	}
-	return s
+	return &left
+}
+
+// rest is who paid what a refund leaves of an order: what was never insured stays so, the funds have the rest. A hospital with a line of its own has cancelled
+// what was settled, and settled the rest anew.
+func (k *kit) rest(ctx context.Context, b *booked, r order.RefundRequest) (split.Split, outcome, bool) {
+	left := without(b.bill, r.Lines)
+	insured := left.Insured()
+	if b.cover == nil || insured == b.cover.claim.Total {
+		paid := split.Split{PooledFund: insured, Uninsured: left.Total - insured}
+		if b.cover != nil {
+			paid = b.cover.settled.Split
+			paid.Uninsured = left.Total - insured
+		}
+		return paid, outcome{}, true
+	}
+	if err := k.undo(ctx, b.cover); err != nil {
+		return split.Split{}, failed("撤销原医保结算：%s", said(err)), false
+	}
+	if insured == 0 {
+		return split.AllCash(left.Total), outcome{}, true
+	}
+	anew, o, ok := k.settled(ctx, b.OrderNo, left)
+	if !ok {
+		return split.Split{}, o, false
+	}
+	b.cover = anew
+	paid := anew.settled.Split
+	paid.Uninsured = left.Total - insured
+	return paid, o, true
 }
 
 // hold asks for a refund as the platform does.
@@ -260,19 +289,48 @@ func (k *kit) booking(b *booked, r order.RefundRequest, left split.Split) order.
 	if left.Insured() > 0 {
 		out.RestSetlID, out.RestMdtrtID, out.RestSettled = "CERT"+r.RefundNo, b.MdtrtID, now
 	}
+	if c := b.cover; c != nil && left.Insured() > 0 {
+		out.RestSetlID, out.RestMdtrtID, out.RestSettled = c.settled.SetlID, c.claim.Visit.MdtrtID, c.settled.SettledAt
+	}
 	if b.Split.Charge() > left.Charge() {
 		out.OutRefundNo, out.RefundID = "CERT"+r.RefundNo, "50000"+r.RefundNo
 	}
 	return out
 }
 
+// latest makes the order that is given back the one that was settled last: an insurer takes a person's settlements back from the last one on.
+func (k *kit) latest(ctx context.Context) (o outcome, ok bool) {
+	standing := slices.DeleteFunc(slices.Clone(k.covers), func(c *cover) bool { return c.undone })
+	if k.main.cover == nil || k.main.cover == standing[len(standing)-1] {
+		return o, true
+	}
+	b, o, ok := k.locked(ctx)
+	if !ok {
+		return o, false
+	}
+	k.doing("入账")
+	posted, err := k.client.Post(ctx, b.Posting)
+	if err != nil {
+		return failed("%s", said(err)), false
+	}
+	b.posted = posted
+	k.main = b
+	return o, true
+}
+
 func (k *kit) bookPart(ctx context.Context) outcome {
+	if o, ok := k.latest(ctx); !ok {
+		return o
+	}
 	r := k.part(k.main)
 	r.RefundNo = k.number()
-	left := rest(k.main, r)
 	k.doing("申请退一部分项目")
 	if err := k.hold(ctx, r); err != nil {
 		return failed("%s", said(err))
+	}
+	left, o, ok := k.rest(ctx, k.main, r)
+	if !ok {
+		return o
 	}
 	k.back = k.booking(k.main, r, left)
 	k.doing("退费入账")
@@ -302,6 +360,11 @@ func (k *kit) refundLost(ctx context.Context) outcome {
 	k.doing("申请退剩余的全部项目")
 	if err := k.hold(ctx, r); err != nil {
 		return failed("%s", said(err))
+	}
+	if c := k.main.cover; c != nil && !c.undone {
+		if err := k.undo(ctx, c); err != nil {
+			return failed("撤销医保结算：%s", said(err))
+		}
 	}
 	b := k.booking(&before, r, split.Split{})
 	if b.OutRefundNo == "" {

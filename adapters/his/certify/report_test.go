@@ -46,7 +46,7 @@ func TestNobodyIsShown(t *testing.T) {
 		for way := range ways {
 			forms := everything(t, certified(t, way, defect, nil))
 			for form, text := range forms {
-				for _, value := range []string{testName, testID, testCard, "柳无名", "110102197701010013"} {
+				for _, value := range []string{testName, testID, testCard, testAuth, "柳无名", "110102197701010013"} {
 					gbk, err := simplifiedchinese.GBK.NewEncoder().String(value)
 					if err != nil {
 						t.Fatal(err)

@@ -46,6 +46,15 @@ func (v *veil) person(name, id string) {
 	}
 }
 
+// secret is shown by none of its characters.
+func (v *veil) secret(value string) {
+	if value != "" {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.known[value] = "***"
+	}
+}
+
 // learn takes note of the persons in an answer.
 func (v *veil) learn(operation string, data []byte) {
 	var out struct {
@@ -71,7 +80,7 @@ func (v *veil) learn(operation string, data []byte) {
 var (
 	escapes = regexp.MustCompile(`\\u[0-9A-Fa-f]{4}`)
 	// members that hold something of a person, in JSON and in XML, as vendors call them.
-	ofPerson = `(?:id_?no|id_?card|id_?number|cert_?no|card_?no|card_?number|phone|mobile|tel(?:ephone)?|address|psn_?no|pat_?name|patient_?name|psn_?name|xm|sfzh|lxdh)`
+	ofPerson = `(?:id_?no|id_?card|id_?number|cert_?no|card_?no|card_?number|phone|mobile|tel(?:ephone)?|address|psn_?no|pay_?auth_?no|pat_?name|patient_?name|psn_?name|xm|sfzh|lxdh)`
 	inJSON   = regexp.MustCompile(`(?i)("` + ofPerson + `"\s*:\s*")(?:[^"\\]|\\.)*"`)
 	inXML    = regexp.MustCompile(`(?i)(<(?:\w+:)?` + ofPerson + `(?:\s[^>]*)?>)[^<]*<`)
 	han      = regexp.MustCompile(`\p{Han}{2,}`)

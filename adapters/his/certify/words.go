@@ -23,7 +23,8 @@ func codeNames(codes []string) (text string) {
 // codeName is a code with its meaning.
 func codeName(code string) string {
 	meaning := map[string]string{done: "完成", none: "完成，无数据", notFound: "不存在", alreadyPaid: "已缴费", billVoid: "已作废", billChanged: "金额已变更", locked: "已被锁定",
-		lockExpired: "锁单已失效", amountWrong: "金额不符", duplicate: "重复提交", notRefundable: "不可退", maintenance: "维护中"}[code]
+		lockExpired: "锁单已失效", amountWrong: "金额不符", duplicate: "重复提交", notRefundable: "不可退", maintenance: "维护中",
+		alreadySettled: "已有医保结算", authExpired: "医保授权已过期", insurerRefused: "医保不受理"}[code]
 	if meaning == "" {
 		return fmt.Sprintf("%q", code)
 	}
@@ -36,6 +37,9 @@ func said(err error) string {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {
 		return "应答不可采信：" + why
+	}
+	if f.Code == his.ErrDeclined.Code {
+		return "医保不受理，“" + f.Msg + "”：" + why
 	}
 	text := map[string]string{
 		his.ErrUnreachable.Code: "连接不上医院系统", bill.ErrNoAnswer.Code: "没有得到可采信的应答（超时、断线，或 HTTP 状态不是 200）",
@@ -61,6 +65,9 @@ var reasons = []struct{ part, text string }{
 	{"without a diagnosis", "有医保项目却没有有效诊断"}, {"the visit is not complete", "就诊信息不全（门诊号、时间、医疗类别、科室、科别、医师）"}, {"diagnosis", "诊断信息不全"},
 	{"the bills sum to", "列表合计与各单之和不符"}, {"said to be", "条数与声明的不符"}, {"done, but no data", "应答成功却没有数据"}, {"without its evidence", "状态没有带相应的凭据"},
 	{"other amounts", "账上的金额与发送的不同"}, {"other items or amounts", "账上的项目或金额与发送的不同"}, {"does not add up", "记录的各部分之和不等于总额"},
+	{"the parts sum to", "各部分之和不等于总额"}, {"a part is", "有一部分是负数"}, {"not those of the claim", "各部分不全，或总额不是结算单的"}, {"about another claim", "应答的不是这张结算单"},
+	{"no visit, or numbers", "没有就诊号，或编号过长"}, {"another settlement, or none", "不是这次结算，或没有结算 ID、时间"}, {"another settlement, or state", "不是这笔结算，或状态不对"},
+	{"another reversal", "不是这次冲正，或状态不对"},
 	{"end is missing or absurd", "锁单到期时间缺失，或超过 24 小时"}, {"malformed", "格式有误"}, {"connection refused", "连接被拒绝，地址或端口不对，或服务没有启动"},
 	{"no such host", "找不到主机"}, {"i/o timeout", "连接超时"}, {"deadline exceeded", "等待超时"}, {"certificate", "TLS 证书不可信"},
 }
