@@ -84,17 +84,10 @@ var ways = map[string]struct {
 
 	insured bool // the hospital has a line of its own to the insurer
 }{
-	"rest":    {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, false},
-	"insured": {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, true},
-	"soap": {(*hissim.Sim).SOAPHandler, func(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
-		mapping := vendor(t)
-		return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
-			return soap.New(soap.Config{Config: his.Config{Clock: c}, BaseURL: url, Mapping: mapping, User: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
-		}
-	}, func(t *testing.T) func(*http.Request, []byte) []byte {
-		service := vendor(t).Service
-		return func(_ *http.Request, body []byte) []byte { return service.Unsign(body) }
-	}, false},
+	"rest":         {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, false},
+	"insured":      {(*hissim.Sim).Handler, direct, func(*testing.T) func(*http.Request, []byte) []byte { return rest.Unsign }, true},
+	"soap":         {(*hissim.Sim).SOAPHandler, translated, unsignedSOAP, false},
+	"soap-insured": {(*hissim.Sim).SOAPHandler, translated, unsignedSOAP, true},
 }
 
 // direct speaks the interface as it stands.
@@ -102,6 +95,19 @@ func direct(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.Roun
 	return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
 		return rest.New(rest.Config{Config: his.Config{Clock: c}, BaseURL: url, App: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
 	}
+}
+
+// translated speaks the made-up vendor's words.
+func translated(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
+	mapping := vendor(t)
+	return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
+		return soap.New(soap.Config{Config: his.Config{Clock: c}, BaseURL: url, Mapping: mapping, User: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
+	}
+}
+
+func unsignedSOAP(t *testing.T) func(*http.Request, []byte) []byte {
+	service := vendor(t).Service
+	return func(_ *http.Request, body []byte) []byte { return service.Unsign(body) }
 }
 
 // line is the network between the kit and the hospital. What is sent is heard: a request whose caller has gone is waited for, so that what comes after it
