@@ -54,6 +54,15 @@ func openPremisesOn(t *testing.T, data string, at store.Config) *premises {
 	return p
 }
 
+// openPremisesSpeaking is openPremises with hospitals whose HIS speaks so.
+func openPremisesSpeaking(t *testing.T, his string) *premises {
+	t.Helper()
+	data := t.TempDir()
+	p := makePremisesOf(t, stage{dir: data, base: 8080, his: his}, store.Config{}, config.Redis{})
+	p.work()
+	return p
+}
+
 // work starts everybody who works.
 func (p *premises) work() {
 	p.t.Helper()
@@ -74,7 +83,12 @@ func (p *premises) work() {
 // makePremises makes everything, but nobody works. Without a DSN the database is in the folder, without an address the Redis is embedded.
 func makePremises(t *testing.T, data string, db store.Config, redis config.Redis) *premises {
 	t.Helper()
-	p := &premises{t: t, data: data, stage: stage{dir: data, base: 8080, dsn: db.DSN}, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
+	return makePremisesOf(t, stage{dir: data, base: 8080, dsn: db.DSN}, db, redis)
+}
+
+func makePremisesOf(t *testing.T, st stage, db store.Config, redis config.Redis) *premises {
+	t.Helper()
+	p := &premises{t: t, data: st.dir, stage: st, calls: map[string]int{}, shut: map[string]chan struct{}{}, held: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
