@@ -80,13 +80,13 @@ func (l *Link) SettleWait() time.Duration { return l.config.SettleWait }
 type claimHead struct {
 	OrderNo   string    `json:"order_no"`
 	ClaimNo   string    `json:"claim_no"`
+	PatientID string    `json:"patient_id"`
 	TotalFen  money.Fen `json:"total_fen"`
 	PayAuthNo string    `json:"pay_auth_no,omitempty"` // 医保电子凭证授权号
 }
 
 type presettleRequest struct {
 	claimHead
-	PatientID  string     `json:"patient_id"`
 	UseAccount bool       `json:"use_account"`
 	Lines      []sentLine `json:"lines"`
 }
@@ -128,9 +128,9 @@ func (w *wireForeseen) split(c *settlement.Claim) (split.Split, error) {
 	return parts, parts.Check(c.Total)
 }
 
-// head is what a claim begins with. An authorisation that has run out is not sent.
-func (l *Link) head(c *settlement.Claim) claimHead {
-	head := claimHead{OrderNo: c.OrderNo, ClaimNo: c.BatchNo, TotalFen: c.Total}
+// head is what a claim of that archive begins with. An authorisation that has run out is not sent.
+func (l *Link) head(c *settlement.Claim, patient string) claimHead {
+	head := claimHead{OrderNo: c.OrderNo, ClaimNo: c.BatchNo, PatientID: patient, TotalFen: c.Total}
 	if p := c.Person; !p.Token.IsZero() && (p.UsableUntil.IsZero() || l.client.config.Clock.Now().Before(p.UsableUntil)) {
 		head.PayAuthNo = p.Token.Reveal()
 	}
@@ -178,7 +178,7 @@ func (l *Link) Presettle(ctx context.Context, c settlement.Claim) (settlement.Pr
 		return result, err
 	}
 	var out wireForeseen
-	in := presettleRequest{claimHead: l.head(&c), PatientID: patient, UseAccount: c.UseAccount, Lines: lines}
+	in := presettleRequest{claimHead: l.head(&c, patient), UseAccount: c.UseAccount, Lines: lines}
 	code, rest, err := l.client.call(ctx, o, in, &out)
 	switch {
 	case err != nil:
@@ -213,8 +213,12 @@ func (l *Link) Repeat(ctx context.Context, c settlement.Claim) (settlement.Prese
 // Settle has the hospital settle the claim under msgID, §3.13. The same number again changes nothing.
 func (l *Link) Settle(ctx context.Context, msgID string, c settlement.Claim) (settlement.Outcome, error) {
 	o := operation{name: "insurance/settle", deadline: l.config.SettleDeadline, codes: claimCodes}
+	patient, _, err := claimed(o, &c)
+	if err != nil {
+		return settlement.Outcome{}, err
+	}
 	var out wireForeseen
-	code, rest, err := l.client.call(ctx, o, settleRequest{claimHead: l.head(&c), SettleNo: msgID}, &out)
+	code, rest, err := l.client.call(ctx, o, settleRequest{claimHead: l.head(&c, patient), SettleNo: msgID}, &out)
 	switch {
 	case err != nil:
 		return settlement.Outcome{}, err

@@ -99,7 +99,7 @@ func (c *fhirCall) claim(body []byte) error {
 		return err
 	case useClaim:
 		c.path, c.members = pathInsure+"settle", settleRequest{OrderNo: order, ClaimNo: in.Related[0].Claim.number(sidOurs + "claim-no"), TotalFen: total,
-			PayAuthNo: pay, SettleNo: numberOf(in.Identifier, sidOurs+"settle-no")}
+			PatientID: in.Patient.number(sidHIS + "patient-no"), PayAuthNo: pay, SettleNo: numberOf(in.Identifier, sidOurs+"settle-no")}
 		return nil
 	}
 	return fmt.Errorf("%w: use of the Claim", errRequest)

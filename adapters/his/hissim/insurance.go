@@ -72,6 +72,7 @@ type presettleRequest struct {
 type settleRequest struct {
 	OrderNo   string    `json:"order_no"`
 	ClaimNo   string    `json:"claim_no"`
+	PatientID string    `json:"patient_id"`
 	TotalFen  money.Fen `json:"total_fen"`
 	PayAuthNo string    `json:"pay_auth_no"`
 	SettleNo  string    `json:"settle_no"`

@@ -15,7 +15,7 @@ func (s *Sim) settle(ctx context.Context, body []byte) (reply, error) {
 	if err := read(body, &in); err != nil {
 		return reply{}, err
 	}
-	if err := errors.Join(number("claim_no", in.ClaimNo), number("settle_no", in.SettleNo)); err != nil {
+	if err := errors.Join(number("claim_no", in.ClaimNo), number("settle_no", in.SettleNo), text("patient_id", in.PatientID, 64)); err != nil {
 		return reply{}, err
 	}
 	gone := s.broken(HalfSettlement) && left(ctx)
@@ -28,7 +28,7 @@ func (s *Sim) settle(ctx context.Context, body []byte) (reply, error) {
 		repeated = false
 	}
 	switch {
-	case !known || c.OrderNo != in.OrderNo || c.State == claimWithdrawn:
+	case !known || c.OrderNo != in.OrderNo || c.PatientID != in.PatientID || c.State == claimWithdrawn:
 		return reply{code: codeNotFound, message: "没有该结算单"}, nil
 	case repeated && (call.ClaimNo != in.ClaimNo || call.Cancel) && call.ClaimNo != "":
 		return reply{code: codeDuplicate, message: "结算号已使用"}, nil
