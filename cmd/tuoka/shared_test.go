@@ -19,7 +19,7 @@ func TestSharedBills(t *testing.T) {
 			t.Parallel()
 			p := openPremisesSpeaking(t, his)
 			for i, h := range p.sims.hospitals {
-				d := till{premises: p, hospital: h, seed: uint64(100 * (i + 1)), cause: "bill_paid_elsewhere"} //nolint:gosec // a small index
+				d := till{premises: p, hospital: h, seed: uint64(100 * (i + 1)), cause: "bill_paid_elsewhere"}
 				if h.config.Link != nil { // there the HIS refuses to settle
 					d.cause = "insurer_refused"
 				}
