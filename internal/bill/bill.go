@@ -1,4 +1,5 @@
-// Package bill holds outpatient bills (门诊费用单) and their lines as the HIS shows them. The HIS owns them; we keep the copy an order was made of.
+// Package bill holds bills (门诊费用单, and what is paid like one: registration fees, inpatients' deposits) and their lines as the HIS shows them.
+// The HIS owns them; we keep the copy an order was made of.
 package bill
 
 import (
@@ -28,6 +29,8 @@ var (
 	ErrLocked = fault.New(fault.Conflict, "BILL_LOCKED", "该费用单正在其他渠道缴费，请稍后再试")
 	// ErrNotRefundable is an item that cannot go back as it is: handed out, done, reported.
 	ErrNotRefundable = fault.New(fault.Conflict, "BILL_NOT_REFUNDABLE", "药品已发放或项目已执行，请先到相应科室办理退药、退检后再申请退费")
+	// ErrOver is a bill whose time to be paid is over, or too short to pay in.
+	ErrOver = fault.New(fault.Conflict, "BILL_OVER", "该费用单的缴费时限已到，请重新挂号，或咨询医院窗口")
 	// ErrMaintenance is a HIS that says it takes nothing now; nothing was done.
 	ErrMaintenance = fault.New(fault.Unavailable, "HIS_MAINTENANCE", "医院系统维护中，请稍后再试或到窗口缴费")
 	// ErrUnreadable is an answer of the HIS that cannot be trusted: wrong form, wrong sums, negative amounts, broken signature.
@@ -55,7 +58,10 @@ type Summary struct {
 	Created    time.Time
 	Department string
 	Doctor     string
-	Locked     bool // someone is paying it now
+	Locked     bool      // someone is paying it now
+	Kind       Kind      // what it asks money for
+	Visit      string    // the visit's number; empty where the list does not tell it
+	PayBy      time.Time // until when the HIS holds the slot or the amount; zero: no end of its own
 }
 
 // Bill is one bill in full, with everything that 2201, 2203A, 2204 and 6201 want to know.
@@ -67,6 +73,8 @@ type Bill struct {
 	Created    time.Time `json:"created"`
 	Visit      Visit     `json:"visit"`
 	Lines      []Line    `json:"lines"`
+	Kind       Kind      `json:"kind,omitempty"`  // what it asks money for
+	PayBy      time.Time `json:"pay_by,omitzero"` // until when the HIS holds the slot or the amount; zero: no end of its own
 }
 
 // Visit is the outpatient visit (就诊) the bill belongs to.
@@ -78,7 +86,7 @@ type Visit struct {
 	Caty           string      `json:"caty"` // 科别, national code
 	DoctorCode     string      `json:"doctor_code"`
 	DoctorName     string      `json:"doctor_name"`
-	MedType        string      `json:"med_type"` // 医疗类别: 11 ordinary outpatient, 14 chronic …
+	MedType        string      `json:"med_type"` // 医疗类别: 11 ordinary outpatient, 12 registration, 14 chronic …; empty for a deposit
 	MainCondition  string      `json:"main_condition,omitempty"`
 	DiseaseCode    string      `json:"disease_code,omitempty"` // 病种编码, for chronic and special disease
 	DiseaseName    string      `json:"disease_name,omitempty"`
@@ -144,7 +152,7 @@ func (b *Bill) Insured() money.Fen {
 }
 
 // Check returns ErrUnreadable unless the bill can be paid as it stands: a number, lines, amounts above zero that are price × quantity
-// to the fen (half up), line numbers that differ, and a total that is the sum of the lines.
+// to the fen (half up), line numbers that differ, a kind that allows them, and a total that is the sum of the lines.
 func (b *Bill) Check() error {
 	fail := func(format string, args ...any) error {
 		return ErrUnreadable.Because(fmt.Errorf("bill: "+format, args...))
@@ -170,6 +178,9 @@ func (b *Bill) Check() error {
 		if sum, err = money.Add(sum, l.Total); err != nil || sum > money.Max {
 			return fail("the lines are too much")
 		}
+	}
+	if err := b.checkKind(); err != nil {
+		return fail("%w", err)
 	}
 	if b.Total <= 0 || sum != b.Total {
 		return fail("the lines sum to %s, the bill says %s", sum, b.Total)

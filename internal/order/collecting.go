@@ -18,6 +18,9 @@ const leastTime = time.Minute
 
 // begin leaves the quote that the patient confirmed: for the cash, or for the insurer alone where no cash is due.
 func (r *run) begin(ctx context.Context) (turn, error) {
+	if last := r.order.lastPayment(0); !last.IsZero() && !r.clock.Now().Before(last) { // the HIS has been slow to lock
+		return r.abandon(ctx, NotPaid)
+	}
 	m, detail := Collect, ""
 	if r.order.Split.Charge() == 0 && !r.joint() { // together with the insurance the patient types the password for nothing, too
 		m, detail = Settle, "no cash"
@@ -73,7 +76,7 @@ func (r *run) openCash(ctx context.Context) (turn, error) {
 	}
 	id := r.source.ID()
 	outTradeNo := fmt.Sprintf("%d%s", id, r.source.Nonce(8)) // at most 27 of 32 characters; the nonce so that it cannot be guessed
-	request, err := r.party.Gateway.BuildPrepay(payment.Prepay{OutTradeNo: outTradeNo, Description: r.party.Name + "-门诊缴费",
+	request, err := r.party.Gateway.BuildPrepay(payment.Prepay{OutTradeNo: outTradeNo, Description: r.party.Name + "-" + o.Kind().Text(),
 		Attach: o.ID.No(), Total: o.Split.Charge(), OpenID: account.OpenID, ExpiresAt: expires})
 	if err != nil { // nothing that WeChat would take can be made of it
 		r.note(Event{Subject: "payment", Verb: "unbuildable", Detail: kindOf(err)})
@@ -91,14 +94,12 @@ func (r *run) askCash() turn {
 	return turn{call: r.prepay}
 }
 
-// payUntil is the cash order's time_expire: before the HIS lock ends, before the authorisation ends, and within the pay window. It
-// goes out in whole seconds, and is fixed here for good. The cause says why it may be too soon.
+// payUntil is the cash order's time_expire: before the HIS lock ends, before the HIS gives the slot or the amount back, before the authorisation
+// ends, and within the pay window. It goes out in whole seconds, and is fixed here for good. The cause says why it may be too soon.
 func (r *run) payUntil() (time.Time, Cause) {
 	o := r.order
 	until, cause := r.clock.Now().Add(r.config.PayWindow), NotPaid
-	if lock := o.LockedUntil.Add(-time.Minute); lock.Before(until) {
-		until = lock
-	}
+	until = earlier(earlier(until, o.LockedUntil.Add(-hisMargin)), o.lastPayment(0))
 	if s := o.Settlement(); s != nil && (s.State == settlement.Presettled || s.HandedOver) && !o.AuthUntil.IsZero() {
 		if auth := o.AuthUntil.Add(-r.config.AuthMargin); auth.Before(until) {
 			until, cause = auth, AuthTooOld

@@ -30,6 +30,8 @@ var (
 	ErrNoBills   = fault.New(fault.Invalid, "BILLS_MISSING", "请选择要缴费的费用单")
 	ErrRoute     = fault.New(fault.Internal, "ROUTE_UNKNOWN", "系统繁忙，请稍后再试")
 	ErrBillCount = fault.New(fault.Invalid, "BILLS_TOO_MANY", "一次只能缴纳同一次就诊的费用单")
+	ErrOneBill   = fault.New(fault.Invalid, "BILLS_ONE_EACH", "本院的费用单须逐张缴费，请一次选择一张")
+	ErrKinds     = fault.New(fault.Invalid, "BILL_KINDS_MIXED", "挂号费、门诊费用和住院预交金不能一起缴费，请分别缴费")
 	ErrAuthUsed  = fault.New(fault.Conflict, "AUTH_USED", "请先重新完成医保授权")
 )
 

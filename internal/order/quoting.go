@@ -72,7 +72,7 @@ func (r *run) foreseen(ctx context.Context) (turn, error) {
 
 func (r *run) quotedNow(ctx context.Context) (turn, error) {
 	o := r.order
-	o.QuotedUntil = r.clock.Now().Add(r.config.QuoteLife)
+	o.QuotedUntil = earlier(r.clock.Now().Add(r.config.QuoteLife), o.lastPayment(leastTime))
 	if err := r.move(Quote, ""); err != nil {
 		return turn{}, err
 	}
@@ -340,6 +340,9 @@ func (r *run) reread(ctx context.Context) (changed bool, err error) {
 	fresh, err := readBills(ctx, r.party.Bills, o.HISPatient, o.BillNos())
 	if err != nil {
 		return false, err
+	}
+	if !oneKind(fresh) {
+		return false, bill.ErrUnreadable.Because(errors.New("the bills of an order are of several kinds now"))
 	}
 	for i := range fresh {
 		changed = changed || fresh[i].Digest != o.Bills[i].Digest

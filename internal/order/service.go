@@ -30,12 +30,13 @@ type Party struct {
 	Hospital    Hospital
 	Desk        RefundDesk // nil: this hospital gives back at the window alone
 	Bills       bill.Source
+	PerVisit    bool          // several bills of one visit may be one order; false: each bill is an order of its own
 	PostLimit   time.Duration // how long the HIS may leave a paid order unbooked before everything goes back; 0: it is told for seven days
 
 	UploadTries int                  // at the centre: how many 6201 may get lost before the order is given up; 0: two
 	SettledBy   []settlement.OrdStas // at the centre: which codes prove a settlement beside WeChat's success; none: 4, 5 and 6
 	CashFirst   bool                 // where the legs move together: a refund gives the cash back before the insurance
-	OrderType   string               // WeChat's order_type; empty: DIAG_PAY
+	OrderType   string               // WeChat's order_type of outpatient bills; empty: DIAG_PAY
 	Location    string               // longitude,latitude of the hospital, where nobody knows the patient's
 }
 
@@ -121,7 +122,7 @@ const maxBills = 20
 
 // Quote reads the bills, makes an order of them and asks who pays what; it charges nothing. The order comes back as far as it got:
 // quoted, or still quoting when the insurer is slow. Errors: patient.ErrNotFound, ErrNoConsent, ErrNotBound, ErrAuthExpired; the
-// sentinels of package bill; ErrNoBills, ErrBillCount, ErrBillLive, ErrRoute; job.ErrBusy when the idempotency key is taken.
+// sentinels of package bill; ErrNoBills, ErrBillCount, ErrOneBill, ErrKinds, ErrBillLive, ErrRoute; job.ErrBusy when the idempotency key is taken.
 func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	party, ok := s.parties[q.Institution]
 	if !ok {
@@ -130,7 +131,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if legs, ok := s.legsOf(party.Route); !ok || (together(legs) && party.Centre == nil) {
 		return nil, ErrRoute.Because(fmt.Errorf("route %q of %s", party.Route, party.Institution))
 	}
-	if err := checkNos(q.BillNos); err != nil {
+	if err := party.checkNos(q.BillNos); err != nil {
 		return nil, err
 	}
 	o, known, err := s.draft(ctx, q, party)
@@ -141,13 +142,7 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
-	for i := range bills {
-		if bills[i].Bill.Visit.No != bills[0].Bill.Visit.No {
-			return nil, ErrBillCount
-		}
-	}
-	o.Bills = bills
-	if o.Total, err = totalOf(bills); err != nil {
+	if err := o.take(bills); err != nil {
 		return nil, fmt.Errorf("quote: %w", err)
 	}
 	o.Request = q.Request
@@ -171,13 +166,16 @@ func (s *Service) Quote(ctx context.Context, q QuoteRequest) (*Order, error) {
 	return o, nil
 }
 
-func checkNos(nos []string) error {
+func (p *Party) checkNos(nos []string) error {
 	if len(nos) == 0 {
 		return ErrNoBills
 	}
 	sorted := slices.Sorted(slices.Values(nos))
 	if len(nos) > maxBills || len(slices.Compact(sorted)) != len(nos) {
 		return ErrBillCount
+	}
+	if len(nos) > 1 && !p.PerVisit {
+		return ErrOneBill
 	}
 	return nil
 }

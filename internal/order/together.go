@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/payment"
@@ -135,12 +136,12 @@ func (r *run) mixedOrder(ctx context.Context, outTradeNo, prepayID string) (paym
 	}
 	f := s.Figures
 	in := payment.MixedOrder{OutTradeNo: outTradeNo, SerialNo: s.Upload.OrderNo, PayOrderID: s.Upload.PayOrdID, PayAuthNo: auth.Number,
-		OrderType: r.party.OrderType, OpenID: account.OpenID, Payer: payment.MixedPerson{Name: p.Name, IDNumber: p.IDNumber},
+		OrderType: o.Kind().OrderType(), OpenID: account.OpenID, Payer: payment.MixedPerson{Name: p.Name, IDNumber: p.IDNumber},
 		Location: r.place(auth), UploadedAt: s.Upload.At, PrepayID: prepayID, Attach: o.ID.No(),
 		Amounts: payment.MixedAmounts{Total: f.Total + o.Split.Uninsured, Gov: f.Fund, Self: f.Account, Other: f.Other, Cash: f.Cash,
 			Added: o.Split.Uninsured, Wechat: f.Cash + o.Split.Uninsured}}
-	if in.OrderType == "" {
-		in.OrderType = "DIAG_PAY"
+	if o.Kind() == bill.Outpatient && r.party.OrderType != "" {
+		in.OrderType = r.party.OrderType
 	}
 	if auth.Family { // 亲情付: the one who authorised pays with the patient's insurance
 		relative := in.Payer

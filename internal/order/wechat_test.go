@@ -15,6 +15,8 @@ import (
 
 // wechat is WeChat Pay: cash orders and refunds by our numbers (wechat-pay.md §2).
 type wechat struct {
+	described string // what the newest cash order is for
+
 	w       *world
 	orders  map[string]*cashOrder
 	refunds map[string]*cashRefund
@@ -58,6 +60,7 @@ func (c *wechat) BuildPrepay(p payment.Prepay) ([]byte, error) {
 	if p.Total < 1 || p.OpenID.IsZero() || len(p.OutTradeNo) > 32 || p.Description == "" {
 		return nil, fault.New(fault.Invalid, "PREPAY_INVALID", "")
 	}
+	c.described = p.Description
 	return json.Marshal(struct {
 		No      string
 		Total   money.Fen

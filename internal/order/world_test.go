@@ -102,7 +102,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		patient:  patient.Patient{ID: testPatient, Account: testAccount, Institution: hospitalID, Name: sensitive.NewName("甲某"), IDNumber: id, HISPatient: "HP1"},
 		consents: []patient.Consent{{Account: testAccount, Kind: patient.ConsentInsurance}}, bound: true,
 		auth: &patient.PayAuth{ID: 5, Patient: testPatient, Number: sensitive.NewToken("auth"), UsableUntil: start.Add(24 * time.Hour)}}
-	w.party = &Party{Institution: hospitalID, Name: "测试医院", Route: Core, NeedsAuth: true, Insurer: w.insurer, Gateway: w.wechat, Hospital: w.his, Desk: w.his, Bills: w.his}
+	w.party = &Party{Institution: hospitalID, Name: "测试医院", Route: Core, NeedsAuth: true, Insurer: w.insurer, Gateway: w.wechat, Hospital: w.his, Desk: w.his, Bills: w.his, PerVisit: true}
 	w.addBill(testBill, 8000, 2000)
 	w.boot()
 	return w
