@@ -1,6 +1,7 @@
 package his
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -19,6 +20,8 @@ type wireBill struct {
 	Visit     wireVisit  `json:"visit"`
 	Diagnoses []wireDise `json:"diagnoses"`
 	Lines     []wireLine `json:"lines"`
+	Kind      string     `json:"kind"` // of 1.3; absent: outpatient
+	PayBy     moment     `json:"pay_by"`
 }
 
 type wireDept struct {
@@ -29,7 +32,7 @@ type wireDept struct {
 type wireVisit struct {
 	VisitNo      string   `json:"visit_no"` // 门诊号 ipt_otp_no
 	BeganAt      moment   `json:"began_at"`
-	MedType      string   `json:"med_type"` // 医疗类别
+	MedType      string   `json:"med_type"` // 医疗类别; absent: that of the bill's kind
 	Dept         wireDept `json:"dept"`
 	Doctor       named    `json:"doctor"` // code: 医保医师代码
 	Complaint    string   `json:"main_complaint"`
@@ -91,11 +94,16 @@ func (w *wireBill) domain() (*bill.Bill, error) {
 	case w.LineCount != len(w.Lines):
 		return nil, fmt.Errorf("%d lines, said to be %d", len(w.Lines), w.LineCount)
 	}
-	visit, err := w.Visit.domain()
+	kind, err := bill.ParseKind(w.Kind)
 	if err != nil {
 		return nil, err
 	}
-	b := &bill.Bill{No: w.BillNo, HISPatient: w.PatientID, State: state, Total: w.TotalFen.fen, Created: w.CreatedAt.Time, Visit: visit}
+	visit, err := w.Visit.domain(kind)
+	if err != nil {
+		return nil, err
+	}
+	b := &bill.Bill{No: w.BillNo, HISPatient: w.PatientID, State: state, Total: w.TotalFen.fen, Created: w.CreatedAt.Time, Visit: visit,
+		Kind: kind, PayBy: w.PayBy.Time}
 	for i, d := range w.Diagnoses {
 		if d.Type == "" || len(d.Type) > 3 || d.Code == "" || len(d.Code) > 20 || !fits(d.Name, 100) || !fits(d.Dept, 50) ||
 			d.Doctor.empty() || d.At.IsZero() || d.Seq < 0 || d.Seq > 99 {
@@ -121,14 +129,14 @@ func (w *wireBill) domain() (*bill.Bill, error) {
 	return b, nil
 }
 
-func (w *wireVisit) domain() (bill.Visit, error) {
-	if !Number64(w.VisitNo) || len(w.VisitNo) > 30 || w.BeganAt.IsZero() || w.MedType == "" || len(w.MedType) > 6 || w.Dept.empty() ||
+func (w *wireVisit) domain(kind bill.Kind) (bill.Visit, error) {
+	if !Number64(w.VisitNo) || len(w.VisitNo) > 30 || w.BeganAt.IsZero() || len(w.MedType) > 6 || w.Dept.empty() ||
 		w.Dept.Caty == "" || len(w.Dept.Caty) > 6 || w.Doctor.empty() || len(w.PsnNo) > 30 || len(w.VisitID) > 30 ||
 		(w.VisitID != "" && w.PsnNo == "") || len(w.Insutype) > 6 || len(w.CoverageArea) > 6 {
 		return bill.Visit{}, errors.New("the visit is not complete")
 	}
 	return bill.Visit{No: w.VisitNo, Begun: w.BeganAt.Time, DepartmentCode: w.Dept.Code, DepartmentName: w.Dept.Name, Caty: w.Dept.Caty,
-		DoctorCode: w.Doctor.Code, DoctorName: w.Doctor.Name, MedType: w.MedType, MainCondition: w.Complaint, DiseaseCode: w.DiseaseCode,
+		DoctorCode: w.Doctor.Code, DoctorName: w.Doctor.Name, MedType: cmp.Or(w.MedType, kind.MedType()), MainCondition: w.Complaint, DiseaseCode: w.DiseaseCode,
 		DiseaseName: w.DiseaseName, PersonNo: w.PsnNo, InsurerVisitID: w.VisitID, InsuranceType: w.Insutype,
 		CoverageArea: w.CoverageArea}, nil
 }

@@ -345,6 +345,48 @@ var stories = map[string]func(w *ward){
 		w.refundOf("R6")
 		w.standing("7")
 	},
+	"registration, deposit, and two bills of a visit": func(w *ward) {
+		w.bills = nil
+		for seed, kind := range []string{hissim.Registration, hissim.Deposit} {
+			b, err := w.sim.DealKind("P1", kind, uint64(seed)+5) //nolint:gosec // 5 and 6
+			w.must(err)
+			w.bills = append(w.bills, b)
+		}
+		visit, err := w.sim.DealVisit("P1", 7, 2)
+		w.must(err)
+		w.bills = append(w.bills, visit...)
+		w.pending()
+		for i := range w.bills {
+			w.detail(i)
+		}
+		lock := func(no string, bills ...hissim.Bill) {
+			l := order.LockRequest{OrderNo: no, HISPatient: "P1"}
+			for _, b := range bills {
+				l.Bills, l.Total = append(l.Bills, b.No), l.Total+b.TotalFen
+			}
+			until, err := w.Lock(w.t.Context(), l)
+			w.note("lock "+no, until, err)
+		}
+		post := func(no string, b hissim.Bill) {
+			p := w.posting(no)
+			p.Bills, p.Total, p.Split = []order.PostedBill{{No: b.No, Total: b.TotalFen}}, b.TotalFen, split.AllCash(b.TotalFen)
+			p.SetlID, p.MdtrtID, p.SettledAt = "", "", time.Time{}
+			posted, err := w.Post(w.t.Context(), p)
+			w.note("post "+no, posted, err)
+			st, err := w.PostingOf(w.t.Context(), no, []string{b.No})
+			w.note("posting of "+no, st, err)
+		}
+		w.clock.Advance(20 * time.Minute)
+		lock("7", w.bills[0]) // for ten minutes: then the slot goes back
+		lock("8", w.bills[2], w.bills[3])
+		lock("9", w.bills[1])
+		post("9", w.bills[1])
+		w.clock.Advance(10 * time.Minute)
+		w.pending()
+		w.detail(0)
+		lock("10", w.bills[0])
+		post("7", w.bills[0])
+	},
 	"cash alone": func(w *ward) {
 		p := w.posting("7")
 		p.Split, p.SetlID, p.MdtrtID, p.SettledAt = split.AllCash(p.Total), "", "", time.Time{}

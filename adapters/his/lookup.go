@@ -106,12 +106,15 @@ type pendingAnswer struct {
 	TotalFen  amount `json:"total_fen"`
 	Bills     []struct {
 		BillNo    string `json:"bill_no"`
+		VisitNo   string `json:"visit_no"`
 		State     string `json:"state"`
 		TotalFen  amount `json:"total_fen"`
 		CreatedAt moment `json:"created_at"`
 		Dept      named  `json:"dept"`
 		Doctor    named  `json:"doctor"`
 		Locked    bool   `json:"locked"`
+		Kind      string `json:"kind"` // of 1.3; absent: outpatient
+		PayBy     moment `json:"pay_by"`
 	} `json:"bills"`
 }
 
@@ -142,8 +145,13 @@ func (c *Client) Pending(ctx context.Context, hisPatient string) ([]bill.Summary
 		if sum, err = money.Add(sum, b.TotalFen.fen); err != nil {
 			return nil, unreadable(o, "%w", err)
 		}
+		kind, err := bill.ParseKind(b.Kind)
+		if err != nil || (b.VisitNo != "" && !Number64(b.VisitNo)) {
+			return nil, unreadable(o, "bill %d of the list: its kind, or its visit", i+1)
+		}
 		list = append(list, bill.Summary{No: b.BillNo, HISPatient: hisPatient, State: bill.Unpaid, Total: b.TotalFen.fen,
-			Created: b.CreatedAt.Time, Department: b.Dept.Name, Doctor: b.Doctor.Name, Locked: b.Locked})
+			Created: b.CreatedAt.Time, Department: b.Dept.Name, Doctor: b.Doctor.Name, Locked: b.Locked,
+			Kind: kind, Visit: b.VisitNo, PayBy: b.PayBy.Time})
 	}
 	if sum != out.TotalFen.fen {
 		return nil, unreadable(o, "the bills sum to %s, said to be %s", sum, out.TotalFen.fen)

@@ -69,6 +69,7 @@ func (s *Sim) Truth() Truth {
 		t.Locks = append(t.Locks, LockTruth{Lock: l, Live: l.live(now)})
 	}
 	for _, b := range s.state.bills {
+		b = b.at(now)
 		t.Bills = append(t.Bills, BillTruth{No: b.No, PatientID: b.PatientID, State: b.State, TotalFen: b.TotalFen,
 			PaidWhere: b.PaidWhere, PaidBy: b.PaidBy})
 	}
@@ -97,8 +98,7 @@ func (s *Sim) Truth() Truth {
 func (s *Sim) Bill(no string) (Bill, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.state.bills[no]
-	return b, ok
+	return s.state.billAt(no, s.config.Clock.Now())
 }
 
 // Patients lists the archives by number.
@@ -113,13 +113,15 @@ func (s *Sim) Patients() []Patient {
 	return list
 }
 
-// newBill is the body of POST /bills: either items, or a seed and a count to deal from.
+// newBill is the body of POST /bills: either items, or a seed to deal from, and a count or a kind.
 type newBill struct {
 	PatientID string  `json:"patient_id"`
 	Doctor    string  `json:"doctor_code"`
 	Items     []Order `json:"items"`
 	Seed      uint64  `json:"seed"`
 	Count     int     `json:"count"`
+	Kind      string  `json:"kind"`     // registration, deposit; empty: outpatient fees
+	Together  bool    `json:"together"` // of one visit
 }
 
 // newAsk is the body of POST /postings/{order}/ask-refund; without lines it is everything that is left.
@@ -194,8 +196,13 @@ func (s *Sim) write(in newBill) (any, error) {
 	if len(in.Items) > 0 {
 		return s.AddBill(in.PatientID, in.Doctor, in.Items...)
 	}
-	if in.Count < 1 || in.Count > 100 {
+	switch {
+	case in.Kind != "":
+		return s.DealKind(in.PatientID, in.Kind, in.Seed)
+	case in.Count < 1 || in.Count > 100:
 		return nil, ErrBadBill
+	case in.Together:
+		return s.DealVisit(in.PatientID, in.Seed, in.Count)
 	}
 	return s.Deal(in.PatientID, in.Seed, in.Count)
 }

@@ -22,6 +22,8 @@ func (d *dice) n(n int) int {
 // categoryName is 收费项目类别 in words.
 func categoryName(code string) string {
 	switch code {
+	case "02":
+		return "诊察费"
 	case "03":
 		return "检查费"
 	case "04":
@@ -36,6 +38,8 @@ func categoryName(code string) string {
 		return "中药饮片费"
 	case "11":
 		return "中成药费"
+	case "13":
+		return "挂号费"
 	default:
 		return "其他费用"
 	}
@@ -53,7 +57,7 @@ func (s *Sim) Deal(patientID string, seed uint64, n int) ([]Bill, error) {
 	d := &dice{x: seed}
 	bills := make([]Bill, 0, n)
 	for range n {
-		b, err := s.deal(p, d, s.config.Clock.Now())
+		b, err := s.deal(s.visit(p, d, s.config.Clock.Now()), d)
 		if err != nil {
 			return nil, err
 		}
@@ -62,12 +66,19 @@ func (s *Sim) Deal(patientID string, seed uint64, n int) ([]Bill, error) {
 	return bills, s.commit(entry{Bills: bills})
 }
 
-func (s *Sim) deal(p Patient, d *dice, now time.Time) (Bill, error) {
+// visit begins a bill of a new visit.
+func (s *Sim) visit(p Patient, d *dice, now time.Time) Bill {
 	doctor := doctors()[d.n(len(doctors()))]
 	b := Bill{No: s.number("MZ", now), PatientID: p.ID, State: Unpaid, CreatedAt: now, VisitNo: s.number("GH", now),
 		VisitTime: now.Add(-time.Duration(10+d.n(50)) * time.Minute).Truncate(time.Second), MedType: "11", Dept: s.depts[doctor.dept],
 		Doctor: doctor, Complaint: "复诊取药"}
 	s.insure(&b, p)
+	return b
+}
+
+// deal makes the diagnoses of a visit, and orders.
+func (s *Sim) deal(b Bill, d *dice) (Bill, error) {
+	doctor := b.Doctor
 	for _, c := range diagnosisCodes() {
 		if c.dept == doctor.dept && (len(b.Diagnoses) == 0 || d.n(3) == 0) {
 			b.Diagnoses = append(b.Diagnoses, Diagnosis{Type: "1", Seq: len(b.Diagnoses) + 1, Code: c.code, Name: c.name,
@@ -122,6 +133,11 @@ func drug(category string) bool { return slices.Contains([]string{"09", "10", "1
 
 // guide tells the patient where to go next, by what was bought (导诊).
 func (s *Sim) guide(bills []Bill) []string {
+	return append(s.places(bills), "电子票据可在"+s.config.Institution+"自助机或小程序内查看")
+}
+
+// places are where to go.
+func (s *Sim) places(bills []Bill) []string {
 	var out []string
 	say := func(text string) {
 		if !slices.Contains(out, text) {
@@ -129,6 +145,14 @@ func (s *Sim) guide(bills []Bill) []string {
 		}
 	}
 	for _, b := range bills {
+		switch b.Kind {
+		case Registration:
+			say("请到" + s.depts[b.Dept.Code].Place + b.Dept.Name + "签到候诊")
+			continue
+		case Deposit:
+			say("请到住院部一楼出入院处办理入院")
+			continue
+		}
 		for _, l := range b.Lines {
 			place := s.depts[l.ExecDept.Code].Place
 			switch {
@@ -142,13 +166,12 @@ func (s *Sim) guide(bills []Bill) []string {
 			}
 		}
 	}
-	say("电子票据可在" + s.config.Institution + "自助机或小程序内查看")
 	return out
 }
 
 // check refuses a bill that no price list could make: every line price × quantity to the fen, the total their sum.
 func (b *Bill) check() error {
-	if len(b.Lines) == 0 || len(b.Diagnoses) == 0 {
+	if len(b.Lines) == 0 || (len(b.Diagnoses) == 0 && b.Kind != Deposit) {
 		return fmt.Errorf("bill %s: no lines or no diagnosis: %w", b.No, ErrBadBill)
 	}
 	sum := money.Fen(0)

@@ -91,22 +91,35 @@ func (v speech) patient(p patientView) object {
 		"name":       []any{words(p.Name)}}
 }
 
+// invoiceExtensions are what FHIR's Invoice has no element for.
+func (v speech) invoiceExtensions(b billSummary) []any {
+	list := []any{ext("locked", "valueBoolean", b.Locked)}
+	if b.VisitNo != "" {
+		list = append(list, ext("visit", "valueIdentifier", ident(sidHIS+"visit-no", b.VisitNo)))
+	}
+	return said(list, "pay-by", "valueDateTime", b.PayBy)
+}
+
 // invoice is a bill, without its lines.
 func (v speech) invoice(patientID string, b billSummary) object {
 	status := map[BillState]string{Unpaid: "issued", Paid: "balanced", Void: "cancelled"}[b.State]
-	return object{"resourceType": "Invoice", "id": b.BillNo, "status": status,
-		"extension":  []any{ext("locked", "valueBoolean", b.Locked)},
+	o := object{"resourceType": "Invoice", "id": b.BillNo, "status": status,
+		"extension":  v.invoiceExtensions(b),
 		"identifier": []any{ident(sidHIS+"bill-no", b.BillNo)}, "subject": patientRef(patientID),
 		v.either("creation", "date"): b.CreatedAt,
 		"participant": []any{object{"role": words("department"), "actor": deptRef(b.Dept)},
 			object{"role": words("doctor"), "actor": doctorRef(b.Doctor)}},
 		"totalGross": cny(b.TotalFen)}
+	if b.Kind != "" {
+		o["type"] = concept(csOurs+"bill-kind", b.Kind)
+	}
+	return o
 }
 
 // bill is a bill, and the resources that it refers to.
 func (v speech) bill(b billView) (object, []any) {
 	main := v.invoice(b.PatientID, billSummary{BillNo: b.BillNo, State: b.State, TotalFen: b.TotalFen, CreatedAt: b.CreatedAt,
-		Dept: b.Visit.Dept, Doctor: b.Visit.Doctor, Locked: b.Lock != nil})
+		Dept: b.Visit.Dept, Doctor: b.Visit.Doctor, Locked: b.Lock != nil, VisitNo: b.Visit.VisitNo, Kind: b.Kind, PayBy: b.PayBy})
 	more := []any{v.visit(b.PatientID, b.Visit)}
 	for i, d := range b.Diagnoses {
 		more = append(more, v.condition(b, i, d))
@@ -124,10 +137,13 @@ func (v speech) visit(patientID string, w visitView) object {
 	attends := object{"type": []any{concept(hl7Terms+"v3-ParticipationType", "ATND")}, v.either("actor", "individual"): doctorRef(w.Doctor)}
 	ambulatory := coded(hl7Terms+"v3-ActCode", "AMB", "")
 	o := object{"resourceType": "Encounter", "id": w.VisitNo, "status": v.either("completed", "finished"),
-		"identifier": []any{ident(sidHIS+"visit-no", w.VisitNo)},
-		"type":       []any{concept(csNHSA+"med-type", w.MedType)}, "subject": patientRef(patientID),
+		"identifier":      []any{ident(sidHIS+"visit-no", w.VisitNo)},
+		"subject":         patientRef(patientID),
 		"serviceProvider": deptRef(w.Dept), "participant": []any{attends},
 		v.either("actualPeriod", "period"): object{"start": w.BeganAt}}
+	if w.MedType != "" {
+		o["type"] = []any{concept(csNHSA+"med-type", w.MedType)}
+	}
 	if w.VisitID != "" {
 		o["identifier"] = []any{ident(sidHIS+"visit-no", w.VisitNo), ident(sidHIS+"mdtrt-id", w.VisitID)}
 	}

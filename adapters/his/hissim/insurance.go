@@ -278,7 +278,7 @@ func (s *Sim) claimable(in presettleRequest) ([]Bill, *reply) {
 		if slices.ContainsFunc(in.Lines[:i], func(e RefundLine) bool { return e.BillNo == l.BillNo }) {
 			continue
 		}
-		b, ok := s.state.bills[l.BillNo]
+		b, ok := s.state.billAt(l.BillNo, now)
 		_, locked := s.state.holder(l.BillNo, in.OrderNo, now)
 		switch {
 		case !ok || (b.PatientID != patient && !s.broken(ClaimsOthers)):

@@ -72,13 +72,14 @@ func (s *Sim) pending(_ context.Context, body []byte) (reply, error) {
 	now := s.config.Clock.Now()
 	out := pendingAnswer{PatientID: in.PatientID}
 	for _, no := range slices.Backward(s.state.billsOf[in.PatientID]) {
-		b := s.state.bills[no]
+		b, _ := s.state.billAt(no, now)
 		if b.State != Unpaid {
 			continue
 		}
 		_, locked := s.state.holder(no, "", now)
 		out.Bills = append(out.Bills, billSummary{BillNo: b.No, VisitNo: b.VisitNo, State: b.State, TotalFen: b.TotalFen,
-			CreatedAt: wireTime(b.CreatedAt), Dept: b.Dept, Doctor: b.Doctor, Locked: locked})
+			CreatedAt: wireTime(b.CreatedAt), Dept: b.Dept, Doctor: b.Doctor, Locked: locked, Kind: b.Kind,
+			PayBy: wireEnd(b.PayBy)})
 		out.TotalFen += b.TotalFen
 	}
 	if len(out.Bills) == 0 && s.broken(EmptyPending) {
@@ -105,7 +106,7 @@ func (s *Sim) detail(ctx context.Context, body []byte) (reply, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.state.bills[in.BillNo]
+	b, ok := s.state.billAt(in.BillNo, s.config.Clock.Now())
 	if !ok && s.broken(UnknownBill) {
 		return reply{code: codeDone, message: "成功", data: map[string]any{}}, nil
 	}
@@ -124,7 +125,7 @@ func (s *Sim) view(b Bill, now time.Time) billView {
 		CreatedAt: wireTime(b.CreatedAt),
 		Visit: visitView{VisitNo: b.VisitNo, BeganAt: wireTime(b.VisitTime), MedType: b.MedType, Dept: b.Dept, Doctor: b.Doctor,
 			Complaint: b.Complaint, DiseaseCode: b.DiseaseCode, DiseaseName: b.DiseaseName, PsnNo: b.PsnNo, VisitID: b.VisitID,
-			Insutype: b.Insutype, CoverageArea: b.CoverageArea}}
+			Insutype: b.Insutype, CoverageArea: b.CoverageArea}, Kind: b.Kind, PayBy: wireEnd(b.PayBy), Diagnoses: []diseView{}}
 	for _, d := range b.Diagnoses {
 		if s.broken(NoDiagnosis) {
 			break
@@ -143,6 +144,14 @@ func (s *Sim) view(b Bill, now time.Time) billView {
 		v.Lock = &lockedInfo{BillNo: b.No, ExpiresAt: wireTime(l.ExpiresAt)}
 	}
 	return v
+}
+
+// wireEnd is wireTime where there is an end.
+func wireEnd(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return wireTime(t)
 }
 
 func paidAs(b Bill) paidInfo {

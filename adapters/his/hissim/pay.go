@@ -39,7 +39,7 @@ func checkOrder(order string, billNos []string) error {
 func (s *Sim) payable(order, patientID string, billNos []string, now time.Time) ([]Bill, *reply) {
 	bills := make([]Bill, 0, len(billNos))
 	for _, no := range billNos {
-		b, ok := s.state.bills[no]
+		b, ok := s.state.billAt(no, now)
 		l, locked := s.holder(no, order, now)
 		switch {
 		case !ok || (b.PatientID != patientID && !s.broken(LocksOthers)):
@@ -106,6 +106,11 @@ func (s *Sim) acquire(ctx context.Context, body []byte) (reply, error) {
 	}
 	l := Lock{OrderNo: in.OrderNo, PatientID: in.PatientID, BillNos: slices.Clone(in.BillNos), TotalFen: total,
 		LockedAt: now, ExpiresAt: now.Add(s.config.LockLife)}
+	for _, b := range bills { // nobody holds what the hospital gives back
+		if !b.PayBy.IsZero() && b.PayBy.Before(l.ExpiresAt) {
+			l.ExpiresAt = b.PayBy
+		}
+	}
 	if s.broken(LockEternal) {
 		l.ExpiresAt = now.Add(48 * time.Hour)
 	}
@@ -338,7 +343,7 @@ func (s *Sim) query(_ context.Context, body []byte) (reply, error) {
 		return reply{code: codeDone, message: "成功", data: out}, nil
 	}
 	for _, no := range in.BillNos {
-		b, ok := s.state.bills[no]
+		b, ok := s.state.billAt(no, s.config.Clock.Now())
 		switch {
 		case !ok:
 			return reply{code: codeNotFound, message: "费用单不存在"}, nil

@@ -324,7 +324,7 @@ func (s *Sim) enter(in refundBookRequest, p Posting, heldAt time.Time, e entry) 
 // billAnew makes an unpaid bill of the items of a bill that nobody gave up. What was handed out stays so.
 func (s *Sim) billAnew(old Bill, rebill []RefundLine, now time.Time) (Bill, []HandOut) {
 	b := old
-	b.State, b.CreatedAt, b.PaidWhere, b.PaidBy, b.PaidAt, b.TotalFen, b.Lines = Unpaid, now, "", "", time.Time{}, 0, nil
+	b.State, b.CreatedAt, b.PaidWhere, b.PaidBy, b.PaidAt, b.PayBy, b.TotalFen, b.Lines = Unpaid, now, "", "", time.Time{}, time.Time{}, 0, nil
 	var moved []HandOut
 	for _, l := range old.Lines {
 		i := slices.IndexFunc(rebill, func(r RefundLine) bool { return r.key() == itemKey{old.No, l.No} })

@@ -40,7 +40,7 @@ const (
 	atWindow   = "window"   // at the window
 )
 
-// Bill is one outpatient bill (门诊费用单) with its visit. Amounts are fen.
+// Bill is one bill (门诊费用单, 挂号, 住院预交金) with its visit. Amounts are fen.
 type Bill struct {
 	No           string      `json:"bill_no"`
 	PatientID    string      `json:"patient_id"`
@@ -49,7 +49,7 @@ type Bill struct {
 	CreatedAt    time.Time   `json:"created_at"`
 	VisitNo      string      `json:"visit_no"`
 	VisitTime    time.Time   `json:"visit_time"`
-	MedType      string      `json:"med_type"`
+	MedType      string      `json:"med_type,omitempty"` // 医疗类别; a deposit has none
 	Complaint    string      `json:"main_complaint,omitempty"`
 	DiseaseCode  string      `json:"disease_code,omitempty"`
 	DiseaseName  string      `json:"disease_name,omitempty"`
@@ -64,6 +64,22 @@ type Bill struct {
 	PaidWhere    string      `json:"paid_where,omitempty"`
 	PaidBy       string      `json:"paid_by,omitempty"` // order number of the platform, or serial number of the window
 	PaidAt       time.Time   `json:"paid_at,omitzero"`
+	Kind         string      `json:"kind,omitempty"`  // outpatient where nothing is said
+	PayBy        time.Time   `json:"pay_by,omitzero"` // until when the slot, or the amount, is held
+}
+
+// The kinds of bills that are told; one without is of outpatient fees (门诊费用).
+const (
+	Registration = "registration" // 挂号费
+	Deposit      = "deposit"      // 住院预交金
+)
+
+// at is the bill as it stands at a moment: a registration that is not paid in time is void, and its slot (号源) is somebody else's.
+func (b Bill) at(now time.Time) Bill {
+	if b.Kind == Registration && b.State == Unpaid && !b.PayBy.IsZero() && !now.Before(b.PayBy) {
+		b.State = Void
+	}
+	return b
 }
 
 // Diagnosis is one row of what the insurer calls diseinfo.
@@ -289,6 +305,12 @@ func (s *state) apply(e entry) {
 	for _, h := range e.Handed {
 		s.handed[itemKey{h.BillNo, h.LineNo}] = h.Quantity
 	}
+}
+
+// billAt is a bill as it stands at a moment.
+func (s *state) billAt(no string, now time.Time) (Bill, bool) {
+	b, ok := s.bills[no]
+	return b.at(now), ok
 }
 
 // holder is the live lock on a bill, if it is another order's.

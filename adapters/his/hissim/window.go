@@ -99,7 +99,7 @@ func (s *Sim) fill(b *Bill, orders []Order) error {
 
 // unpaid finds a bill that the window or the doctor may touch. The caller holds the mutex.
 func (s *Sim) unpaid(billNo string) (Bill, error) {
-	b, ok := s.state.bills[billNo]
+	b, ok := s.state.billAt(billNo, s.config.Clock.Now())
 	if !ok {
 		return Bill{}, fmt.Errorf("bill %q: %w", billNo, ErrNoSuch)
 	}

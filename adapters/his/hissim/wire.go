@@ -89,6 +89,8 @@ type billSummary struct {
 	Dept      Department `json:"dept"`
 	Doctor    Doctor     `json:"doctor"`
 	Locked    bool       `json:"locked"`
+	Kind      string     `json:"kind,omitempty"`
+	PayBy     string     `json:"pay_by,omitempty"`
 }
 
 type detailRequest struct {
@@ -113,12 +115,14 @@ type billView struct {
 	Paid      *paidInfo      `json:"paid,omitempty"`
 	Lock      *lockedInfo    `json:"lock,omitempty"`
 	Returned  []returnedView `json:"returned,omitempty"`
+	Kind      string         `json:"kind,omitempty"`
+	PayBy     string         `json:"pay_by,omitempty"`
 }
 
 type visitView struct {
 	VisitNo      string     `json:"visit_no"`
 	BeganAt      string     `json:"began_at"`
-	MedType      string     `json:"med_type"`
+	MedType      string     `json:"med_type,omitempty"`
 	Dept         Department `json:"dept"`
 	Doctor       Doctor     `json:"doctor"`
 	Complaint    string     `json:"main_complaint,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -154,13 +155,16 @@ func TestWholeBills(t *testing.T) {
 		"visit number":               {`"visit_no":"GH20261123000004"`, `"visit_no":""`},
 		"visit time":                 {`"began_at"`, `"begun"`},
 		"caty":                       {`"caty":"A03.07"`, `"caty":""`},
-		"medical type":               {`"med_type":"11"`, `"med_type":""`},
+		"medical type":               {`"med_type":"11"`, `"med_type":"1100000"`},
 		"no diagnosis that is valid": {`"valid":true`, `"valid":false`},
 		"diagnosis without a code":   {`"code":"E11.900"`, `"code":""`},
 		"no lines":                   {`"lines":[`, `"rows":[`},
 		"no date":                    {`"created_at"`, `"made_at"`},
 		"visit of nobody":            {`"insutype":"310"`, `"mdtrt_id":"M1"`},
 		"no bill":                    {`"bill":{`, `"bills":{`},
+		"kind that is none":          {`"bill":{`, `"bill":{"kind":"loan",`},
+		"deposit with insured lines": {`"bill":{`, `"bill":{"kind":"deposit",`},
+		"end without a zone":         {`"bill":{`, `"bill":{"pay_by":"2026-11-23 10:00:00",`},
 	} {
 		spoiled := strings.ReplaceAll(good, change[0], change[1])
 		if spoiled == good {
@@ -173,6 +177,52 @@ func TestWholeBills(t *testing.T) {
 			t.Errorf("%s: a bill was read", name)
 		}
 		want(t, name, err, bill.ErrUnreadable)
+	}
+}
+
+// TestKindsOnTheWire: a bill without a word of its kind is of outpatient fees, and a medical type that the hospital leaves out is the kind's.
+func TestKindsOnTheWire(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, hissim.Config{})
+	no := w.bills[1].No
+	plain, err := w.client.Detail(t.Context(), "P1", no)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(w.wire.received)
+	fake, f := forged(t, "")
+	without := func(more string) string {
+		return strings.Replace(strings.Replace(good, `"med_type":"11",`, "", 1), `"bill":{`, `"bill":{`+more, 1)
+	}
+	for name, tt := range map[string]struct {
+		body    string
+		kind    bill.Kind
+		medType string
+		payBy   time.Time
+	}{
+		"outpatient, said":           {strings.Replace(good, `"bill":{`, `"bill":{"kind":"outpatient",`, 1), bill.Outpatient, "11", time.Time{}},
+		"no kind, no medical type":   {without(""), bill.Outpatient, "11", time.Time{}},
+		"a registration's type":      {without(`"kind":"registration","pay_by":"2026-11-23T10:00:00+08:00",`), bill.Registration, "12", time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)},
+		"a registration of its own":  {strings.Replace(good, `"bill":{`, `"bill":{"kind":"registration",`, 1), bill.Registration, "11", time.Time{}},
+		"a medical type that is not": {strings.Replace(good, `"med_type":"11"`, `"med_type":""`, 1), bill.Outpatient, "11", time.Time{}},
+	} {
+		f.body = tt.body
+		b, err := fake.client.Detail(t.Context(), "P1", no)
+		if err != nil || b.Kind != tt.kind || b.Visit.MedType != tt.medType || !b.PayBy.Equal(tt.payBy) {
+			t.Errorf("%s: %+v, %v", name, b, err)
+			continue
+		}
+		if same := tt.kind == bill.Outpatient; same != cmp.Equal(plain, b) {
+			t.Errorf("%s: equal to the plain bill: %v", name, !same)
+		}
+	}
+	if _, err := w.sim.DealKind("P1", hissim.Registration, 1); err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.client.Pending(t.Context(), "P1")
+	if err != nil || list[0].Kind != bill.Registration || !list[0].PayBy.Equal(w.clock.Now().Add(30*time.Minute)) || list[0].Visit == "" ||
+		list[1].Kind != bill.Outpatient || !list[1].PayBy.IsZero() {
+		t.Errorf("Pending = %+v, %v", list, err)
 	}
 }
 
@@ -198,6 +248,8 @@ func TestWholeLists(t *testing.T) {
 		"the same number": {w.bills[0].No, w.bills[1].No},
 		"a blank":         {`"bill_no":"MZ`, `"bill_no":"M Z`},
 		"no date":         {`"created_at"`, `"at"`},
+		"a kind":          {`"bill_no":"MZ`, `"kind":"loan","bill_no":"MZ`},
+		"a visit":         {`"visit_no":"GH`, `"visit_no":"G H`},
 	} {
 		f.body = strings.ReplaceAll(bills, change[0], change[1])
 		if f.body == bills {

@@ -322,7 +322,7 @@ func TestExplain(t *testing.T) {
 	}
 	m := example(t)
 	e, err := m.Explain("bills/pending", nil, w.heard)
-	if err != nil || e.Code != "0" || !slices.Contains(e.Unread, "billsList/item/visitNo") || slices.Contains(e.Unread, "totalAmt") {
+	if err != nil || e.Code != "0" || !slices.Contains(e.Unread, "billsList/item/dept/caty") || slices.Contains(e.Unread, "totalAmt") {
 		t.Errorf("Explain = %+v, %v", e, err)
 	}
 	if i := slices.IndexFunc(e.Steps, func(s his.Step) bool { return s.Member == "bills[0]/total_fen" }); i < 0 || e.Steps[i].Raw != "19.17" || e.Steps[i].Value != "1917" {
