@@ -13,6 +13,27 @@ import (
 	"github.com/tuoka/tuoka/internal/money"
 )
 
+// Defines values for BillKind.
+const (
+	BillKindDeposit      BillKind = "deposit"
+	BillKindOutpatient   BillKind = "outpatient"
+	BillKindRegistration BillKind = "registration"
+)
+
+// Valid indicates whether the value is a known member of the BillKind enum.
+func (e BillKind) Valid() bool {
+	switch e {
+	case BillKindDeposit:
+		return true
+	case BillKindOutpatient:
+		return true
+	case BillKindRegistration:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BillState.
 const (
 	BillStatePaid   BillState = "paid"
@@ -505,8 +526,17 @@ type BillDetail struct {
 	Doctor     string    `json:"doctor"`
 
 	// InsuredFen 分
-	InsuredFen Fen        `json:"insured_fen"`
-	Lines      []BillLine `json:"lines"`
+	InsuredFen Fen `json:"insured_fen"`
+
+	// Kind 门诊费用、挂号费、住院预交金（只用微信支付）。一个订单里只有一种
+	Kind BillKind `json:"kind"`
+
+	// KindText Example: 挂号费
+	KindText string     `json:"kind_text"`
+	Lines    []BillLine `json:"lines"`
+
+	// PayBy 医院保留号源或金额到此时；没有期限的没有此项
+	PayBy *time.Time `json:"pay_by,omitempty"`
 
 	// State 待缴费、已缴费、已作废
 	State BillState `json:"state"`
@@ -514,6 +544,9 @@ type BillDetail struct {
 	// TotalFen 分
 	TotalFen Fen `json:"total_fen"`
 }
+
+// BillKind 门诊费用、挂号费、住院预交金（只用微信支付）。一个订单里只有一种
+type BillKind string
 
 // BillLine defines model for BillLine.
 type BillLine struct {
@@ -550,14 +583,26 @@ type BillSummary struct {
 	Department string    `json:"department"`
 	Doctor     string    `json:"doctor"`
 
+	// Kind 门诊费用、挂号费、住院预交金（只用微信支付）。一个订单里只有一种
+	Kind BillKind `json:"kind"`
+
+	// KindText Example: 挂号费
+	KindText string `json:"kind_text"`
+
 	// Locked 正在缴费中
 	Locked bool `json:"locked"`
+
+	// PayBy 医院保留号源或金额到此时；没有期限的没有此项
+	PayBy *time.Time `json:"pay_by,omitempty"`
 
 	// State 待缴费、已缴费、已作废
 	State BillState `json:"state"`
 
 	// TotalFen 分
 	TotalFen Fen `json:"total_fen"`
+
+	// VisitNo 就诊号，相同的是同一次就诊；医院没有告知时没有此项
+	VisitNo *string `json:"visit_no,omitempty"`
 }
 
 // Bills defines model for Bills.
@@ -655,7 +700,10 @@ type Institution struct {
 	// MedicalInsurancePay 用医保支付是否须有 wx.requestMedicalInsurancePay
 	MedicalInsurancePay bool   `json:"medical_insurance_pay"`
 	Name                string `json:"name"`
-	Texts               []Text `json:"texts"`
+
+	// PerVisit 同一次就诊的几张费用单可否一起缴费（同一订单）；为假时须逐张缴费
+	PerVisit bool   `json:"per_visit"`
+	Texts    []Text `json:"texts"`
 }
 
 // InstitutionID Example: h1
@@ -803,6 +851,15 @@ type OrderBill struct {
 
 	// InsuredFen 分
 	InsuredFen Fen `json:"insured_fen"`
+
+	// Kind 门诊费用、挂号费、住院预交金（只用微信支付）。一个订单里只有一种
+	Kind BillKind `json:"kind"`
+
+	// KindText Example: 挂号费
+	KindText string `json:"kind_text"`
+
+	// PayBy 医院保留号源或金额到此时；没有期限的没有此项
+	PayBy *time.Time `json:"pay_by,omitempty"`
 
 	// TotalFen 分
 	TotalFen Fen `json:"total_fen"`

@@ -148,7 +148,7 @@ func (s *Server) ListBills(c *gin.Context, id PatientID) {
 		}
 		out := Bills{Bills: make([]BillSummary, len(pending))}
 		for i, b := range pending {
-			out.Bills[i] = BillSummary{BillNo: b.No, State: BillState(b.State), TotalFen: b.Total, CreatedAt: b.Created, Department: b.Department,
+			out.Bills[i] = BillSummary{BillNo: b.No, Kind: BillKind(b.Kind.String()), KindText: b.Kind.Text(), PayBy: whenSet(b.PayBy), VisitNo: textSet(b.Visit), State: BillState(b.State), TotalFen: b.Total, CreatedAt: b.Created, Department: b.Department,
 				Doctor: b.Doctor, Locked: b.Locked}
 		}
 		return out, nil
@@ -213,7 +213,7 @@ func coverView(c patient.Coverage) InsuranceBinding {
 }
 
 func billView(b *bill.Bill) BillDetail {
-	v := BillDetail{BillNo: b.No, State: BillState(b.State), TotalFen: b.Total, InsuredFen: b.Insured(), CreatedAt: b.Created,
+	v := BillDetail{BillNo: b.No, Kind: BillKind(b.Kind.String()), KindText: b.Kind.Text(), PayBy: whenSet(b.PayBy), State: BillState(b.State), TotalFen: b.Total, InsuredFen: b.Insured(), CreatedAt: b.Created,
 		Department: b.Visit.DepartmentName, Doctor: b.Visit.DoctorName, Lines: make([]BillLine, len(b.Lines))}
 	for i := range b.Lines {
 		l := &b.Lines[i]

@@ -38,10 +38,10 @@ func TestTextsAreReadableWithoutLogin(t *testing.T) {
 		t.Errorf("institution = %v", body)
 	}
 	f.orders.joint = true
-	if body := f.want(f.do("GET", "/institutions/h1", ""), 200, ""); body["medical_insurance_pay"] != true {
+	if body := f.want(f.do("GET", "/institutions/h1", ""), 200, ""); body["medical_insurance_pay"] != true || body["per_visit"] != true {
 		t.Errorf("institution = %v", body)
 	}
-	if body := f.want(f.do("GET", "/institutions/h2", ""), 200, ""); body["medical_insurance_pay"] != false || body["family"] != false {
+	if body := f.want(f.do("GET", "/institutions/h2", ""), 200, ""); body["medical_insurance_pay"] != false || body["family"] != false || body["per_visit"] != false {
 		t.Errorf("institution without insurance = %v", body)
 	}
 	f.want(f.do("GET", "/institutions/nowhere", ""), 404, "INSTITUTION_NOT_FOUND")
@@ -230,6 +230,16 @@ func TestBills(t *testing.T) {
 	body := f.want(f.do("GET", path, ""), 200, "")
 	if first, _ := body["bills"].([]any)[0].(map[string]any); first["total_fen"] != 12830.0 || first["bill_no"] != "MZ/1" || f.bills.asked != "P1" {
 		t.Errorf("bills = %v of %q", body, f.bills.asked)
+	}
+	first, _ := body["bills"].([]any)[0].(map[string]any)
+	if _, ends := first["pay_by"]; first["kind"] != "outpatient" || first["kind_text"] != "门诊费用" || ends || first["visit_no"] != nil {
+		t.Errorf("the kind of a plain bill: %v", first)
+	}
+	until := f.clock.Now().Add(time.Hour)
+	f.bills.pending = []bill.Summary{{No: "GH1", State: bill.Unpaid, Total: 1200, Created: f.clock.Now(), Kind: bill.Registration, Visit: "V1", PayBy: until}}
+	first, _ = f.want(f.do("GET", path, ""), 200, "")["bills"].([]any)[0].(map[string]any)
+	if at, _ := first["pay_by"].(string); first["kind"] != "registration" || first["kind_text"] != "挂号费" || first["visit_no"] != "V1" || at != until.Format(time.RFC3339) {
+		t.Errorf("a registration: %v", first)
 	}
 	f.bills.detail = aBill("MZ/1%2 号", 1917)
 	body = f.want(f.do("GET", path+"/MZ%2F1%252%20%E5%8F%B7", ""), 200, "")

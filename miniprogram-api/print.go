@@ -184,6 +184,9 @@ func (p *page) heading(r Receipt) {
 func (p *page) identity(r Receipt) {
 	p.field("订单号", r.OrderId)
 	p.field("就诊人", r.PatientName)
+	if len(r.Bills) > 0 {
+		p.field("费用类型", r.Bills[0].KindText)
+	}
 	p.field("医院收据号", r.ReceiptNo)
 	p.field("医院缴费流水号", r.PostingNo)
 	p.field("入账时间", chinaTime(r.PostedAt))

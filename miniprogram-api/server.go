@@ -41,6 +41,7 @@ type Orders interface {
 	Renew(ctx context.Context, account patient.AccountID, id order.ID) (*order.Order, error)
 	Cashier(ctx context.Context, account patient.AccountID, id order.ID) (payment.Cashier, error)
 	Joint(institution string) bool
+	PerVisit(institution string) bool
 	Refunder
 	OrderReader
 }

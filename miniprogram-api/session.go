@@ -69,7 +69,8 @@ func (s *Server) GetInstitution(c *gin.Context, id InstitutionPath) {
 			texts[i] = textView(t)
 		}
 		return Institution{Id: id, Name: inst.Name, Contact: inst.Contact, Insurance: inst.Insurance,
-			MedicalInsurancePay: inst.Insurance && s.orders.Joint(id), Family: inst.Insurance && inst.Family, Texts: texts}, nil
+			MedicalInsurancePay: inst.Insurance && s.orders.Joint(id), Family: inst.Insurance && inst.Family, PerVisit: s.orders.PerVisit(id),
+			Texts: texts}, nil
 	})(c)
 }
 

@@ -24,6 +24,8 @@ func (s *orders) Renew(_ context.Context, a patient.AccountID, id order.ID) (*or
 
 func (s *orders) Joint(institution string) bool { return s.joint && institution == "h1" }
 
+func (s *orders) PerVisit(institution string) bool { return institution == "h1" }
+
 // together is an order whose legs move together: uploaded to the centre, and WeChat's order open.
 func together(f *face, person string, uninsured, cash money.Fen) *order.Order {
 	o := quotedOrder(f, person)

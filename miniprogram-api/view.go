@@ -81,7 +81,7 @@ func orderBills(o *order.Order) []OrderBill {
 	list := make([]OrderBill, len(o.Bills))
 	for i := range o.Bills {
 		b := &o.Bills[i].Bill
-		list[i] = OrderBill{BillNo: b.No, Department: b.Visit.DepartmentName, Doctor: b.Visit.DoctorName, CreatedAt: b.Created, TotalFen: b.Total,
+		list[i] = OrderBill{BillNo: b.No, Kind: BillKind(b.Kind.String()), KindText: b.Kind.Text(), PayBy: whenSet(b.PayBy), Department: b.Visit.DepartmentName, Doctor: b.Visit.DoctorName, CreatedAt: b.Created, TotalFen: b.Total,
 			InsuredFen: b.Insured()}
 	}
 	return list

@@ -160,6 +160,9 @@ func (c *Config) checkInstitutions(f *faults) {
 		f.need(at+".name", in.Name)
 		f.need(at+".contact", in.Contact)
 		c.checkRoute(f, at, in)
+		if !slices.Contains([]string{"", "per_bill", "per_visit"}, in.Orders) {
+			f.add(at+".orders", "must be per_bill or per_visit, is %q", in.Orders)
+		}
 		c.checkWechat(f, at, in)
 		c.checkHIS(f, at, in)
 		if in.Link != nil && in.Link.Credential != "token" && in.Link.Credential != "his" {

@@ -92,6 +92,7 @@ type Institution struct {
 	Name      string        `koanf:"name"`    // what patients read
 	Contact   string        `koanf:"contact"` // where a patient asks about personal data
 	Route     string        `koanf:"route"`
+	Orders    string        `koanf:"orders"`     // per_bill: each bill is paid by itself; per_visit: several of one visit together; empty: per_bill
 	CashFirst bool          `koanf:"cash_first"` // route mixed: a refund gives the cash back before the insurance
 	PostLimit time.Duration `koanf:"post_limit"` // a HIS that has not booked by then: everything goes back; empty: never, it is asked for 7 days
 	WechatMP  WechatMP      `koanf:"wechat_mp"`
@@ -318,6 +319,10 @@ type Person struct {
 	UsedFen    int64    `koanf:"deductible_used_fen"` // of this year's deductible (起付线)
 	Story      string   `koanf:"story"`               // what the person is good to try out
 	Bills      []uint64 `koanf:"bills"`               // one seed for each bill the HIS simulator deals
+
+	Registrations []uint64 `koanf:"registrations"` // likewise for registrations (挂号), whose slots are held for half an hour
+	Deposits      []uint64 `koanf:"deposits"`      // for inpatients' deposits (住院预交金)
+	Visits        []uint64 `koanf:"visits"`        // for visits of two bills, where orders are per_visit
 }
 
 // Parse reads a file's text. Unknown keys and values of the wrong type are faults, all of them named; what could be read comes with

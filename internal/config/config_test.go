@@ -383,3 +383,18 @@ func TestCertifyNotInProduction(t *testing.T) {
 		}
 	}
 }
+
+// TestOrdersPerWhat: what one order may hold is said in one of two words, or not at all.
+func TestOrdersPerWhat(t *testing.T) {
+	t.Parallel()
+	good := load(t, "example.yaml")
+	for _, tt := range []struct {
+		word string
+		ok   bool
+	}{{"per_bill", true}, {"per_visit", true}, {`""`, true}, {"per_day", false}} {
+		c := parse(t, strings.Replace(good, "orders: per_bill", "orders: "+tt.word, 1))
+		if err := c.Check(); strings.Contains(err.Error(), "orders: must be per_bill or per_visit") == tt.ok {
+			t.Errorf("orders: %s: %v", tt.word, err)
+		}
+	}
+}
