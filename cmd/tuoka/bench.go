@@ -374,7 +374,7 @@ func (b *bencher) prepare(ctx context.Context, count int) ([]*player, error) {
 	if len(hospitals) == 0 {
 		return nil, fmt.Errorf("--route %s: no hospital of the sandbox is on it", b.route)
 	}
-	roles, err := b.client.castAll(ctx, hospitals, count, 1)
+	roles, err := b.client.castAll(ctx, hospitals, count, 1, false)
 	if err != nil {
 		return nil, err
 	}

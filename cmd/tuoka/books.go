@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
@@ -40,6 +41,7 @@ func (b wechatBook) net() money.Fen { return b.PaidFen - b.RefundedFen - b.Refun
 type mixedBook struct {
 	OutTradeNo string    `json:"out_trade_no"`
 	PayOrderID string    `json:"pay_order_id"`
+	OrderType  string    `json:"order_type"`
 	Mix        string    `json:"mix"`
 	CashFen    money.Fen `json:"cash_fen"`
 }
@@ -238,6 +240,7 @@ func (r *result) take(p *player, after *books, known *ours) {
 			r.completed(o, h)
 		}
 		r.asAgreed(p)
+		r.ofKind(p, h)
 		return
 	case "closed":
 		r.Closed++
@@ -400,6 +403,23 @@ func (r *result) asAgreed(p *player) {
 	}
 }
 
+// ofKind: a deposit is the patient's own money alone, and WeChat knows what every other bill is for.
+func (r *result) ofKind(p *player, h held) {
+	o := &p.order
+	if p.role.Kind == hissim.Deposit && o.Split.Uninsured != o.TotalFen {
+		r.find(o, "a deposit, of which others than the patient pay: %+v", o.Split)
+	}
+	want := "DIAG_PAY"
+	if p.role.Kind == hissim.Registration {
+		want = "REG_PAY"
+	}
+	for _, m := range h.mixed {
+		if m.OrderType != want {
+			r.find(o, "WeChat's mixed order is a %s, want %s", m.OrderType, want)
+		}
+	}
+}
+
 // over: nothing can be paid any more, and the bills are free.
 func (r *result) over(o *orderView, h held) {
 	if h.payable {
@@ -465,6 +485,9 @@ func (r *result) deserved(p *player, h held, faults []sandbox.Injection) {
 		return
 	}
 	o := &p.order
+	if p.slotGone() {
+		return
+	}
 	numbers := slices.Concat([]string{o.ID, p.role.PsnNo}, h.trades, h.refunds, h.visits, h.uploads, p.role.Bills)
 	for _, f := range faults {
 		if !f.Fault.OnlyTransport() && f.Key != "" && slices.Contains(numbers, f.Key) {
@@ -472,6 +495,15 @@ func (r *result) deserved(p *player, h held, faults []sandbox.Injection) {
 		}
 	}
 	r.find(o, "it met lost, late or doubled messages only, and yet it is not completed")
+}
+
+// lastMinutes is how much earlier than the HIS gives a slot back nobody can begin to pay for it any more.
+const lastMinutes = 2 * time.Minute
+
+// slotGone reports whether the faults have held the patient up for longer than the HIS holds the slot.
+func (p *player) slotGone() bool {
+	late := !p.role.PayBy.IsZero() && p.order.UpdatedAt.After(p.role.PayBy.Add(-lastMinutes))
+	return late && slices.Contains([]string{"bill_void", "not_paid", "quote_expired"}, p.order.Cause)
 }
 
 // strangers are effects at a counterpart since the beginning that no order of ours knows of.

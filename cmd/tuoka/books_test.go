@@ -3,7 +3,9 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/tuoka/tuoka/adapters/his/hissim"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -33,6 +35,21 @@ func unwind(p *player, b *books) {
 	b.wechat["T1"] = wechatBook{OutTradeNo: "T1", State: "REFUND", PaidFen: 5000, RefundedFen: 5000}
 	b.insurer, b.his = nil, nil
 	b.faults = []sandbox.Injection{{Key: "V1", Fault: sandbox.Refuse}}
+}
+
+// together turns it into one that WeChat has as a registration's mixed order.
+func together(p *player, b *books) {
+	p.order.Mixed = []mixedView{{OutTradeNo: "M1", State: "succeeded"}}
+	b.mixed = map[string]mixedBook{"M1": {OutTradeNo: "M1", Mix: "MIX_PAY_SUCCESS", OrderType: "REG_PAY"}}
+	b.uploads = map[string]uploadBook{"": {OrdStas: 6}}
+}
+
+// lapse turns it into a registration that was given up at a time, seen from when the HIS gave the slot back.
+func lapse(p *player, b *books, at time.Duration) {
+	unwind(p, b)
+	b.faults = nil
+	p.role.Kind, p.role.PayBy = hissim.Registration, time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
+	p.order.Cause, p.order.UpdatedAt = "bill_void", p.role.PayBy.Add(at)
 }
 
 // TestCompareFindsEveryDifference: books that agree are no finding, and whatever one side says differently is one.
@@ -109,6 +126,17 @@ func TestCompareFindsEveryDifference(t *testing.T) {
 			unwind(p, b)
 			p.order.State, p.order.Cause, b.insurer = "review", "wechat_amounts", was
 		}, 1},
+		{"a registration under WeChat's name for it", func(p *player, b *books) { together(p, b); p.role.Kind = hissim.Registration }, 0},
+		{"a registration as an outpatient order", func(p *player, b *books) {
+			together(p, b)
+			p.role.Kind = hissim.Registration
+			b.mixed["M1"] = mixedBook{OutTradeNo: "M1", Mix: "MIX_PAY_SUCCESS", OrderType: "DIAG_PAY"}
+		}, 1},
+		{"an outpatient order as a registration", together, 1},
+		{"a deposit that the insurer pays a part of", func(p *player, _ *books) { p.role.Kind = hissim.Deposit }, 1},
+		{"a slot that was gone", func(p *player, b *books) { lapse(p, b, -lastMinutes+time.Second) }, 0},
+		{"a slot that was held for longer", func(p *player, b *books) { lapse(p, b, -lastMinutes) }, 1},
+		{"something else than the slot", func(p *player, b *books) { lapse(p, b, 0); p.order.Cause = "his_no_answer" }, 1},
 		{"still under way", func(p *player, _ *books) { p.order.State = "settling" }, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

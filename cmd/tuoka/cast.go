@@ -28,6 +28,9 @@ type role struct {
 	HISID     string   `json:"his_patient"`
 	PsnNo     string   `json:"psn_no,omitempty"`
 	Bills     []string `json:"bills"`
+
+	Kind  string    `json:"kind,omitempty"`  // of the bills of a player: registration, deposit
+	PayBy time.Time `json:"pay_by,omitzero"` // until when the HIS holds the slot of a registration among them
 }
 
 // insurances are the kinds of cover a person of the sandbox may have.
@@ -58,7 +61,8 @@ func (s *simulators) seat() error {
 			if r.HISID != "" && known[p.Key] {
 				continue
 			}
-			bills := p.Bills[min(dealt[r.HISID], len(p.Bills)):]
+			all := billsOf(&p, h.config)
+			bills := all[min(dealt[r.HISID], len(all)):]
 			if err := s.enter(h, &r, p.Area, money.Fen(p.BalanceFen), money.Fen(p.UsedFen), bills); err != nil {
 				return fmt.Errorf("sandbox.persons %s at %s: %w", p.Key, h.config.ID, err)
 			}
@@ -67,8 +71,46 @@ func (s *simulators) seat() error {
 	return nil
 }
 
+// deal is one bill that the HIS writes, or one of several of a visit.
+type deal struct {
+	kind  string
+	seed  uint64
+	visit int // how many bills the visit has that begins here; 0: it is dealt already
+}
+
+// billsOf are a person's bills at a hospital. The ordinary ones come last, and so stand first in a list.
+func billsOf(p *config.Person, in *config.Institution) []deal {
+	var deals []deal
+	if in.Orders == "per_visit" {
+		for _, seed := range p.Visits {
+			deals = append(deals, deal{seed: seed, visit: 2}, deal{})
+		}
+	}
+	for _, kind := range []struct {
+		name  string
+		seeds []uint64
+	}{{hissim.Deposit, p.Deposits}, {hissim.Registration, p.Registrations}, {"", p.Bills}} {
+		for _, seed := range kind.seeds {
+			deals = append(deals, deal{kind: kind.name, seed: seed, visit: 1})
+		}
+	}
+	return deals
+}
+
+// deal has the HIS write a bill, or those of a visit.
+func (h *hospital) deal(patientID string, d deal) ([]hissim.Bill, error) {
+	switch d.visit {
+	case 0:
+		return nil, nil
+	case 1:
+		b, err := h.his.DealKind(patientID, d.kind, d.seed)
+		return []hissim.Bill{b}, err
+	}
+	return h.his.DealVisit(patientID, d.seed, d.visit)
+}
+
 // enter makes all simulators know a person, those that do not yet: the HIS first, the phone last.
-func (s *simulators) enter(h *hospital, r *role, area string, balance, used money.Fen, bills []uint64) error {
+func (s *simulators) enter(h *hospital, r *role, area string, balance, used money.Fen, bills []deal) error {
 	r.Institution = h.config.ID
 	id, err := sensitive.ParseIDNumber(r.IDNumber)
 	if err != nil {
@@ -83,12 +125,17 @@ func (s *simulators) enter(h *hospital, r *role, area string, balance, used mone
 		return err
 	}
 	r.HISID = p.ID
-	for _, seed := range bills {
-		dealt, err := h.his.Deal(p.ID, seed, 1)
+	for _, d := range bills {
+		dealt, err := h.deal(p.ID, d)
 		if err != nil {
 			return err
 		}
-		r.Bills = append(r.Bills, dealt[0].No)
+		for _, b := range dealt {
+			r.Bills, r.Kind = append(r.Bills, b.No), b.Kind
+			if !b.PayBy.IsZero() {
+				r.PayBy = b.PayBy
+			}
+		}
 	}
 	if insured {
 		if err := s.insure(r, id, cover, area, balance, used); err != nil {
@@ -145,9 +192,10 @@ func (s *simulators) persons() []config.Person {
 // castMax is how many players one call may ask for.
 const castMax = 5000
 
-// cast makes count new players at a hospital, each with one bill of their own: the mixture of a hospital's morning, the same for the same seed. Their
+// cast makes count new players at a hospital, each with one bill of their own: the mixture of a hospital's morning, the same for the same seed. With
+// kinds some come to register, some to be admitted, and some with two bills of a visit, where those are paid together. Their
 // identities follow the number of people so far, so that two runs never share a person's yearly counters.
-func (s *simulators) cast(institution string, count int, seed uint64) ([]role, error) {
+func (s *simulators) cast(institution string, count int, seed uint64, kinds bool) ([]role, error) {
 	h, err := s.at(institution)
 	if err != nil {
 		return nil, err
@@ -168,11 +216,28 @@ func (s *simulators) cast(institution string, count int, seed uint64) ([]role, e
 		kind, balance, used := coverOf(draw)
 		roles[i] = role{User: "p" + strconv.Itoa(n), Name: playerName(draw, n), IDNumber: playerID(n), Phone: fmt.Sprintf("139%08d", n%100_000_000),
 			Insurance: kind}
-		if err := s.enter(h, &roles[i], "360100", balance, used, []uint64{draw >> 8}); err != nil {
+		if err := s.enter(h, &roles[i], "360100", balance, used, []deal{h.drawn(draw, kinds)}); err != nil {
 			return nil, err
 		}
 	}
 	return roles, nil
+}
+
+// drawn is what a player has to pay.
+func (h *hospital) drawn(draw uint64, kinds bool) deal {
+	d := deal{seed: draw >> 8, visit: 1}
+	if !kinds {
+		return d
+	}
+	switch k := mix(draw, 1) % 16; {
+	case k < 2:
+		d.kind = hissim.Registration
+	case k < 3:
+		d.kind = hissim.Deposit
+	case k < 7 && h.config.Orders == "per_visit":
+		d.visit = 2
+	}
+	return d
 }
 
 // mix is splitmix64: well spread numbers from a seed and an index.

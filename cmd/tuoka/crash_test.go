@@ -96,7 +96,7 @@ func (l *crashLane) database(name string) (dsn string, err error) {
 // play plays a journey on a patient and a database of its own, killed at that point, and gives how it ends.
 func (l *crashLane) play(route, journey, kill string) (end crashEnd, killed bool, err error) {
 	l.cases++
-	roles, err := l.sims.cast(l.door.about.on(route)[0], 1, crashSeed)
+	roles, err := l.sims.cast(l.door.about.on(route)[0], 1, crashSeed, false)
 	if err != nil {
 		return end, false, err
 	}

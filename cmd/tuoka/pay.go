@@ -47,7 +47,7 @@ the server. Afterwards it compares every order with the truth in the simulators'
 differs, or an order is still under way a minute after the last request.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return pay(cmd.Context(), cmd.OutOrStdout(), os.Stderr, f) }}
 	cmd.Flags().StringVar(&f.server, "server", "http://127.0.0.1:8080", "address of the sandbox: its API's or its phone's")
-	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each")
+	cmd.Flags().IntVar(&f.orders, "orders", 50, "how many patients pay a bill each: outpatient fees, registrations, deposits, two bills of a visit")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 8, "how many of them at once")
 	cmd.Flags().StringVar(&f.route, "route", "all", "whose patients pay: those of the hospitals on that route (core, mixed, his), or all")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "who comes, with what, and which faults they meet")
@@ -109,7 +109,7 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 	if err := c.setFaults(ctx, sandbox.None, f.seed); err != nil {
 		return err
 	}
-	roles, err := c.castAll(ctx, hospitals, f.orders, f.seed)
+	roles, err := c.castAll(ctx, hospitals, f.orders, f.seed, true)
 	if err != nil {
 		return err
 	}
@@ -403,14 +403,14 @@ func (c *phoneClient) appID(institution string) string {
 }
 
 // castAll makes players in equal parts for the hospitals, who come in turn.
-func (c *phoneClient) castAll(ctx context.Context, hospitals []string, count int, seed uint64) ([]role, error) {
+func (c *phoneClient) castAll(ctx context.Context, hospitals []string, count int, seed uint64, kinds bool) ([]role, error) {
 	var casts [][]role
 	for i, id := range hospitals {
 		n := count / len(hospitals)
 		if i < count%len(hospitals) {
 			n++
 		}
-		some, err := c.cast(ctx, id, n, seed)
+		some, err := c.cast(ctx, id, n, seed, kinds)
 		if err != nil {
 			return nil, err
 		}
@@ -427,11 +427,11 @@ func (c *phoneClient) castAll(ctx context.Context, hospitals []string, count int
 	return roles, nil
 }
 
-func (c *phoneClient) cast(ctx context.Context, institution string, count int, seed uint64) (roles []role, err error) {
+func (c *phoneClient) cast(ctx context.Context, institution string, count int, seed uint64, kinds bool) (roles []role, err error) {
 	for len(roles) < count {
 		var some []role
 		n := min(castMax, count-len(roles))
-		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"institution": institution, "count": n, "seed": mix(seed, uint64(len(roles)))}, &some); err != nil {
+		if err := c.sandbox(ctx, http.MethodPost, "/cast", map[string]any{"institution": institution, "count": n, "seed": mix(seed, uint64(len(roles))), "kinds": kinds}, &some); err != nil {
 			return nil, err
 		}
 		roles = append(roles, some...)

@@ -44,11 +44,12 @@ func (s *simulators) phone() http.Handler {
 			Institution string `json:"institution"`
 			Count       int    `json:"count"`
 			Seed        uint64 `json:"seed"`
+			Kinds       bool   `json:"kinds"` // registrations, deposits and visits of two bills among them
 		}
 		if !hear(w, r, &in) {
 			return
 		}
-		roles, err := s.cast(in.Institution, in.Count, in.Seed)
+		roles, err := s.cast(in.Institution, in.Count, in.Seed, in.Kinds)
 		tell(w, roles, err)
 	})
 	mux.HandleFunc("PUT /sandbox/faults", func(w http.ResponseWriter, r *http.Request) {

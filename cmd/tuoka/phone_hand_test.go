@@ -217,6 +217,14 @@ func (h *hand) quote(insured bool) {
 	h.pay(insured)
 }
 
+// tapKind opens the bill with that badge.
+func (h *hand) tapKind(text string) {
+	h.t.Helper()
+	const badges = `[...document.querySelectorAll('[data-test="bill"] [data-test="kind"]')]`
+	h.until("find "+text, badges+`.some((e) => e.textContent === '`+text+`')`)
+	h.eval(badges + `.find((e) => e.textContent === '` + text + `').closest('button').click(); ''`)
+}
+
 // pay goes from a bill to the amounts.
 func (h *hand) pay(insured bool) {
 	h.t.Helper()

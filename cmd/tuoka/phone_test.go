@@ -284,6 +284,50 @@ func TestPhone(t *testing.T) {
 		h.tap("anew")
 		h.see("pay-bill")
 	})
+	story("registration", func(h *hand) {
+		h.enter("zhang")
+		h.see("kind")
+		if left := h.see("pay-by"); !strings.HasSuffix(left, "后释放号源") {
+			h.t.Errorf("the slot's time is told as %q", left)
+		}
+		h.shot("kinds")
+		h.tapKind("挂号费")
+		h.pay(true)
+		total, charge := h.fen("order-total"), h.fen("charge")
+		h.tap("confirm")
+		if charge > 0 {
+			h.password()
+		}
+		h.fine(total, charge)
+	})
+	story("deposit", func(h *hand) {
+		h.enter("chen")
+		h.tapKind("住院预交金")
+		h.see("bill-total")
+		if !h.has("banner-info") || h.has("way-insurance") {
+			h.t.Error("a deposit can be paid by insurance, or nothing says that it cannot")
+		}
+		h.pay(false)
+		total := h.fen("order-total")
+		h.tap("confirm")
+		h.password()
+		h.fine(total, total)
+	})
+	story("bills of a visit", func(h *hand) {
+		h.visit("h2")
+		h.enter("wang")
+		total := h.fen("visit-total")
+		h.shot("visit")
+		h.tap("pay-visit")
+		h.see("bill-count")
+		if sum := h.fen("bill-total"); sum != total {
+			h.t.Errorf("the bills of the visit are %d fen, the list says %d", sum, total)
+		}
+		h.pay(false)
+		h.tap("confirm")
+		h.password()
+		h.fine(total, total)
+	})
 	story("paid at the window", func(h *hand) {
 		h.enter("zhang")
 		h.tap("bill")

@@ -35,6 +35,7 @@ type orderView struct {
 	State       string           `json:"state"`
 	Cause       string           `json:"cause"`
 	Version     int64            `json:"version"`
+	UpdatedAt   time.Time        `json:"updated_at"`
 	NextAction  string           `json:"next_action"`
 	TotalFen    money.Fen        `json:"total_fen"`
 	ChargeFen   money.Fen        `json:"charge_fen"`

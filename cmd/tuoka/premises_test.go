@@ -239,7 +239,7 @@ func (p *premises) patient(institution string, seed uint64) *player {
 	})
 	c := &phoneClient{base: "http://phone", clock: clock.Real{}, chance: clock.NewSource(clock.Real{}, clock.Nodes-2), about: p.sims.about(),
 		http: &http.Client{Transport: sandbox.Direct(front)}}
-	roles, err := p.sims.cast(institution, 1, seed)
+	roles, err := p.sims.cast(institution, 1, seed, false)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func longPoll(t *testing.T, phone string) <-chan error {
 	if err := c.findOut(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	roles, err := c.cast(t.Context(), "h1", 1, 5)
+	roles, err := c.cast(t.Context(), "h1", 1, 5, false)
 	if err != nil {
 		t.Fatal(err)
 	}

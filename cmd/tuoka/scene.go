@@ -115,7 +115,7 @@ func (s *scene) cast(ctx context.Context) error {
 		s.start(0)
 		s.start(1)
 		for i := range count {
-			roles, err := s.sims.cast(hospitals[(i+int(s.seed))%len(hospitals)], 1, mix(s.seed, uint64(i))) //nolint:gosec // small numbers
+			roles, err := s.sims.cast(hospitals[(i+int(s.seed))%len(hospitals)], 1, mix(s.seed, uint64(i)), true) //nolint:gosec // small numbers
 			if err != nil {
 				faults = errors.Join(faults, err)
 				return

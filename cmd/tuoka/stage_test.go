@@ -140,7 +140,7 @@ func TestCastsAtTheSameTime(t *testing.T) {
 	for i := range all {
 		wg.Go(func() {
 			var err error
-			if all[i], err = sims.cast([]string{"h1", "h2"}[i%2], 20, 7); err != nil {
+			if all[i], err = sims.cast([]string{"h1", "h2"}[i%2], 20, 7, true); err != nil {
 				t.Error(err)
 			}
 		})

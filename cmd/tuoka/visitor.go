@@ -316,7 +316,7 @@ func (v *visitor) window(ctx context.Context) {
 
 // viewOf is an order as the comparison reads it.
 func viewOf(o *order.Order) orderView {
-	v := orderView{ID: o.ID.No(), State: string(o.State), Cause: string(o.Cause), TotalFen: o.Split.Total(), ChargeFen: o.Split.Charge(), Split: parts{
+	v := orderView{ID: o.ID.No(), State: string(o.State), Cause: string(o.Cause), UpdatedAt: o.UpdatedAt, TotalFen: o.Split.Total(), ChargeFen: o.Split.Charge(), Split: parts{
 		Pooled: o.Split.PooledFund, Other: o.Split.OtherFund, Account: o.Split.Account, Family: o.Split.FamilyAccount, Hospital: o.Split.HospitalBorne,
 		Cash: o.Split.Cash, Uninsured: o.Split.Uninsured}}
 	for _, p := range o.Payments {

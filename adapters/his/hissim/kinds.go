@@ -73,6 +73,9 @@ func (s *Sim) admit(p Patient, d *dice, now time.Time) (Bill, error) {
 	b.PsnNo, b.VisitID, b.Insutype, b.CoverageArea = "", "", "", ""
 	_, _, deposit := fees()
 	err := s.charge(&b, []item{deposit}, fmt.Sprint(2*(1+d.n(3))))
+	for i := range b.Lines {
+		b.Lines[i].CategoryName = deposit.name
+	}
 	return b, err
 }
 

@@ -90,7 +90,7 @@ func TestMixedControl(t *testing.T) {
 	}
 	_, truth := w.control("GET", "/truth", "")
 	want := `"mixed":[{"out_trade_no":"ORDER001","mix_trade_no":"` + mix + `","serial_no":"` + testSerialNo + `","pay_order_id":"` + testOrd +
-		`","mix":"MIX_PAY_FAIL","self":"SELF_PAY_REFUND","med_ins":"MED_INS_PAY_FAIL","total_fen":20000,"insured_fen":10000,"cash_fen":10000,"notified":false}]`
+		`","order_type":"DIAG_PAY","mix":"MIX_PAY_FAIL","self":"SELF_PAY_REFUND","med_ins":"MED_INS_PAY_FAIL","total_fen":20000,"insured_fen":10000,"cash_fen":10000,"notified":false}]`
 	if !strings.Contains(truth, want) {
 		t.Errorf("truth = %s, want %s", truth, want)
 	}

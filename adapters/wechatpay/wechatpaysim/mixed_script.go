@@ -124,6 +124,7 @@ type MixedTruth struct {
 	MixTradeNo string    `json:"mix_trade_no"`
 	SerialNo   string    `json:"serial_no"`
 	PayOrderID string    `json:"pay_order_id,omitempty"`
+	OrderType  string    `json:"order_type"` // REG_PAY, DIAG_PAY …
 	Mix        string    `json:"mix"`
 	Self       string    `json:"self"`
 	MedIns     string    `json:"med_ins"`
@@ -137,7 +138,7 @@ type MixedTruth struct {
 func (s *Sim) mixedTruth(m *mixed, now time.Time) MixedTruth {
 	mix, self, ins := s.mixedState(m, now)
 	a := m.Request.amounts()
-	return MixedTruth{OutTradeNo: m.number(), MixTradeNo: m.MixTradeNo, SerialNo: m.Request.SerialNo, PayOrderID: m.Request.PayOrderID,
+	return MixedTruth{OutTradeNo: m.number(), MixTradeNo: m.MixTradeNo, SerialNo: m.Request.SerialNo, PayOrderID: m.Request.PayOrderID, OrderType: m.Request.OrderType,
 		Mix: mix, Self: self, MedIns: ins, TotalFen: a.total, InsuredFen: m.Request.insured(), CashFen: a.wechat,
 		Notified: s.books.notified[m.MixTradeNo]}
 }

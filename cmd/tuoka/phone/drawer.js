@@ -103,9 +103,14 @@ const outcomes = [
 const bigCodes = ['W10231', 'W10417', 'W10544', 'W10602', 'W10733', 'W10788', 'Z20115', 'Z20231', 'Z30012', 'Z30025', 'L40011', 'L40002', 'L40087', 'E50003', 'E50017',
   'E50031', 'C60007', 'C60015', 'H70021', 'S80011'];
 
+const chance = () => Math.floor(Math.random() * 1e9) + 1;
+
 // bills are what the doctor can order: the body of a new bill beside the patient.
 const newBills = {
-  usual: () => ({seed: Math.floor(Math.random() * 1e9) + 1, count: 1}),
+  usual: () => ({seed: chance(), count: 1}),
+  visit: () => ({seed: chance(), count: 2, together: true}),
+  registration: () => ({seed: chance(), kind: 'registration'}),
+  deposit: () => ({seed: chance(), kind: 'deposit'}),
   long: () => ({items: [...bigCodes, ...bigCodes].map((code) => ({code, quantity: '1'}))}),
   large: () => ({items: [{code: 'SB0001', name: '植入式双腔心脏起搏系统（进口，含电极导线与程控随访）', price: '1234567.89', quantity: '1', med_list_codg: '002103000010000-210300001', class: 'B', category: '08'}]}),
 };
@@ -154,7 +159,7 @@ export function drawer() {
   };
   onShown(async (shown) => {
     showSingles().catch(() => {}); // drawn with the next page
-    bill = shown.no || '';
+    bill = (shown.no || '').split(' ')[0];
     viewed = shown.id || '';
     showCounter();
     if (!shown.id) return;
@@ -228,6 +233,10 @@ function atWindow() {
       button('新开费用单', {kind: 'small', test: 'new-bill', press: order('usual')}),
       button('40 项的', {kind: 'small', test: 'new-long-bill', press: order('long')}),
       button('百万元的', {kind: 'small', test: 'new-large-bill', press: order('large')})),
+    h('div', {class: 'drawer-buttons'},
+      button('挂号', {kind: 'small', test: 'new-registration', press: order('registration')}),
+      button('住院预交金', {kind: 'small', test: 'new-deposit', press: order('deposit')}),
+      button('同次就诊两张', {kind: 'small', test: 'new-visit', press: order('visit')})),
   ];
 }
 

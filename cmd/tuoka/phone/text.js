@@ -83,6 +83,16 @@ export const openRefund = (order) => order.refunds.find((f) => ['asked', 'held',
 // givenBack is how much of an order was given back.
 export const givenBack = (order) => order.refunds.filter((f) => f.state === 'done').reduce((sum, f) => sum + f.total_fen, 0);
 
+// kindTag is the badge of what a bill is for; ordinary outpatient fees have none.
+export const kindTag = (bill) => (bill.kind === 'outpatient' ? null :
+  h('span', {class: `tag ${bill.kind === 'deposit' ? 'green' : 'blue'}`, 'data-test': 'kind'}, bill.kind_text));
+
+// billPath is the page of some bills: their numbers have no blanks.
+export const billPath = (bills) => `/bill/${encodeURIComponent(bills.map((b) => b.bill_no).join(' '))}`;
+
+// holds says until when the hospital keeps a bill: words for while it does, and after.
+export const holds = (bill) => (bill.kind === 'registration' ? ['后释放号源', '号源已释放，请重新挂号'] : ['内缴费有效', '缴费时限已到']);
+
 // stateOf is the state of an order as its label; one that waits for a new authorisation is the patient's to move.
 export function stateOf(order) {
   const back = openRefund(order);

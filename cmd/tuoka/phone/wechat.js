@@ -111,21 +111,21 @@ function refusal(text) {
 
 // cashier is wx.requestPayment: first what is paid to whom, then a password of six digits (any, in the sandbox). It answers true after
 // WeChat said requestPayment:ok, and nothing when the user closed it.
-export function cashier(params, merchant, fen) {
+export function cashier(params, merchant, fen, goods) {
   return till('微信支付', 'cashier-pay', [
     h('p', {class: 'cashier-merchant'}, merchant), amount(fen, 'huge', 'cashier-amount'),
-    facts([['付款方式', '零钱（沙箱）'], ['商品', '门诊缴费']])],
+    facts([['付款方式', '零钱（沙箱）'], ['商品', goods]])],
   {done: '支付成功', pay: () => atHospital('POST', '/wechatpay/pay', {...params, openid: session.role.openid})});
 }
 
 // medCashier is wx.requestMedicalInsurancePay: one bill, one password, the insurer's part and the cash. That WeChat took the call
 // (requestMedicalInsurancePay:ok) does not tell what became of the payment.
-export function medCashier(params, merchant, {insurance, cash}) {
+export function medCashier(params, merchant, {insurance, cash}, goods) {
   const fen = (test, value) => amount(value, '', test);
   return till('医保支付', 'med-cashier-pay', [
     h('p', {class: 'cashier-merchant'}, merchant), amount(insurance + cash, 'huge', 'cashier-amount'),
     facts([['医保支付', fen('med-insurance', insurance)], ['微信支付', cash > 0 ? fen('med-cash', cash) : '不扣款'],
-      cash > 0 ? ['付款方式', '零钱（沙箱）'] : null, ['商品', '门诊缴费']])],
+      cash > 0 ? ['付款方式', '零钱（沙箱）'] : null, ['商品', goods]])],
   {done: '已提交，请返回查看结果', pay: async () => {
     const {app_id: appId} = await hospitalHere();
     return atHospital('POST', '/wechatpay/pay-mixed', {...params, appId, openid: session.role.openid});

@@ -1,11 +1,12 @@
 // home.js: the bills to pay, the order to go on with, and whose they are.
 
 import {h, icon, button} from '../dom.js';
-import {api, persist, hospitalHere} from '../api.js';
+import {api, persist, hospitalHere, institutionHere} from '../api.js';
 import {session} from '../session.js';
 import {go, skeleton, empty, sheet, trouble} from '../view.js';
 import {remedy} from '../problems.js';
-import {amount, hour, moment, relations, stateOf} from '../text.js';
+import {amount, billPath, holds, hour, kindTag, moment, relations, stateOf} from '../text.js';
+import {countdown} from './order.js';
 import {nextStep} from './start.js';
 
 // chosen is the patient whose bills are shown: the one last chosen, else the first.
@@ -86,25 +87,45 @@ async function live(page, place) {
 
 async function bills(page, patient, place) {
   try {
-    const list = await persist(() => api('GET', `/patients/${patient.id}/bills`, {signal: page.signal}),
-      {signal: page.signal, onWait: page.waits('正在向医院查询。'), waits: [1, 2]});
+    const [list, institution] = await Promise.all([persist(() => api('GET', `/patients/${patient.id}/bills`, {signal: page.signal}),
+      {signal: page.signal, onWait: page.waits('正在向医院查询。'), waits: [1, 2]}), institutionHere()]);
     if (page.gone) return;
     if (list.bills.length === 0) {
       place.replaceChildren(empty('check', '没有待缴的费用', '医院刚刚答复：您没有待缴费用单。'));
       return;
     }
-    place.replaceChildren(h('ul', {class: 'bills'}, list.bills.map(billCard)));
+    place.replaceChildren(h('ul', {class: 'bills'}, visits(list.bills, institution.per_visit).map((of) => (of.length > 1 ? visitCard(page, of) : h('li', {}, billCard(page, of[0], 'card'))))));
   } catch (err) {
     if (err.name === 'AbortError') return;
     place.replaceChildren(h('div', {class: 'card'}, trouble(err), remedy(page, err, () => bills(page, patient, place))));
   }
 }
 
-function billCard(bill) {
-  return h('li', {}, h('button', {class: 'bill card', type: 'button', test: 'bill', 'data-bill': bill.bill_no, onclick: () => go(`/bill/${encodeURIComponent(bill.bill_no)}`)},
+// visits groups the bills that can be paid together: of one visit, for the same, none of them being paid now. The first of a group says where it stands.
+function visits(bills, perVisit) {
+  const groups = new Map();
+  for (const bill of bills) {
+    const name = perVisit && bill.visit_no && !bill.locked ? `${bill.kind} ${bill.visit_no}` : `bill ${bill.bill_no}`;
+    groups.set(name, [...(groups.get(name) || []), bill]);
+  }
+  return [...groups.values()];
+}
+
+function visitCard(page, bills) {
+  const total = bills.reduce((sum, b) => sum + b.total_fen, 0);
+  return h('li', {class: 'visit card', 'data-test': 'visit'},
+    h('p', {class: 'visit-head'}, `同一次就诊，${bills.length} 张费用单`), bills.map((b) => billCard(page, b, 'row')),
+    button(['一起缴费 ', amount(total, '', 'visit-total')], {kind: 'secondary', test: 'pay-visit', press: () => go(billPath(bills))}));
+}
+
+function billCard(page, bill, look) {
+  const clock = bill.pay_by ? h('span', {class: 'bill-hold digits', 'data-test': 'pay-by'}) : null;
+  if (clock) setTimeout(() => countdown(page, clock, bill.pay_by, ...holds(bill)));
+  return h('button', {class: `bill ${look}`, type: 'button', test: 'bill', 'data-bill': bill.bill_no, onclick: () => go(billPath([bill]))},
     h('span', {class: 'bill-main'},
-      h('span', {class: 'bill-name'}, bill.department, bill.locked ? h('span', {class: 'tag amber'}, '缴费中') : null),
+      h('span', {class: 'bill-name'}, bill.department, kindTag(bill), bill.locked ? h('span', {class: 'tag amber'}, '缴费中') : null),
       h('span', {class: 'bill-sub'}, `${bill.doctor}　${moment(bill.created_at)}`),
+      bill.kind === 'deposit' ? h('span', {class: 'bill-sub'}, '仅微信支付') : null, clock,
       h('span', {class: 'bill-no'}, bill.bill_no)),
-    amount(bill.total_fen), icon('next')));
+    amount(bill.total_fen), icon('next'));
 }

@@ -7,7 +7,7 @@ import {session, intent, settled, typed} from '../session.js';
 import {go, ask, banner, skeleton, toast} from '../view.js';
 import {remedy} from '../problems.js';
 import {cashier, medCashier} from '../wechat.js';
-import {amount, clauses, final, left, moment, money, paidBy, stateOf, together, hour} from '../text.js';
+import {amount, clauses, final, kindTag, left, moment, money, paidBy, stateOf, together, hour} from '../text.js';
 import {waiting, charge} from './bill.js';
 import {renewButton, renewView} from './renew.js';
 import {splitBar, splitTable} from './split.js';
@@ -109,7 +109,7 @@ function caution(order) {
 // billsOf lists the bills of an order.
 export function billsOf(order) {
   return h('section', {class: 'card plain-list'}, order.bills.map((b) => h('div', {class: 'plain-row'},
-    h('span', {}, b.department, h('small', {}, `${b.doctor}　${moment(b.created_at)}`)), amount(b.total_fen))));
+    h('span', {}, b.department, kindTag(b), h('small', {}, `${b.doctor}　${moment(b.created_at)}`)), amount(b.total_fen))));
 }
 
 // countdown writes every second how much time is left.
@@ -195,8 +195,9 @@ async function openCashier(run) {
   run.said = null;
   try {
     const [params, here] = await Promise.all([api('GET', `/orders/${run.id}/cashier?medical_insurance=${!session.oldWechat}`, {signal: page.signal}), hospitalHere()]);
+    const goods = order.bills[0].kind_text;
     const sums = {insurance: paidBy(order.split, 'insurer'), cash: order.charge_fen};
-    const ok = await (params.mixTradeNo ? medCashier(params, here.hospital, sums) : cashier(params, here.hospital, order.charge_fen));
+    const ok = await (params.mixTradeNo ? medCashier(params, here.hospital, sums, goods) : cashier(params, here.hospital, order.charge_fen, goods));
     if (page.gone) return;
     if (ok) {
       typed(attempt(order), true);

@@ -19,7 +19,7 @@ const row = (name, value, cls = '') => h('div', {class: `paper-row ${cls}`}, h('
 function paper(r) {
   return h('article', {class: 'paper', 'data-test': 'receipt-paper'},
     h('header', {}, h('p', {class: 'paper-hospital'}, r.hospital), h('h2', {}, r.title), h('p', {class: 'paper-note'}, clauses('仅证明缴费，不作报销凭证；电子票据请在医院自助机或小程序内开具'))),
-    h('dl', {}, row('就诊人', r.patient_name), row('医院收据号', r.receipt_no), row('医院流水号', r.posting_no), row('入账时间', stamp(r.posted_at))),
+    h('dl', {}, row('就诊人', r.patient_name), row('费用类型', r.bills[0].kind_text), row('医院收据号', r.receipt_no), row('医院流水号', r.posting_no), row('入账时间', stamp(r.posted_at))),
     h('table', {}, h('thead', {}, h('tr', {}, h('th', {scope: 'col'}, '科室 / 费用单'), h('th', {scope: 'col'}, '金额（元）'))),
       h('tbody', {}, r.bills.map((b) => h('tr', {}, h('td', {}, b.department, h('small', {}, b.bill_no)), h('td', {}, yuan(b.total_fen))))),
       h('tfoot', {}, h('tr', {}, h('th', {scope: 'row'}, '费用合计'), h('td', {}, yuan(r.total_fen))))),

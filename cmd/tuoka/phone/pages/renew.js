@@ -3,7 +3,7 @@
 import {h, icon, button} from '../dom.js';
 import {api, persist, Problem} from '../api.js';
 import {banner, go} from '../view.js';
-import {amount, clauses, openRefund} from '../text.js';
+import {amount, billPath, clauses, openRefund} from '../text.js';
 import {again, billsOf, countdown, draw, giveUp, tell} from './order.js';
 import {bind} from './authorise.js';
 
@@ -59,7 +59,7 @@ function anew(run) {
   return button('重新发起缴费', {test: 'anew', press: async () => {
     try {
       await persist(() => api('POST', `/orders/${run.id}/cancel`), {signal: run.page.signal, onWait: run.page.waits('正在关闭原订单。')});
-      go(`/bill/${encodeURIComponent(run.order.bills[0].bill_no)}`);
+      go(billPath(run.order.bills));
     } catch (err) {
       tell(run, err);
     }

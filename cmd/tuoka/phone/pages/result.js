@@ -2,7 +2,7 @@
 
 import {h, icon, button} from '../dom.js';
 import {go} from '../view.js';
-import {amount, clauses, givenBack, money, moment, openRefund, paidBy} from '../text.js';
+import {amount, billPath, clauses, givenBack, money, moment, openRefund, paidBy} from '../text.js';
 import {splitTable} from './split.js';
 import {steps} from './order.js';
 import {refundCards, refundFoot} from './refund.js';
@@ -53,6 +53,6 @@ function ended(page, order) {
       order.bills.map((b) => h('div', {class: 'plain-row'}, h('span', {}, b.department, h('small', {}, b.bill_no)), h('span', {class: 'digits'}, money(b.total_fen))))));
   const over = ['bill_paid_elsewhere', 'bill_void'].includes(order.cause);
   page.foot(over ? button('返回首页', {test: 'home', press: () => go('/home')}) :
-    button('重新缴费', {test: 'anew', press: () => go(`/bill/${encodeURIComponent(order.bills[0].bill_no)}`)}),
+    button('重新缴费', {test: 'anew', press: () => go(billPath(order.bills))}),
   over ? null : button('返回首页', {kind: 'text', test: 'home', press: () => go('/home')}));
 }
