@@ -348,7 +348,7 @@ var stories = map[string]func(w *ward){
 	"registration, deposit, and two bills of a visit": func(w *ward) {
 		w.bills = nil
 		for seed, kind := range []string{hissim.Registration, hissim.Deposit} {
-			b, err := w.sim.DealKind("P1", kind, uint64(seed)+5) //nolint:gosec // 5 and 6
+			b, err := w.sim.DealKind("P1", kind, uint64(seed)+5)
 			w.must(err)
 			w.bills = append(w.bills, b)
 		}
