@@ -133,6 +133,11 @@ func TestCompareFindsEveryDifference(t *testing.T) {
 			b.mixed["M1"] = mixedBook{OutTradeNo: "M1", Mix: "MIX_PAY_SUCCESS", OrderType: "DIAG_PAY"}
 		}, 1},
 		{"an outpatient order as a registration", together, 1},
+		{"a mixed order before it that never came to WeChat", func(p *player, b *books) {
+			together(p, b)
+			p.role.Kind = hissim.Registration
+			p.order.Mixed = append([]mixedView{{OutTradeNo: "M0", State: "dead"}}, p.order.Mixed...)
+		}, 0},
 		{"a deposit that the insurer pays a part of", func(p *player, _ *books) { p.role.Kind = hissim.Deposit }, 1},
 		{"a slot that was gone", func(p *player, b *books) { lapse(p, b, -lastMinutes+time.Second) }, 0},
 		{"a slot that was held for longer", func(p *player, b *books) { lapse(p, b, -lastMinutes) }, 1},
