@@ -15,7 +15,7 @@ import (
 func claimed(t *testing.T, dir string) stage {
 	t.Helper()
 	st := stage{dir: dir, base: 8080}
-	if err := st.claim([]string{"h1", "h2"}); err != nil {
+	if err := st.claim([]string{"h1", "h2", "h3"}); err != nil {
 		t.Fatal(err)
 	}
 	return st
@@ -45,8 +45,8 @@ func TestKeysSurviveAKill(t *testing.T) {
 		}
 		before[e.Name()] = secret.Reveal()
 	}
-	if len(before) != 33 {
-		t.Errorf("%d key files, want 33: %v", len(before), entries)
+	if len(before) != 47 {
+		t.Errorf("%d key files, want 47: %v", len(before), entries)
 	}
 	if err := st.release(); err != nil {
 		t.Fatal(err)
