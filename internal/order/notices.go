@@ -44,7 +44,7 @@ func (s *Service) notified(ctx context.Context, n job.Stored) (fate, error) {
 	if n.Kind == patient.KindMerged {
 		return s.merged(ctx, institution, n)
 	}
-	id, err := s.about(ctx, institution, n.Number)
+	id, err := s.about(ctx, institution, n.Kind, n.Number)
 	if errors.Is(err, ErrNotFound) {
 		return handled, nil // a number that is not ours: kept for reconciliation
 	}
@@ -136,13 +136,16 @@ func (s *Service) seize(ctx context.Context, id ID, n job.Stored, learnt *Event)
 	return done(err)
 }
 
-// about finds the order of a notice: WeChat and the centre name what they know of it, a HIS names the order itself, which must be of its own.
-func (s *Service) about(ctx context.Context, institution, number string) (ID, error) {
-	id, err := s.store.ByNumber(ctx, institution, number)
-	if !errors.Is(err, ErrNotFound) {
-		return id, err
+// about finds the order of a notice: WeChat and the centre name what they know of it, a HIS names the order itself, which must be of its own. A refund is
+// asked for by the order's own number alone: under another its asker would hear that it is unknown.
+func (s *Service) about(ctx context.Context, institution, kind, number string) (ID, error) {
+	if kind != refund.KindAsked {
+		if id, err := s.store.ByNumber(ctx, institution, number); !errors.Is(err, ErrNotFound) {
+			return id, err
+		}
 	}
-	if id, err = ParseID(number); err != nil {
+	id, err := ParseID(number)
+	if err != nil {
 		return 0, err
 	}
 	o, err := s.store.Load(ctx, id)

@@ -815,12 +815,16 @@ func TestWindowAsks(t *testing.T) {
 		"gone already":    func(*refund.AskedByHIS) {},
 		"never paid":      func(a *refund.AskedByHIS) { a.OrderNo = closed.No() },
 		"another's order": func(a *refund.AskedByHIS) { a.OrderNo = "12345" },
+		"not by its own number": func(a *refund.AskedByHIS) { // it could not be asked about by that one
+			a.OrderNo, a.Total = o.Payment().OutTradeNo, 6000
+			a.Lines = []refund.Line{{BillNo: testBill, LineNo: exam, Quantity: decimal.New(1, 0), Amount: 6000}}
+		},
 	} {
 		a := ask
 		a.HISNo = "T-" + name
 		spoil(&a)
 		w.asks(name, a)
-		if _, err := w.service.StepInbox(t.Context()); (err == nil) != (name == "another's order") {
+		if _, err := w.service.StepInbox(t.Context()); (err == nil) != (name == "another's order" || name == "not by its own number") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := len(w.order(id).Refunds); n != 1 {
