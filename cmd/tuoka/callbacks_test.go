@@ -241,6 +241,9 @@ func TestRefundsThatTheHISAsksInVain(t *testing.T) {
 			said = p.standing(s, fmt.Sprintf("nonce-in-vain-%d-%08d", i, tries), tt.order, no)
 			return said["state"] != "asked"
 		})
+		if other := p.standing(s, fmt.Sprintf("nonce-of-another-%d", i), "4712", no); other["state"] != "unknown" || len(other) != 3 {
+			t.Errorf("%s, asked of another order: %v", tt.name, other)
+		}
 		if text, _ := said["cause_text"].(string); said["state"] != "refused" || said["cause"] != tt.cause || text == "" {
 			t.Errorf("%s: %v", tt.name, said)
 		}

@@ -39,8 +39,8 @@ func (s *Service) merged(ctx context.Context, institution string, n job.Stored) 
 type HISBooks interface {
 	// ByHISRefund finds the order of a refund by the HIS's own number. ErrNotFound.
 	ByHISRefund(ctx context.Context, institution, no string) (ID, error)
-	// Told reports whether a notice is in the inbox, whether it was handled, and why nothing came of it ("CODE words").
-	Told(ctx context.Context, source, id string) (found, handled bool, refusal string, err error)
+	// Told reports whether a notice about that number is in the inbox, whether it was handled, and why nothing came of it ("CODE words").
+	Told(ctx context.Context, source, id, number string) (found, handled bool, refusal string, err error)
 }
 
 // RefundForHIS tells a HIS what became of a refund that it asked for, from our own books alone. An order that is not the one it asked for leaves the
@@ -50,7 +50,7 @@ func (s *Service) RefundForHIS(ctx context.Context, institution, orderNo, no str
 	fail := func(err error) (refund.Standing, error) {
 		return refund.Standing{}, fmt.Errorf("refund asked by the HIS of %s: %w", institution, err)
 	}
-	found, done, refusal, err := s.config.HISBooks.Told(ctx, "his/"+institution, no) // first: a refund that is made in between is found below
+	found, done, refusal, err := s.config.HISBooks.Told(ctx, "his/"+institution, no, orderNo) // first: a refund that is made in between is found below
 	if err != nil {
 		return fail(err)
 	}

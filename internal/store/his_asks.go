@@ -24,13 +24,13 @@ func (b HISBooks) ByHISRefund(ctx context.Context, institution, no string) (orde
 	return Orders(b).number(ctx, "SELECT order_id FROM refund WHERE institution = ? AND his_refund_no = ?", institution, no)
 }
 
-// Told reports whether a notice is in the inbox, whether it was handled, and why nothing came of it.
-func (b HISBooks) Told(ctx context.Context, source, id string) (found, handled bool, refusal string, err error) {
+// Told reports whether a notice about that number is in the inbox, whether it was handled, and why nothing came of it.
+func (b HISBooks) Told(ctx context.Context, source, id, number string) (found, handled bool, refusal string, err error) {
 	var rows []struct {
 		HandledUS int64
 		Refusal   string
 	}
-	err = b.db.read(ctx).Raw("SELECT handled_us, refusal FROM inbox WHERE source = ? AND notice_id = ?", source, id).Scan(&rows).Error
+	err = b.db.read(ctx).Raw("SELECT handled_us, refusal FROM inbox WHERE source = ? AND notice_id = ? AND about_no = ?", source, id, number).Scan(&rows).Error
 	if err != nil {
 		return false, false, "", fmt.Errorf("find notice of %s: %w", source, translated(err))
 	}

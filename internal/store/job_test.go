@@ -253,11 +253,12 @@ func suiteInbox(t *testing.T, open func(t *testing.T) *DB) {
 		t.Fatal("the first mark did not stay")
 	}
 	for _, c := range []struct {
-		source, id     string
+		source, id, no string
 		found, handled bool
 		refusal        string
-	}{{older.Source, older.ID, true, true, "NO_SUCH 没有"}, {n.Source, n.ID, true, false, ""}, {"his/h2", "EV-1", false, false, ""}} {
-		found, handled, refusal, err := db.HISBooks().Told(t.Context(), c.source, c.id)
+	}{{older.Source, older.ID, older.Number, true, true, "NO_SUCH 没有"}, {n.Source, n.ID, n.Number, true, false, ""}, {n.Source, n.ID, "another's", false, false, ""},
+		{"his/h2", "EV-1", n.Number, false, false, ""}} {
+		found, handled, refusal, err := db.HISBooks().Told(t.Context(), c.source, c.id, c.no)
 		if found != c.found || handled != c.handled || refusal != c.refusal || err != nil {
 			t.Errorf("Told(%s) = %v, %v, %q, %v", c.source, found, handled, refusal, err)
 		}
