@@ -93,6 +93,7 @@ var defects = []struct {
 	{hissim.ReversalForgets, "reverse-unknown", "insured soap-insured"},
 	{hissim.WithdrawDeaf, "withdraw", "insured soap-insured"},
 	{hissim.NoticeUnsigned, "notice", "rest soap"},
+	{hissim.NoticeHundred, "notice", "rest soap"},
 	{hissim.NoticeOnce, "notice-again", "rest soap"},
 	{hissim.NoticeSameNonce, "notice-again", "rest soap"},
 	{hissim.Slow, "speed", "rest soap"},

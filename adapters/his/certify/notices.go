@@ -2,6 +2,7 @@ package certify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tuoka/tuoka/internal/bill"
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/refund"
 )
@@ -122,6 +124,34 @@ func (k *kit) notified(ctx context.Context) outcome {
 		return failed("通知%s", said(a.err))
 	}
 	k.notice = a
+	return k.wantAsk(a.notice)
+}
+
+// wantAsk demands what the order's items are worth of a notice that asks for some of them back: the platform refuses anything else.
+func (k *kit) wantAsk(n job.Notice) outcome {
+	var asked refund.AskedByHIS
+	if err := json.Unmarshal(n.Body, &asked); err != nil {
+		return failed("通知无法读取")
+	}
+	if asked.Whole { // which items that are, the platform knows
+		if asked.Total != k.lost.Total {
+			return failed("通知说是全部（whole），金额却是 %s，订单是 %s", asked.Total, k.lost.Total)
+		}
+		return passed("通知已到达，签名与内容正确")
+	}
+	var wants []refund.Want
+	for _, l := range asked.Lines {
+		wants = append(wants, refund.Want{BillNo: l.BillNo, LineNo: l.LineNo, Quantity: l.Quantity})
+	}
+	lines, err := refund.Choose(refund.Left([]bill.Bill{*k.lost.bill}, nil), wants)
+	if err != nil {
+		return failed("通知中的项目不是该订单可退的项目，或数量超出")
+	}
+	for i, l := range lines {
+		if asked.Lines[i].Amount != l.Amount {
+			return failed("通知中第 %d 项的金额是 %s，按订单应为 %s", i+1, asked.Lines[i].Amount, l.Amount)
+		}
+	}
 	return passed("通知已到达，签名与内容正确")
 }
 

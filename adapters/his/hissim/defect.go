@@ -96,6 +96,7 @@ const (
 	WithdrawDeaf    Defect = "a withdrawal that does nothing"
 
 	NoticeUnsigned  Defect = "notices with a wrong signature"
+	NoticeHundred   Defect = "notices with a hundred times the amounts"
 	NoticeOnce      Defect = "notices never repeated"
 	NoticeSameNonce Defect = "notices repeated with the same nonce"
 	Slow            Defect = "answers after the deadline"
@@ -108,9 +109,10 @@ func (s *Sim) broken(d Defect) bool { return s.config.Defect == d }
 func (d Defect) always(op string) *Oddity {
 	table := map[Defect]Oddity{UnsignedAnswers: {Kind: Unsigned}, StaleAnswers: {Kind: Stale}, GBKAnswers: {Kind: GBK}, PageAnswers: {Kind: HTML},
 		YuanAmounts: {Kind: Yuan}, HundredAmounts: {Kind: Hundredfold}, WrongLines: {Kind: LineSum, Op: "bills.detail"},
-		OthersArchive: {Kind: WrongPerson, Op: "patients.find"}, ShortList: {Kind: ShortPage, Op: "bills.pending"}}
+		OthersArchive: {Kind: WrongPerson, Op: "patients.find"}, ShortList: {Kind: ShortPage, Op: "bills.pending"},
+		NoticeHundred: {Kind: Hundredfold, Op: "notice"}}
 	o, ok := table[d]
-	if !ok || (o.Op != "" && o.Op != op) || op == "notice" {
+	if !ok || (o.Op != op && (o.Op != "" || op == "notice")) {
 		return nil
 	}
 	return &o
