@@ -3,6 +3,7 @@ package certify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -335,6 +336,89 @@ func TestBrokenOff(t *testing.T) {
 	for _, l := range h.sim.Truth().Locks {
 		if l.Live {
 			t.Errorf("order %s still holds its bills", l.OrderNo)
+		}
+	}
+}
+
+// ending ends a run at one request of an operation: before it is sent, or once it is answered.
+type ending struct {
+	http.RoundTripper
+	operation string
+	left      atomic.Int64 // how many of it go by
+	before    bool
+	stop      func()
+}
+
+// RoundTrip sends a request on.
+func (e *ending) RoundTrip(r *http.Request) (*http.Response, error) {
+	now := strings.HasSuffix(r.URL.Path, e.operation) && e.left.Add(-1) == 0
+	if now && e.before {
+		e.stop()
+	}
+	res, err := e.RoundTripper.RoundTrip(r)
+	if now {
+		e.stop()
+	}
+	return res, err
+}
+
+// TestNothingIsLeft: a run that is broken off in the middle of a check leaves no bill locked and no item held, and what stands at the insurer is in the
+// hospital's books. The numbers are about the bill that is changed, and the refund of a part.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	for operation, numbers := range map[string][]int64{"locks/acquire": {1, 12}, "insurance/settle": {1, 16}, "refunds/book": {1, 2}} {
+		for _, nth := range numbers {
+			t.Run(fmt.Sprint(operation, " ", nth), func(t *testing.T) {
+				t.Parallel()
+				for _, before := range []bool{true, false} {
+					ctx, stop := context.WithCancel(t.Context())
+					defer stop()
+					e := &ending{operation: operation, before: before, stop: stop}
+					e.left.Store(nth)
+					var h *hospital
+					r := certifiedUntil(ctx, t, "insured", "", func(c *certify.Config) {
+						h, _ = c.Hands.(*hospital)
+						e.RoundTripper, c.Wire = c.Wire, e
+					})
+					if ids := failures(r); len(ids) > 0 {
+						t.Errorf("failed: %v", ids)
+					}
+					if ctx.Err() == nil {
+						t.Error("so many there are not")
+					}
+					h.wantNothingLeft(t)
+				}
+			})
+		}
+	}
+}
+
+func (h *hospital) wantNothingLeft(t *testing.T) {
+	t.Helper()
+	truth, booked := h.sim.Truth(), 0
+	var numbers []string
+	for _, p := range truth.Postings {
+		numbers = append(numbers, p.SetlID)
+	}
+	for _, f := range truth.Refunds {
+		numbers = append(numbers, f.RestSetlID)
+	}
+	for _, no := range numbers {
+		if stands, err := h.paper.InForce(hissim.LinkVisit{}, no); err == nil && stands {
+			booked++
+		}
+	}
+	if got := h.paper.Standing(); got != booked {
+		t.Errorf("%d settlements stand, %d of them in the books", got, booked)
+	}
+	for _, l := range truth.Locks {
+		if l.Live {
+			t.Errorf("order %s still holds its bills", l.OrderNo)
+		}
+	}
+	for _, f := range truth.Refunds {
+		if f.State == hissim.RefundHeld {
+			t.Errorf("refund %s still holds items", f.RefundNo)
 		}
 	}
 }

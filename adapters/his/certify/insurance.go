@@ -19,7 +19,8 @@ type cover struct {
 	settleNo string
 	cancelNo string
 	settled  settlement.Outcome
-	undone   bool // nothing of it stands
+	undone   bool   // nothing of it stands
+	refund   string // of what a refund leaves of an order: whose booking it belongs to
 }
 
 func insuranceChecks() []check {
@@ -137,10 +138,16 @@ func (k *kit) settle(ctx context.Context, c *cover) error {
 
 // settled presettles and settles what is insured of a bill.
 func (k *kit) settled(ctx context.Context, no string, b *bill.Bill) (*cover, outcome, bool) {
+	return k.settledFor(ctx, no, "", b)
+}
+
+// settledFor does the same with what a refund leaves of a bill.
+func (k *kit) settledFor(ctx context.Context, no, refundNo string, b *bill.Bill) (*cover, outcome, bool) {
 	c, err := k.foresee(ctx, no, b)
 	if err != nil {
 		return nil, failed("医保预结算：%s", said(err)), false
 	}
+	c.refund = refundNo
 	k.doing("医保结算")
 	if err := k.settle(ctx, c); err != nil {
 		return nil, failed("医保结算：%s", said(err)), false
@@ -170,15 +177,25 @@ func (k *kit) unsettle(ctx context.Context) {
 		if c.undone {
 			continue
 		}
-		st, err := k.client.PostingOf(ctx, c.claim.OrderNo, []string{c.bill.No})
+		booked, err := k.inBooks(ctx, c)
 		switch {
-		case err != nil || st.State == order.PostingDone: // its settlement belongs to it
+		case err != nil || booked: // its settlement belongs to it
 		case c.settled.SetlID != "":
 			_ = k.undo(ctx, c) // what the hospital does not hear, its test platform keeps
 		default:
 			_ = k.link.Reverse(ctx, k.link.MsgID(), c.claim.Visit, "2207", c.settleNo)
 		}
 	}
+}
+
+// inBooks reports whether the hospital has booked that by which a cover was settled: its order, or the refund that left it.
+func (k *kit) inBooks(ctx context.Context, c *cover) (bool, error) {
+	if c.refund != "" {
+		st, err := k.client.RefundOf(ctx, c.claim.OrderNo, c.refund)
+		return st.State == order.RefundBooked, err
+	}
+	st, err := k.client.PostingOf(ctx, c.claim.OrderNo, []string{c.bill.No})
+	return st.State == order.PostingDone, err
 }
 
 // settledPosting is a paid order of one bill as the hospital's own line settled it.

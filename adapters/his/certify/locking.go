@@ -246,6 +246,7 @@ func (k *kit) changed(ctx context.Context) outcome {
 		return o
 	}
 	no := k.number()
+	k.locks = append(k.locks, no)
 	k.doing("以变更前的金额锁定单据 %s", b.No)
 	a, err := k.ask(ctx, "locks/acquire", acquire{OrderNo: no, PatientID: k.patient, BillNos: []string{b.No}, TotalFen: b.Total})
 	if o, ok := want(a, err, done, billChanged); !ok {

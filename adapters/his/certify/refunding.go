@@ -238,7 +238,7 @@ func (k *kit) rest(ctx context.Context, b *booked, r order.RefundRequest) (split
 	if insured == 0 {
 		return split.AllCash(left.Total), outcome{}, true
 	}
-	anew, o, ok := k.settled(ctx, b.OrderNo, left)
+	anew, o, ok := k.settledFor(ctx, b.OrderNo, r.RefundNo, left)
 	if !ok {
 		return split.Split{}, o, false
 	}
