@@ -172,6 +172,9 @@ func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim
 	t.Cleanup(platform.Close)
 	hospital := hissim.Config{Clock: h.Fake, Source: source, Plan: h.plan, App: testApp, Secret: sensitive.NewKey(testSecret),
 		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback, Defect: defect}
+	if by, ok := ctx.Value(behind{}).(time.Duration); ok {
+		hospital.Clock = late{h.Fake, by}
+	}
 	if ways[way].insured {
 		h.paper = hissim.NewPaperInsurer(h.Fake)
 		hospital.Link = h.paper
@@ -419,6 +422,31 @@ func (h *hospital) wantNothingLeft(t *testing.T) {
 	for _, f := range truth.Refunds {
 		if f.State == hissim.RefundHeld {
 			t.Errorf("refund %s still holds items", f.RefundNo)
+		}
+	}
+}
+
+// behind is how far a context's hospital has its clock behind ours.
+type behind struct{}
+
+// late is a clock that is behind.
+type late struct {
+	clock.Clock
+	by time.Duration
+}
+
+// Now is what it shows.
+func (l late) Now() time.Time { return l.Clock.Now().Add(-l.by) }
+
+// TestClocksApart: a hospital is not blamed for a clock that is as far off as the interface allows and the check of the clocks passes.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{-50 * time.Second, 50 * time.Second} {
+		r := certifiedUntil(context.WithValue(t.Context(), behind{}, by), t, "rest", "", nil)
+		for _, c := range r.Results {
+			if c.Group != insurance && (c.Verdict != certify.Passed || (c.Warning != "") != (c.ID == "lock-expires" && by > 0)) {
+				t.Errorf("%v behind: %s %s: %s %s", by, c.ID, c.Verdict, c.Text, c.Warning)
+			}
 		}
 	}
 }
