@@ -83,11 +83,15 @@ var (
 	ofPerson = `(?:id_?no|id_?card|id_?number|cert_?no|card_?no|card_?number|phone|mobile|tel(?:ephone)?|address|psn_?no|pay_?auth_?no|pat_?name|patient_?name|psn_?name|xm|sfzh|lxdh)`
 	inJSON   = regexp.MustCompile(`(?i)("` + ofPerson + `"\s*:\s*")(?:[^"\\]|\\.)*"`)
 	inXML    = regexp.MustCompile(`(?i)(<(?:\w+:)?` + ofPerson + `(?:\s[^>]*)?>)[^<]*<`)
-	han      = regexp.MustCompile(`\p{Han}{2,}`)
-	numbers  = regexp.MustCompile(`[0-9]{8,}[0-9Xx]?`)
-	words    = regexp.MustCompile(`[0-9A-Za-z]+`)
-	coded    = regexp.MustCompile(`[A-Za-z0-9+/]{8,}={0,2}`)
-	phone    = regexp.MustCompile(`^1[3-9][0-9]{9}$`)
+	// names that are not masked yet, for they are not written in Chinese.
+	nameInJSON = regexp.MustCompile(`(?i)("\w*name"\s*:\s*")(?:[^"\\*]|\\.)+"`)
+	nameInXML  = regexp.MustCompile(`(?i)(<(?:\w+:)?\w*name(?:\s[^>]*)?>)[^<*]+<`)
+
+	han     = regexp.MustCompile(`\p{Han}{2,}`)
+	numbers = regexp.MustCompile(`[0-9]{8,}[0-9Xx]?`)
+	words   = regexp.MustCompile(`[0-9A-Za-z]+`)
+	coded   = regexp.MustCompile(`[A-Za-z0-9+/]{8,}={0,2}`)
+	phone   = regexp.MustCompile(`^1[3-9][0-9]{9}$`)
 )
 
 // longest is how much of a message is shown, in characters.
@@ -120,6 +124,8 @@ func (v *veil) shown(operation string, body []byte) string {
 		text = v.hide(text)
 		text = han.ReplaceAllStringFunc(text, func(s string) string { return sensitive.NewName(s).Masked() })
 		text = numbers.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("*", len(s)-2) + s[len(s)-2:] })
+		text = nameInJSON.ReplaceAllString(text, `${1}***"`)
+		text = nameInXML.ReplaceAllString(text, `${1}***<`)
 	}
 	text = v.hide(text)
 	if pretty := new(bytes.Buffer); json.Indent(pretty, []byte(text), "", "  ") == nil {
