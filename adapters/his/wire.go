@@ -117,7 +117,7 @@ func distinct(body []byte) error {
 			continue
 		case string:
 			if top != nil && top.key {
-				name := strings.ToLower(t)
+				name := strings.ToLower(strings.ToUpper(t)) // ſ is an s, and the Kelvin sign a k
 				if top.names[name] {
 					return errors.New("a member is named twice")
 				}

@@ -51,6 +51,8 @@ func TestDistinct(t *testing.T) {
 		`{"a":"a","b":["a","a"]}`:                           true,
 		`{"a":1,"a":1}`:                                     false,
 		`{"a":1,"A":2}`:                                     false,
+		`{"his":1,"hiſ":2}`:                                 false,
+		`{"k":1,"\u212a":2}`:                                false,
 		`{"a":{},"b":[],"a":0}`:                             false,
 		`{"x":{"a":1,"b":2,"a":3}}`:                         false,
 		`{"x":[{"a":1,"a":3}]}`:                             false,
