@@ -450,3 +450,22 @@ func TestClocksApart(t *testing.T) {
 		}
 	}
 }
+
+// TestStrangersMessage: a message that anybody may have sent to the address of the notices is not held against the hospital, unless it is all that came.
+func TestStrangersMessage(t *testing.T) {
+	t.Parallel()
+	for defect, want := range map[hissim.Defect][]string{"": nil, hissim.NoticeOnce: {"notice-again"}, hissim.NoticeUnsigned: {"notice"}} {
+		r := certified(t, "rest", defect, func(c *certify.Config) {
+			told := false
+			c.Told = func(certify.Result) {
+				if !told {
+					c.Notices.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, callback, strings.NewReader("hello")))
+				}
+				told = true
+			}
+		})
+		if got := failures(r); !slices.Equal(got, want) {
+			t.Errorf("%q: failed %v, want %v", defect, got, want)
+		}
+	}
+}
