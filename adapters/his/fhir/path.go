@@ -3,6 +3,7 @@ package fhir
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -154,7 +155,7 @@ func (p path) get(a *answer, value any) ([]any, error) {
 func same(a, b any) bool {
 	x, ok1 := a.(map[string]any)
 	y, ok2 := b.(map[string]any)
-	return ok1 && ok2 && x["resourceType"] == y["resourceType"] && x["id"] == y["id"] && x["id"] != nil
+	return ok1 && ok2 && reflect.DeepEqual(x["resourceType"], y["resourceType"]) && reflect.DeepEqual(x["id"], y["id"]) && x["id"] != nil
 }
 
 // put sets what stands at a path below an object.

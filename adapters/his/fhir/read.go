@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -76,7 +77,7 @@ func (p *Profile) refusal(operation string, r *reading, status int) (his.Answer,
 	if err != nil || status < http.StatusBadRequest {
 		return his.Answer{}, unknown
 	}
-	codes := slices.CompactFunc(flat(said["codes"]), func(a, b any) bool { return a == b })
+	codes := slices.CompactFunc(flat(said["codes"]), reflect.DeepEqual) // not ==, which objects do not know
 	code, ok := one[string](codes)
 	delete(said, "codes")
 	switch {
