@@ -113,17 +113,16 @@ func (p *Profile) unposted(r *reading, asked map[string]any, bundle any, out map
 		nos = append(nos, no)
 		switch his.LookUp(b, "state") {
 		case "paid":
-			evidence, err := p.evidence(r, bundle, no)
-			if err != nil {
-				return err
-			}
-			paid = append(paid, evidence)
+			paid = append(paid, no)
 		case "void":
 			void = append(void, no)
 		}
 	}
 	if !sameTexts(nos, asked["bill_nos"]) {
 		return errors.New("not the bills that were asked for")
+	}
+	if paid, err = p.evidence(r, bundle, paid); err != nil {
+		return err
 	}
 	switch {
 	case len(paid) > 0:
@@ -136,9 +135,12 @@ func (p *Profile) unposted(r *reading, asked map[string]any, bundle any, out map
 	return nil
 }
 
-// evidence is by what a bill was paid: the one PaymentNotice of it.
-func (p *Profile) evidence(r *reading, bundle, billNo any) (any, error) {
-	var found []any
+// evidence is by what bills were paid: the one PaymentNotice of each.
+func (p *Profile) evidence(r *reading, bundle any, bills []any) ([]any, error) {
+	if len(bills) == 0 {
+		return nil, nil
+	}
+	found := map[string][]any{}
 	for i, resource := range below(bundle, "entry.resource") {
 		if object, ok := resource.(map[string]any); !ok || object["resourceType"] != p.Shapes["paid"].Type {
 			continue
@@ -147,14 +149,18 @@ func (p *Profile) evidence(r *reading, bundle, billNo any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if paid["bill_no"] == billNo {
-			found = append(found, paid)
+		no, _ := paid["bill_no"].(string)
+		found[no] = append(found[no], paid)
+	}
+	out := make([]any, 0, len(bills))
+	for _, b := range bills {
+		no, _ := b.(string)
+		if len(found[no]) != 1 {
+			return nil, fmt.Errorf("a paid bill with %d payments", len(found[no]))
 		}
+		out = append(out, found[no][0])
 	}
-	if len(found) != 1 {
-		return nil, fmt.Errorf("a paid bill with %d payments", len(found))
-	}
-	return found[0], nil
+	return out, nil
 }
 
 // held is an answer of refunds/hold: the hold's Task. What stood there before under the number is judged as a duplicate.

@@ -2,7 +2,11 @@ package fhir
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
 )
@@ -43,6 +47,34 @@ func TestOddAnswers(t *testing.T) {
 		_, err := p.answer(tt.operation, map[string]any{"order_no": "7", "refund_no": "8"}, tt.status, []byte(tt.body), nil)
 		if err == nil || (tt.want != nil && !errors.Is(err, tt.want)) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// TestLargeAnswers: an answer of ten thousands of references, or of payments, is read or refused in a moment.
+func TestLargeAnswers(t *testing.T) {
+	t.Parallel()
+	p, many := example(t), 10_000
+	var lines, resources, bills strings.Builder
+	for i := range many {
+		fmt.Fprintf(&lines, "%s,", line(fmt.Sprint(i)))
+		resources.WriteString(included(fmt.Sprint(i), fmt.Sprintf(`{"resourceType":"ChargeItem","id":"%d","encounter":{"reference":"%d"}}`, i, i)))
+		no := fmt.Sprintf(`"identifier":{"system":"http://his.example/fhir/sid/bill-no","value":"%d"}`, i)
+		fmt.Fprintf(&bills, `{"search":{"mode":"match"},"resource":{"resourceType":"Invoice","status":"balanced",%s}},`, no)
+		fmt.Fprintf(&bills, `{"search":{"mode":"include"},"resource":{"resourceType":"PaymentNotice","status":"active","request":{%s}}},`, no)
+	}
+	found := `{"response":{"status":"200"},"resource":{"resourceType":"Bundle","type":"searchset","total":`
+	for operation, body := range map[string]string{
+		"bills/detail": detailed(strings.TrimSuffix(lines.String(), ","), resources.String()),
+		"postings/query": `{"resourceType":"Bundle","type":"batch-response","entry":[` + found + `0}},` + found + fmt.Sprint(many) + `,"entry":[` +
+			strings.TrimSuffix(bills.String(), ",") + `]}}]}`,
+	} {
+		began := time.Now()
+		if _, err := p.answer(operation, map[string]any{"order_no": "7", "bill_nos": []any{"1"}}, http.StatusOK, []byte(body), nil); err == nil {
+			t.Errorf("%s was believed", operation)
+		}
+		if took := time.Since(began); took > time.Minute { // it was five, and is a second or two
+			t.Errorf("%s of %d KiB took %v", operation, len(body)>>10, took)
 		}
 	}
 }

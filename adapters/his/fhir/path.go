@@ -3,7 +3,6 @@ package fhir
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -122,6 +121,7 @@ func (p path) get(a *answer, value any) ([]any, error) {
 	found := []any{value}
 	for _, s := range p {
 		var next []any
+		seen := map[string]bool{} // of what is referred to
 		for _, v := range found {
 			switch s.kind {
 			case member:
@@ -135,8 +135,8 @@ func (p path) get(a *answer, value any) ([]any, error) {
 				if err != nil {
 					return nil, err
 				}
-				if !slices.ContainsFunc(next, func(e any) bool { return same(e, to) }) {
-					next = append(next, to)
+				if name := named(to); name == "" || !seen[name] {
+					next, seen[name] = append(next, to), true
 				}
 			case ofType:
 				if object, ok := v.(map[string]any); ok && object["resourceType"] == s.is {
@@ -151,11 +151,14 @@ func (p path) get(a *answer, value any) ([]any, error) {
 	return found, nil
 }
 
-// same reports whether two objects are one.
-func same(a, b any) bool {
-	x, ok1 := a.(map[string]any)
-	y, ok2 := b.(map[string]any)
-	return ok1 && ok2 && reflect.DeepEqual(x["resourceType"], y["resourceType"]) && reflect.DeepEqual(x["id"], y["id"]) && x["id"] != nil
+// named is what a reference calls a resource: two of one name are one. Empty: it has none.
+func named(resource map[string]any) string {
+	kind, _ := resource["resourceType"].(string)
+	id, _ := resource["id"].(string)
+	if id == "" {
+		return ""
+	}
+	return kind + "/" + id
 }
 
 // put sets what stands at a path below an object.
@@ -246,8 +249,8 @@ func (a *answer) index(value any) {
 		if url, ok := one[string](below(entry, "fullUrl")); ok {
 			a.known[url] = resource
 		}
-		if id, ok := resource["id"].(string); ok {
-			a.known[fmt.Sprint(resource["resourceType"], "/", id)] = resource
+		if name := named(resource); name != "" {
+			a.known[name] = resource
 		}
 		a.index(resource)
 	}
