@@ -76,8 +76,11 @@ func into(data json.RawMessage, out any) error {
 	return json.Unmarshal(data, out)
 }
 
+// mostTokens is how much a document may say: 2000 lines of a bill as FHIR's resources are half of it. What is said in two bytes takes fifty once it is read.
+const mostTokens = 1_000_000
+
 // distinct refuses a document in which an object names a member twice: which of the two is meant, nobody knows. Case is folded, as
-// encoding/json folds it.
+// encoding/json folds it. Two documents in one are refused, too, and one that would fill the memory.
 func distinct(body []byte) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -86,13 +89,17 @@ func distinct(body []byte) error {
 		key   bool            // the next token is a name
 	}
 	var stack []level
-	for {
+	for tokens := 0; ; tokens++ {
 		token, err := d.Token()
-		if errors.Is(err, io.EOF) && len(stack) == 0 {
+		switch {
+		case errors.Is(err, io.EOF) && len(stack) == 0:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return errors.New("not a JSON document")
+		case tokens > 0 && len(stack) == 0:
+			return errors.New("two documents in one")
+		case tokens > mostTokens:
+			return errors.New("the document is too large")
 		}
 		var top *level
 		if len(stack) > 0 {

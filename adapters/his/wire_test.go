@@ -58,11 +58,15 @@ func TestDistinct(t *testing.T) {
 		`{"x":[{"a":1,"a":3}]}`:                             false,
 		`{"a":1`:                                            false,
 		`{} x`:                                              false,
-		strings.Repeat("[", 17) + strings.Repeat("]", 17): false,
-		strings.Repeat("[", 16) + strings.Repeat("]", 16): true,
+		`{"a":1}{"a":2}`:                                    false,
+		`{"state":1,"` + "\u017f" + `tate":2}`:              false, // long s, which encoding/json takes for an s
+		`{"lock":1,"loc` + "\u212a" + `":2}`:                false, // the sign of kelvin
+		"[" + strings.Repeat("0,", mostTokens) + "0]":       false,
+		strings.Repeat("[", 17) + strings.Repeat("]", 17):   false,
+		strings.Repeat("[", 16) + strings.Repeat("]", 16):   true,
 	} {
 		if err := distinct([]byte(text)); (err == nil) != ok {
-			t.Errorf("distinct(%s) = %v", text, err)
+			t.Errorf("distinct(%.60s) = %v", text, err)
 		}
 	}
 }
