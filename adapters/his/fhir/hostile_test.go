@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,6 +44,8 @@ func TestOddAnswers(t *testing.T) {
 			detailed(line("a")+","+line("b"), included("a", `{"resourceType":"ChargeItem","id":{}}`)+included("b", `{"resourceType":"ChargeItem","id":{}}`)), nil},
 		{"types that are objects", "bills/detail", 200,
 			detailed(line("a")+","+line("b"), included("a", `{"resourceType":{},"id":"1"}`)+included("b", `{"resourceType":{},"id":"2"}`)), nil},
+		{"no refund, and its entry", "refunds/query", 200, `{"resourceType":"Bundle","type":"searchset","total":0,"entry":[{"search":{"mode":"include"},` +
+			`"resource":{"resourceType":"PaymentReconciliation"}}]}`, nil},
 	} {
 		_, err := p.answer(tt.operation, map[string]any{"order_no": "7", "refund_no": "8"}, tt.status, []byte(tt.body), nil)
 		if err == nil || (tt.want != nil && !errors.Is(err, tt.want)) {
@@ -75,6 +78,40 @@ func TestLargeAnswers(t *testing.T) {
 		}
 		if took := time.Since(began); took > time.Minute { // it was five, and is a second or two
 			t.Errorf("%s of %d KiB took %v", operation, len(body)>>10, took)
+		}
+	}
+}
+
+// TestTwoOfOneID: an answer with two lines of one id, which differ, is no bill; one that says the same line twice is.
+func TestTwoOfOneID(t *testing.T) {
+	t.Parallel()
+	for name, differs := range map[string]bool{"the same": false, "another": true} {
+		w := newWard(t)
+		w.spoil = func(_ *http.Response, body string) string {
+			document, err := decode([]byte(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range flat(document["entry"]) {
+				if text, err := json.Marshal(entry); err == nil && strings.Contains(string(text), `"resourceType":"ChargeItem"`) {
+					again, err := decode(text)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if code, ok := one[map[string]any](below(again, "resource.code")); ok && differs {
+						code["text"] = "另一种药"
+					}
+					document["entry"] = append(flat(document["entry"]), again)
+				}
+			}
+			out, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(out)
+		}
+		if _, err := w.client.Detail(t.Context(), "P1", w.bill.No); errors.Is(err, bill.ErrUnreadable) != differs {
+			t.Errorf("%s: %v; heard %s", name, err, w.heard)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package fhir
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -236,7 +237,7 @@ func (s step) down(object map[string]any, many bool, cond *step) (map[string]any
 // answer is a document that the hospital sent, and its resources by what a reference may call them.
 type answer struct {
 	document map[string]any
-	known    map[string]map[string]any
+	known    map[string]map[string]any // nil: several that are not the same
 }
 
 // index collects the resources of a document, those of Bundles within it, too.
@@ -246,23 +247,26 @@ func (a *answer) index(value any) {
 		if !ok {
 			continue
 		}
-		if url, ok := one[string](below(entry, "fullUrl")); ok {
-			a.known[url] = resource
-		}
-		if name := named(resource); name != "" {
-			a.known[name] = resource
+		url, _ := one[string](below(entry, "fullUrl"))
+		for _, name := range []string{url, named(resource)} {
+			if other, ok := a.known[name]; ok && !reflect.DeepEqual(other, resource) {
+				a.known[name] = nil
+			} else if name != "" {
+				a.known[name] = resource
+			}
 		}
 		a.index(resource)
 	}
 }
 
-// resolve finds what a reference refers to. What is not in the answer is an error: the answer is not whole.
+// resolve finds what a reference refers to. What is not in the answer is an error: the answer is not whole. So is what stands there twice, and differently:
+// which of the two is meant, nobody knows.
 func (a *answer) resolve(reference any) (map[string]any, error) {
 	text, ok := one[string](below(reference, "reference"))
 	if found := a.known[text]; ok && found != nil {
 		return found, nil
 	}
-	return nil, errors.New("a reference to what the answer does not contain")
+	return nil, errors.New("a reference to what the answer does not contain, or not once")
 }
 
 // one is the only value of a collection, when it is of that type.

@@ -115,6 +115,9 @@ func (r *reading) matches(bundle any) ([]any, error) {
 			return nil, errors.New("a search with more in it than was found")
 		}
 	}
+	if len(found) == 0 && len(below(b, "entry")) > 0 {
+		return nil, errors.New("nothing found, and what belongs to it")
+	}
 	if total.String() != strconv.Itoa(len(found)) {
 		return nil, fmt.Errorf("%d found, said to be another number", len(found))
 	}
