@@ -324,6 +324,9 @@ func TestProfileFaults(t *testing.T) {
 		{`const: "1", as: number, in: request`, `const: "1", as: number`, "a constant of an answer is a text"},
 		{`const: "true", as: flag`, `const: "yes", as: flag`, "a constant flag is true or false"},
 		{"type: ClaimResponse", `type: ""`, "shapes.response: has no type"},
+		{"{ member: lines, path: item, each", `{ member: lines, path: ".", each`, "such a path is for reading"},
+		{"{ member: lines, path: item, each", "{ member: lines, path: item.detail, each", "such a path is for reading"},
+		{"{ member: use_account, path: extension(%useAccount)", "{ member: use_account, path: insurance.resolve()", "such a path is for reading"},
 	} {
 		spoiled := strings.Replace(text, tt.old, tt.fresh, 1)
 		if spoiled == text {

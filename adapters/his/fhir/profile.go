@@ -126,6 +126,10 @@ func (p *Profile) check() error {
 			f.add("shapes."+name, "is missing")
 		}
 	}
+	written := map[string]bool{}
+	for _, o := range p.Operations {
+		written[o.Create], written[o.With] = true, true
+	}
 	for name, s := range p.Shapes {
 		if s.Type == "" {
 			f.add("shapes."+name, "has no type")
@@ -134,6 +138,9 @@ func (p *Profile) check() error {
 			f.add("shapes."+name, "nothing reads such a shape")
 		}
 		p.checkFields(&f, "shapes."+name, s.Fields, true)
+		if written[name] {
+			checkWritten(&f, "shapes."+name, s.Fields)
+		}
 	}
 	return errors.Join(f...)
 }
@@ -227,6 +234,25 @@ func (p *Profile) checkFields(f *faults, at string, fields []Field, top bool) {
 		if len(x.Each) > 0 {
 			p.checkFields(f, here+".each", x.Each, false)
 		}
+	}
+}
+
+// checkWritten checks the paths at which something is written: names and conditions; of a list one name and its conditions.
+func checkWritten(f *faults, at string, fields []Field) {
+	for i := range fields {
+		x, here := &fields[i], fmt.Sprintf("%s[%d]", at, i)
+		if x.In == inAnswer {
+			continue
+		}
+		for j, s := range x.path {
+			if s.kind != member && (s.kind != where || j == 0) || (s.kind == member && j > 0 && len(x.Each) > 0) {
+				f.add(here+".path", "%q: such a path is for reading", x.Path)
+			}
+		}
+		if len(x.path) == 0 {
+			f.add(here+".path", "%q: such a path is for reading", x.Path)
+		}
+		checkWritten(f, here+".each", x.Each)
 	}
 }
 
