@@ -69,6 +69,11 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 	if err != nil {
 		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: %w", operation, err))
 	}
+	if object, ok := asked.(map[string]any); ok {
+		if reason, ok := object["reason"].(string); ok { // the one text that a patient may write; no refund fails for a picture in it
+			object["reason"] = legible(reason, c.config.Mapping.Service.Charset)
+		}
+	}
 	nonce := c.config.Source.Nonce(32)
 	request, err := c.request(&o, asked, nonce)
 	if err != nil {

@@ -224,6 +224,16 @@ func TestCDATAAndBare(t *testing.T) {
 	}
 }
 
+// TestLegible: what a charset lacks is left out of a reason.
+func TestLegible(t *testing.T) {
+	t.Parallel()
+	for charset, want := range map[string]string{"UTF-8": "a繁開😀㛃·", "GB18030": "a繁開😀㛃·", "GBK": "a繁開·", "GB2312": "a繁·"} {
+		if got := legible("a繁開😀㛃·", charset); got != want {
+			t.Errorf("%s: %s, want %s", charset, got, want)
+		}
+	}
+}
+
 // TestMappingFaults: every fault of a mapping is told, with its place.
 func TestMappingFaults(t *testing.T) {
 	t.Parallel()

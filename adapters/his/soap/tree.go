@@ -162,6 +162,22 @@ func encoded(document []byte, charset string) ([]byte, error) {
 	return out, nil
 }
 
+// legible leaves out of a text for people what a vendor lacks who reads GBK or GB2312, and no more: four bytes of GB18030 are garbage to him, for which the
+// signature is wrong.
+func legible(text, charset string) string {
+	if charset != "GBK" && charset != "GB2312" {
+		return text
+	}
+	gbk := simplifiedchinese.GBK.NewEncoder()
+	return strings.Map(func(r rune) rune {
+		b, err := gbk.Bytes([]byte(string(r)))
+		if err != nil || (charset == "GB2312" && len(b) == 2 && (b[0] < 0xA1 || b[1] < 0xA1)) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // write writes the element and what is below it.
 func (n *node) write(b *bytes.Buffer) {
 	b.WriteString("<" + n.name)
