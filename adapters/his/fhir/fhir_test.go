@@ -324,6 +324,8 @@ func TestProfileFaults(t *testing.T) {
 		{`const: "1", as: number, in: request`, `const: "1", as: number`, "a constant of an answer is a text"},
 		{`const: "true", as: flag`, `const: "yes", as: flag`, "a constant flag is true or false"},
 		{"type: ClaimResponse", `type: ""`, "shapes.response: has no type"},
+		{"path: totalGross, as: money", "path: totalGross.value, as: number", "an amount in fen"},
+		{"{ member: card_no, path", "{ member: patient_id, path", "patient_id stands there twice"},
 		{"{ member: lines, path: item, each", `{ member: lines, path: ".", each`, "such a path is for reading"},
 		{"{ member: lines, path: item, each", "{ member: lines, path: item.detail, each", "such a path is for reading"},
 		{"{ member: use_account, path: extension(%useAccount)", "{ member: use_account, path: insurance.resolve()", "such a path is for reading"},

@@ -199,6 +199,7 @@ func (p *Profile) checkNames(f *faults, at, query string) {
 
 // checkFields checks fields, and reads their paths.
 func (p *Profile) checkFields(f *faults, at string, fields []Field, top bool) {
+	read := map[string]bool{}
 	for i := range fields {
 		x, here := &fields[i], fmt.Sprintf("%s[%d]", at, i)
 		var err error
@@ -220,6 +221,10 @@ func (p *Profile) checkFields(f *faults, at string, fields []Field, top bool) {
 			f.add(here, "is a member or a constant")
 		case x.Member != "" && !memberForm.MatchString(x.Member):
 			f.add(here, "%q is not a path of members", x.Member)
+		case strings.HasSuffix(x.Member, "_fen") && (x.As != "money" || len(x.Values) > 0):
+			f.add(here+".as", "%s is an amount in fen: as money, without values", x.Member)
+		case x.Member != "" && x.In != inRequest && read[x.Member]:
+			f.add(here, "%s stands there twice", x.Member)
 		case x.Member == "." && top:
 			f.add(here, "a bare value stands in a list")
 		case !slices.Contains(kinds, x.As):
@@ -231,6 +236,7 @@ func (p *Profile) checkFields(f *faults, at string, fields []Field, top bool) {
 		case x.Const != nil && x.As == "flag" && *x.Const != "true" && *x.Const != "false":
 			f.add(here, "a constant flag is true or false, not %q", *x.Const)
 		}
+		read[x.Member] = read[x.Member] || x.In != inRequest
 		if len(x.Each) > 0 {
 			p.checkFields(f, here+".each", x.Each, false)
 		}

@@ -211,6 +211,7 @@ func (s *Service) check(f *faults) {
 
 // checkFields checks a list of fields: of a request, or of an answer.
 func checkFields(f *faults, at string, fields []Field, request bool) {
+	read := map[string]bool{}
 	for i := range fields {
 		x, here := &fields[i], fmt.Sprintf("%s[%d]", at, i)
 		sources := 0
@@ -245,6 +246,15 @@ func checkFields(f *faults, at string, fields []Field, request bool) {
 		}
 		if !slices.Contains(kinds, x.As) {
 			f.add(here+".as", "is one of%s, not %q", strings.Join(kinds, " "), x.As)
+		}
+		if strings.HasSuffix(x.Member, "_fen") && x.Asked == "" && x.Sum == "" && ((x.As != "fen" && x.As != "yuan") || len(x.Values) > 0) {
+			f.add(here+".as", "%s is an amount in fen: as fen or yuan, without values", x.Member)
+		}
+		if !request && x.When == "" { // what stands under a condition may have another field for where it is not met
+			if read[x.Member] && x.Member != "" {
+				f.add(here, "%s stands there twice", x.Member)
+			}
+			read[x.Member] = true
 		}
 		if (x.As == "time") != (x.Layout != "") {
 			f.add(here+".layout", "goes with as: time")

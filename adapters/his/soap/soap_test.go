@@ -254,6 +254,10 @@ func TestMappingFaults(t *testing.T) {
 		{"parameter: reqXml", "parametr: reqXml", "parametr"},
 		{`"300301": NOT_FOUND`, `"300301": NOTFOUND`, `no code "NOTFOUND"`},
 		{"    code: RETURN_CODE\n", "", "answer.code"},
+		{"{ member: total_fen, element: totalAmt, as: yuan }", "{ member: total_fen, element: totalAmt, as: number }", "an amount in fen"},
+		{"      - { member: total_fen, element: totalAmt, as: yuan }\n    answer", "      - { member: total_fen, element: totalAmt }\n    answer", "an amount in fen"},
+		{"{ member: total_fen, element: totalAmt, as: yuan }", "{ member: total_fen, element: totalAmt, as: yuan, values: { \"\": \"1\" } }", "an amount in fen"},
+		{"- { member: receipt_no, element: receiptNo }", "- { member: posting_no, element: receiptNo }", "posting_no stands there twice"},
 		{"layout: \"20060102150405\"", "layout: \"\"", "service.sign.layout"},
 	} {
 		spoiled := strings.Replace(string(text), tt.old, tt.fresh, 1)
