@@ -1,6 +1,7 @@
 package his
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -232,9 +233,19 @@ func paidBy(data json.RawMessage) string {
 
 // wirePaid says where a bill was paid.
 type wirePaid struct {
-	BillNo  string `json:"bill_no"`
-	Where   string `json:"where"` // platform, window, other
-	OrderNo string `json:"order_no"`
+	BillNo   string `json:"bill_no"`
+	Where    string `json:"where"` // platform, window, other
+	OrderNo  string `json:"order_no"`
+	SerialNo string `json:"serial_no"`
+}
+
+// elsewhere reports whether that is a payment of one of the bills by another way than the order, with its number. One by the platform has an order's.
+func (p wirePaid) elsewhere(orderNo string, bills []string) bool {
+	number := p.OrderNo
+	if p.Where != "platform" {
+		number = cmp.Or(p.OrderNo, p.SerialNo)
+	}
+	return slices.Contains(bills, p.BillNo) && slices.Contains([]string{"platform", "window", "other"}, p.Where) && number != "" && p.OrderNo != orderNo
 }
 
 type queryRequest struct {
@@ -288,9 +299,7 @@ func (q *queryAnswer) status(bills []string) (order.PostingStatus, error) {
 			return fail()
 		}
 	case order.PostingElsewhere:
-		if q.Posting != nil || len(q.Paid) == 0 || slices.ContainsFunc(q.Paid, func(p wirePaid) bool {
-			return foreign(p.BillNo) || p.OrderNo == q.OrderNo || !slices.Contains([]string{"platform", "window", "other"}, p.Where)
-		}) {
+		if q.Posting != nil || len(q.Paid) == 0 || slices.ContainsFunc(q.Paid, func(p wirePaid) bool { return !p.elsewhere(q.OrderNo, bills) }) {
 			return fail()
 		}
 	case order.PostingVoid:
