@@ -145,8 +145,12 @@ func (r *reading) object(at string, n *node, fields []Field) (map[string]any, er
 
 func (r *reading) value(at string, n *node, f *Field, object map[string]any) (value any, ok bool, err error) {
 	if f.When != "" {
-		if w, err := n.one(f.When); err != nil || w == nil || (w.text == "" && len(w.children) == 0) {
+		w, err := n.one(f.When)
+		if err != nil || w == nil {
 			return nil, false, err
+		}
+		if _, said := w.value(); !said && len(w.children) == 0 {
+			return nil, false, nil
 		}
 	}
 	if len(f.Each) > 0 {

@@ -296,7 +296,8 @@ func TestMeaning(t *testing.T) {
 // TestComputed: members that a vendor does not send: counted, summed, joined, asked, fixed, or by default.
 func TestComputed(t *testing.T) {
 	t.Parallel()
-	root, err := readTree([]byte(`<r><f><id>1</id><dept>A</dept><amt>1.50</amt></f><f><id>2</id><dept>B</dept><amt>2.50</amt></f><empty/></r>`))
+	root, err := readTree([]byte(`<r><f><id>1</id><dept>A</dept><amt>1.50</amt></f><f><id>2</id><dept>B</dept><amt>2.50</amt></f><empty/><blank>
+</blank></r>`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +305,7 @@ func TestComputed(t *testing.T) {
 	fields := []Field{{Member: "total_fen", Sum: "bills/total_fen"}, {Member: "count", Count: "bills"}, {Member: "patient_id", Asked: "patient_id"},
 		{Member: "bills", Element: "f", Each: []Field{{Member: "bill_no", Join: []string{"id", "dept"}, Between: "|"}, {Member: "total_fen", Element: "amt", As: "yuan"},
 			{Member: "state", Const: &fixed}, {Member: "seq", Element: "seq", As: "number", Default: &zero}}},
-		{Member: "nothing", Element: "empty"}, {Member: "never", Const: &fixed, When: "empty"}}
+		{Member: "nothing", Element: "empty"}, {Member: "never", Const: &fixed, When: "empty"}, {Member: "nor", Const: &fixed, When: "blank"}}
 	r := &reading{asked: map[string]any{"patient_id": "P1"}}
 	object, err := r.object("", root, fields)
 	if err != nil {
