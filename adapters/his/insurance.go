@@ -347,5 +347,9 @@ func declined(o operation, code string, data json.RawMessage) error {
 			words = text
 		}
 	}
-	return ErrDeclined.Saying(words).Because(fmt.Errorf("his %s: code %s", o.name, short(code)))
+	cause := fmt.Errorf("his %s: code %s", o.name, short(code))
+	if code == codeSettled {
+		cause = fmt.Errorf("%w: %w", settlement.ErrStands, cause)
+	}
+	return ErrDeclined.Saying(words).Because(cause)
 }

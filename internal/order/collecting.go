@@ -355,7 +355,11 @@ func (r *run) withdraw(ctx context.Context) again {
 	if err == nil {
 		err = r.insurer.Withdraw(ctx, claim)
 	}
-	if err == nil || fault.InMoneyStep(err) == fault.Rejected {
+	switch {
+	case errors.Is(err, settlement.ErrStands):
+		r.settlementInReview(InsurerUnproved)()
+		return again{}
+	case err == nil, fault.InMoneyStep(err) == fault.Rejected:
 		gone("withdrawn")
 		return again{}
 	}

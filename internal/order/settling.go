@@ -119,6 +119,11 @@ func checkOutcome(out settlement.Outcome, s *settlement.Settlement) error {
 
 func (r *run) settleAnswered(out settlement.Outcome, err error) again {
 	s := r.order.Settlement()
+	if errors.Is(err, settlement.ErrStands) { // ours, or one that somebody else has made: people look
+		s.Refusal = wordsOf(err)
+		r.settlementInReview(InsurerUnproved)()
+		return again{}
+	}
 	from := s.State
 	if moved := s.Answered(out, err); moved != nil {
 		return later(&job.Reversing, "settlement state")

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
 )
 
@@ -90,6 +92,63 @@ func TestSettledWithoutANumber(t *testing.T) {
 	}
 	w.auditEnd()
 	w.tell(t, id)
+}
+
+// taken is a HIS's line that has, of every bill, a settlement already which stands.
+type taken struct{ *insurer }
+
+func (l taken) Settle(context.Context, string, settlement.Claim) (settlement.Outcome, error) {
+	l.w.calls["settle"]++
+	return settlement.Outcome{}, errRefused.Because(settlement.ErrStands)
+}
+
+func (l taken) Withdraw(context.Context, settlement.Claim) error {
+	return errRefused.Because(settlement.ErrStands)
+}
+
+// TestSettlementStands: who says that a settlement stands has not proved that there is none; nothing is given back or closed before people have looked.
+func TestSettlementStands(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		play func(w *world) ID
+	}{
+		{"asked to settle", paid},
+		{"asked to settle what a refund leaves", func(w *world) ID {
+			link := w.party.Link
+			w.party.Link = w.insurer
+			w.boot()
+			id := booked(w)
+			w.party.Link = link
+			w.boot()
+			w.mustGive(id, item(exam))
+			return id
+		}},
+		{"asked to withdraw", func(w *world) ID {
+			id := w.mustQuote(true, testBill)
+			if _, err := w.service.Cancel(w.t.Context(), testAccount, id); err != nil {
+				w.t.Fatal(err)
+			}
+			return id
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			w.party.Route, w.party.Link = HIS, taken{w.insurer}
+			w.boot()
+			id := tt.play(w)
+			w.settle(time.Hour)
+			o := w.order(id)
+			cause, people := o.Cause, o.State == InReview
+			if f := o.Refund(); f != nil {
+				cause, people = Cause(f.Cause), f.State == refund.InReview
+			}
+			if !people || cause != InsurerUnproved || o.Settlement().State != settlement.InReview || (o.Payment() != nil && o.Payment().State != payment.Paid) {
+				t.Errorf("order %s, cause %s, settlement %s, payment %+v; want people to look", o.State, cause, o.Settlement().State, o.Payment())
+			}
+		})
+	}
 }
 
 // always plans the same mishap for every call of an operation.

@@ -5,10 +5,14 @@ import (
 	"time"
 
 	"github.com/tuoka/tuoka/internal/bill"
+	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/split"
 )
+
+// ErrStands is why a counterpart refuses what has, or of which a bill has, a settlement already that stands. It proves the contrary of "not settled".
+var ErrStands = fault.New(fault.Rejected, "SETTLEMENT_STANDS", "该费用单已有医保结算")
 
 // Insurer is the insurance leg's counterpart: the core platform by nhsa-core.md, or a HIS with a link of its own. Each error has a kind
 // (design.md §4.3): Unavailable when nothing was sent, Rejected when the counterpart said no (Msg carries its words), Unknown for
@@ -22,7 +26,8 @@ type Insurer interface {
 	Presettle(ctx context.Context, c Claim) (Presettlement, error)
 	// Repeat asks 2206 once more on the batch as it stands. Accepted proves that the batch is not settled.
 	Repeat(ctx context.Context, c Claim) (Presettlement, error)
-	// Settle is 2207 under msgID. The answer's split is checked (E1–E5); an answer that does not add up is Unknown.
+	// Settle is 2207 under msgID. The answer's split is checked (E1–E5); an answer that does not add up is Unknown. ErrStands is no proof that nothing
+	// is settled.
 	Settle(ctx context.Context, msgID string, c Claim) (Outcome, error)
 	// Reverse is 2601 under msgID for the lost call original ("2207" or "2208") whose message was originalMsgID.
 	Reverse(ctx context.Context, msgID string, visit Visit, original, originalMsgID string) error
@@ -30,7 +35,8 @@ type Insurer interface {
 	Cancel(ctx context.Context, msgID string, visit Visit, setlID string) error
 	// InForce asks 5203 whether the settlement stands (true) or is cancelled (false).
 	InForce(ctx context.Context, visit Visit, setlID string) (bool, error)
-	// Withdraw removes the unsettled rows and, if we registered it, the visit: 2205, 2202. No money; a refusal is final and harmless.
+	// Withdraw removes the unsettled rows and, if we registered it, the visit: 2205, 2202. No money; a refusal is final and
+	// harmless, but for ErrStands.
 	Withdraw(ctx context.Context, c Claim) error
 	// SettleWait is how long a refused 2601 must rest before Repeat is believed (Profile.SettleWait).
 	SettleWait() time.Duration
