@@ -9,6 +9,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/payment"
 	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/settlement"
@@ -122,6 +123,34 @@ func TestReinstateNumber(t *testing.T) {
 	o := w.order(id)
 	if s := o.Settlements[0]; s.State != settlement.Settled {
 		t.Errorf("the former settlement is %s and not put back, the insurer pays %s\n%s", s.State, w.factsOf(o).insured, strings.Join(w.log, "\n"))
+	}
+}
+
+// restored is a HIS's line after the HIS was restored from a backup: it does not know the 2208 that it has passed on, and calls that number spent.
+type restored struct{ *insurer }
+
+func (l restored) Reverse(ctx context.Context, msgID string, v settlement.Visit, original, of string) error {
+	if original == "2208" {
+		l.w.calls["reverse 2208"]++
+		return nil
+	}
+	return l.insurer.Reverse(ctx, msgID, v, original, of)
+}
+
+// TestReinstatedIsInForce: what a HIS has reversed need not be what was cancelled; the former settlement is called in force again only when it is.
+func TestReinstatedIsInForce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.party.Route, w.party.Link = HIS, restored{w.insurer}
+	w.boot()
+	id := booked(w)
+	w.once("settle", w.calls["settle"]+1, refuse)
+	w.mustGive(id, item(exam))
+	w.settle(tenDays)
+	o := w.order(id)
+	if s := o.Settlements[0]; s.State != settlement.InReview || w.calls["reverse 2208"] == 0 || o.Refunds[0].State != refund.InReview {
+		t.Errorf("refund %s (%s); the settlement is cancelled at the insurer, here it is %s, and he owes %s", o.Refunds[0].State, o.Refunds[0].Cause, s.State,
+			Balances(w.store.history[id])[ledger.PooledFund])
 	}
 }
 

@@ -188,14 +188,18 @@ func (r *run) reinstate(f *refund.Refund, old *settlement.Settlement) (turn, boo
 	return turn{call: func(ctx context.Context) again { return r.askReinstate(ctx, old) }}, true, nil
 }
 
+// askReinstate is 2601 on the 2208, and 5203: that a number has no effect does not prove that the settlement, which another may have cancelled, stands.
 func (r *run) askReinstate(ctx context.Context, old *settlement.Settlement) again {
-	from := old.State
+	from, stands := old.State, false
 	err := r.insurer.Reverse(ctx, old.MsgID, old.Visit, "2208", old.LostMsgID)
+	if err == nil || fault.InMoneyStep(err) == fault.Rejected {
+		stands, err = r.insurer.InForce(ctx, old.Visit, old.SetlID)
+	}
 	switch {
-	case err == nil && old.Apply(settlement.Accept) == nil:
+	case stands && old.Apply(settlement.Accept) == nil:
 		r.leg("settlement", "reinstated", string(from), string(old.State), old.SetlID, old.Actual, old.Posting(r.against()))
 		return again{}
-	case err != nil && fault.InMoneyStep(err) == fault.Rejected:
+	case err == nil, fault.InMoneyStep(err) == fault.Rejected:
 		r.settlementInReview(RestUnsettled)()
 		return again{}
 	}
