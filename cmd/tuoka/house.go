@@ -229,7 +229,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 	hospital, notices, err := h.hospital(in, s, wire)
 	faults = append(faults, err)
 	party := &order.Party{Institution: in.ID, Name: in.Name, Route: order.Route(in.Route), Gateway: pay, Hospital: hospital, Bills: hospital,
-		NeedsAuth: in.NeedsAuth(), PostLimit: in.PostLimit, CashFirst: in.CashFirst, PerVisit: in.Orders == "per_visit"}
+		NeedsAuth: in.NeedsAuth("core"), LinkAuth: in.NeedsAuth("his"), PostLimit: in.PostLimit, CashFirst: in.CashFirst, PerVisit: in.Orders == "per_visit"}
 	if in.Hospital().Refunds {
 		party.Desk = hospital
 	}

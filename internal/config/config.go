@@ -122,9 +122,9 @@ func (in *Institution) Insured() bool {
 	return in.Route == "mixed" || (in.Route == "his" && in.Link != nil) || (in.Route == "core" && in.Insurer != nil)
 }
 
-// NeedsAuth reports whether who pays by insurance here must have authorised it just before.
-func (in *Institution) NeedsAuth() bool {
-	switch in.Route {
+// NeedsAuth reports whether who pays by insurance on that route, which need not be the one on which orders begin now, must have authorised it just before.
+func (in *Institution) NeedsAuth(route string) bool {
+	switch route {
 	case "mixed":
 		return true
 	case "his":

@@ -203,8 +203,8 @@ func TestInsurance(t *testing.T) {
 	} {
 		in := parse(t, load(t, "sandbox.yaml")).Institutions[tt.at]
 		tt.change(&in)
-		if in.Insured() != tt.insured || in.NeedsAuth() != tt.needs {
-			t.Errorf("%s: insured %v, needs an authorisation %v", tt.name, in.Insured(), in.NeedsAuth())
+		if in.Insured() != tt.insured || in.NeedsAuth(in.Route) != tt.needs {
+			t.Errorf("%s: insured %v, needs an authorisation %v", tt.name, in.Insured(), in.NeedsAuth(in.Route))
 		}
 	}
 }

@@ -73,7 +73,7 @@ func restOf(f *refund.Refund, rest split.Split) split.Split {
 func (r *run) prepareRest(ctx context.Context, f *refund.Refund) (turn, bool, error) {
 	o, old := r.order, r.order.Settlement()
 	taken := f.Anew != 0 && o.AuthUntil.Sub(r.clock.Now()) >= leastTime
-	if r.party.NeedsAuth && !taken {
+	if r.needsAuth(r.party, o.Route) && !taken {
 		auth, err := r.people.NewestAuth(ctx, o.Patient)
 		fresh := err == nil && auth.UsableUntil.Sub(r.clock.Now()) >= leastTime
 		switch {

@@ -56,6 +56,15 @@ func (p *Party) insurer(route Route) settlement.Insurer {
 	return p.Insurer
 }
 
+// needsAuth reports whether the insurer of an order on that route wants a living authorisation; the mobile-payment centre always does.
+func (s *Service) needsAuth(p *Party, route Route) bool {
+	if route == HIS {
+		return p.LinkAuth
+	}
+	legs, _ := s.legsOf(route)
+	return p.NeedsAuth || together(legs)
+}
+
 // Joint reports whether an institution's route moves both legs together: its patients then need wx.requestMedicalInsurancePay.
 func (s *Service) Joint(institution string) bool {
 	party, ok := s.parties[institution]

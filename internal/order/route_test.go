@@ -150,6 +150,36 @@ func TestRouteHIS(t *testing.T) {
 	w.auditEnd()
 }
 
+// TestRestOfAnotherRoute: whether the rest of a refund wants an authorisation is for the insurer to say with whom the order began, not for the one with
+// whom orders begin now.
+func TestRestOfAnotherRoute(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		from, to Route
+		waits    bool
+	}{
+		{"began at the platform, which wants one", Core, HIS, true},
+		{"began at a HIS that wants none", HIS, Core, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			w.party.Route, w.party.Link = tt.from, w.insurer
+			w.boot()
+			id := booked(w)
+			w.people.auth.UsableUntil = w.clock.Now()
+			w.party.Route = tt.to
+			w.boot()
+			w.mustGive(id, item(exam))
+			w.settle(time.Minute)
+			if f := w.order(id).Refunds[0]; f.WantsAuth() != tt.waits || (!tt.waits && f.InsuredAt.IsZero()) {
+				t.Errorf("refund %s (%s) waits for an authorisation: %v", f.State, f.Cause, f.WantsAuth())
+			}
+		})
+	}
+}
+
 func TestUnknownRoute(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

@@ -23,6 +23,7 @@ type Party struct {
 	Route       Route
 	NeedsAuth   bool               // the insurer wants a living authorisation; false where the ID card serves
 	Insurer     settlement.Insurer // nil without
+	LinkAuth    bool               // as NeedsAuth, of the line
 	Link        settlement.Insurer // the HIS's own line to the insurer, where the HIS settles by itself; nil without
 	Centre      settlement.Centre  // the mobile-payment centre, where the route's legs move together; neither it nor Insurer: no insurance here
 	Gateway     payment.Gateway
@@ -207,7 +208,7 @@ func (s *Service) draft(ctx context.Context, q QuoteRequest, party *Party) (*Ord
 		return nil, known, patient.ErrNoConsent
 	}
 	o.Insured = true
-	if !party.NeedsAuth {
+	if !s.needsAuth(party, o.Route) {
 		_, bound, err := s.people.BindingOf(ctx, p.ID)
 		if err == nil && !bound {
 			err = patient.ErrNotBound
