@@ -28,8 +28,8 @@ func (r *run) postUntil() (time.Time, bool) {
 	if r.party.PostLimit <= 0 {
 		return time.Time{}, false
 	}
-	var since time.Time
-	if s := r.order.Settlement(); s != nil {
+	since := r.order.ConfirmedAt // by our clock; a counterpart's may be wrong
+	if s := r.order.Settlement(); s != nil && s.SettledAt.After(since) {
 		since = s.SettledAt
 	}
 	if p := r.order.Payment(); p != nil && p.PaidAt.After(since) {

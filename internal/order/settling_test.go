@@ -151,6 +151,29 @@ func TestSettlementStands(t *testing.T) {
 	}
 }
 
+// slowClock is a HIS's line whose clock is eight hours behind.
+type slowClock struct{ *insurer }
+
+func (l slowClock) Settle(ctx context.Context, msgID string, c settlement.Claim) (settlement.Outcome, error) {
+	out, err := l.insurer.Settle(ctx, msgID, c)
+	out.SettledAt = out.SettledAt.Add(-8 * time.Hour)
+	return out, err
+}
+
+// TestSettledByASlowClock: how long the HIS may leave an order unbooked is measured by our clock; the HIS is told of what the insurer alone has paid.
+func TestSettledByASlowClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.party.Route, w.party.Link, w.party.PostLimit = HIS, slowClock{w.insurer}, 30*time.Minute
+	w.boot()
+	w.addBill(testBill, 8000, 0)
+	w.insurer.ratio = 100
+	id := w.mustQuote(true, testBill)
+	w.mustConfirm(id)
+	w.settle(time.Hour)
+	w.wantState(id, Completed, "")
+}
+
 // always plans the same mishap for every call of an operation.
 func always(op string, m mishap) func(op, key string) mishap {
 	return func(o, _ string) mishap {
