@@ -95,6 +95,16 @@ const (
 	RestoresNothing Defect = "a reversed cancellation stays cancelled"
 	WithdrawDeaf    Defect = "a withdrawal that does nothing"
 
+	DayCountOff    Defect = "a day's count that is not its records'"
+	DaySumOff      Defect = "a day's sum that is not its records'"
+	DayPagesRepeat Defect = "every page of the day is its first"
+	DayEndless     Defect = "no page is beyond the day's end"
+	DayEmptyDone   Defect = "a day without records is success, empty"
+	DayNeverCloses Defect = "a day that is never closed"
+	DayNoRefunds   Defect = "a day's list without refunds"
+	DayPartsPosted Defect = "a day's refunds with the parts as posted"
+	DayUnposted    Defect = "what was never posted in the day's list"
+
 	NoticeUnsigned  Defect = "notices with a wrong signature"
 	NoticeHundred   Defect = "notices with a hundred times the amounts"
 	NoticeOnce      Defect = "notices never repeated"

@@ -43,9 +43,18 @@ const (
 	OtherRequest Kind = "other_request" // rightly signed, for another request
 
 	IgnoreLock Kind = "ignore_lock" // for op "window": the window takes a bill that the platform holds
+
+	// Of op "statements.list": what happens to a day's list (F13).
+	PageMissing Kind = "page_missing" // a page is said to be beyond the end, the count is right
+	DayEmpty    Kind = "day_empty"    // done, a day without records
+	CountWrong  Kind = "count_wrong"  // one record more than there are
+	NextDay     Kind = "next_day"     // each day's last record stands in the next day's list, at midnight
 )
 
-// answerKinds are the habits of an answer; IgnoreLock is one of the window.
+// dayKinds are the habits of a day's list, whatever the hospital speaks.
+func dayKinds() []Kind { return []Kind{PageMissing, DayEmpty, CountWrong, NextDay} }
+
+// answerKinds are the habits of an answer; IgnoreLock is one of the window, dayKinds are of what is answered.
 func answerKinds() []Kind {
 	return []Kind{GBK, BOM, Exponent, Grouped, FullWidth, Negative, Yuan, Hundredfold, LineSum, WrongPerson, EmptySuccess, NullData,
 		ShortPage, TwiceListed, TwiceNamed, UnknownCode, CutShort, HTML, Unsigned, Forged, Stale, OtherRequest}
@@ -53,7 +62,7 @@ func answerKinds() []Kind {
 
 // Oddity orders a habit for the next answers of an operation.
 type Oddity struct {
-	Op    string `json:"op"`            // as in fault plans; "window" for IgnoreLock
+	Op    string `json:"op"`            // as in fault plans; "window" for IgnoreLock, "statements.list" for those of a day's list
 	Key   string `json:"key,omitempty"` // empty: whatever the call is about
 	Kind  Kind   `json:"kind"`
 	Times int    `json:"times"` // at least once
@@ -67,7 +76,8 @@ func (s *Sim) Distort(list ...Oddity) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range list {
-		if (o.Kind == IgnoreLock) != (o.Op == "window") || (o.Kind != IgnoreLock && !slices.Contains(answerKinds(), o.Kind)) {
+		day := slices.Contains(dayKinds(), o.Kind)
+		if (o.Kind == IgnoreLock) != (o.Op == "window") || (day && o.Op != opDay) || (o.Kind != IgnoreLock && !day && !slices.Contains(answerKinds(), o.Kind)) {
 			return fmt.Errorf("op %q, kind %q: %w", o.Op, o.Kind, ErrOddity)
 		}
 		o.Times = max(o.Times, 1)
@@ -86,11 +96,11 @@ func (s *Sim) odd(op, key string) *Oddity {
 	return s.take(op, key, "")
 }
 
-// take uses up one oddity; an empty kind takes any. The caller holds the mutex.
+// take uses up one oddity; an empty kind takes any of an answer's. The caller holds the mutex.
 func (s *Sim) take(op, key string, kind Kind) *Oddity {
 	for i := range s.oddities {
 		o := &s.oddities[i]
-		if o.Op != op || (o.Key != "" && o.Key != key) || (kind != "" && o.Kind != kind) {
+		if o.Op != op || (o.Key != "" && o.Key != key) || (kind != "" && o.Kind != kind) || (kind == "" && slices.Contains(dayKinds(), o.Kind)) {
 			continue
 		}
 		taken := *o

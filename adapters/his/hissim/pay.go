@@ -313,7 +313,7 @@ func (s *Sim) viewPosting(p Posting) *postingView {
 		p.Parts = Parts{Uninsured: p.TotalFen}
 	}
 	return &postingView{PostingNo: p.PostingNo, ReceiptNo: p.ReceiptNo, OrderNo: p.OrderNo, BillNos: p.BillNos, TotalFen: p.TotalFen,
-		Parts: p.Parts, PostedAt: wireTime(p.PostedAt), Guide: p.Guide}
+		Parts: p.Parts, PostedAt: wireTime(p.PostedAt), Guide: p.Guide, setlID: p.SetlID, outTradeNo: p.OutTradeNo}
 }
 
 // query serves postings/query: what became of an order number, and if nothing, whether its bills can still be posted.

@@ -76,6 +76,9 @@ type bookingView struct {
 	RestParts Parts        `json:"rest_parts"`
 	BookedAt  string       `json:"booked_at"`
 	Rebilled  []string     `json:"rebilled_bill_nos,omitempty"`
+
+	restSetlID, outRefundNo string // a FHIR server shows everything of an entry
+	note                    bool
 }
 
 // standingView is §3.11, and the data of DUPLICATE.
@@ -113,7 +116,8 @@ func viewHold(r Refund) *holdView {
 
 func viewBooking(r Refund) *bookingView {
 	return &bookingView{BookingNo: r.BookingNo, OrderNo: r.OrderNo, RefundNo: r.RefundNo, Lines: r.Lines, Rebill: r.Rebill,
-		TotalFen: r.TotalFen, RestParts: r.RestParts, BookedAt: wireTime(r.BookedAt), Rebilled: r.Rebilled}
+		TotalFen: r.TotalFen, RestParts: r.RestParts, BookedAt: wireTime(r.BookedAt), Rebilled: r.Rebilled,
+		restSetlID: r.RestSetlID, outRefundNo: r.OutRefundNo, note: r.Note}
 }
 
 func viewStanding(r Refund) standingView {

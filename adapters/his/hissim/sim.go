@@ -54,6 +54,10 @@ type Config struct {
 	NoticeKey *gm.PrivateKey
 	AnswerKey *gm.PublicKey
 
+	// DayClosesAt is how long after midnight a day's list is closed (日结); zero: 30 minutes. NoDayList is a hospital that does not offer it.
+	DayClosesAt time.Duration
+	NoDayList   bool
+
 	// Link is the hospital's own line to the insurer; nil: it has none, and the platform settles by itself.
 	Link Link
 
@@ -87,6 +91,9 @@ func New(c Config) (*Sim, error) {
 	}
 	if c.LockLife == 0 {
 		c.LockLife = 15 * time.Minute
+	}
+	if c.DayClosesAt == 0 {
+		c.DayClosesAt = 30 * time.Minute
 	}
 	if c.Institution == "" {
 		c.Institution = "云岭市人民医院"
@@ -157,12 +164,16 @@ func operations() map[string]operation {
 		"/his/v1/refunds/drop":   {op: "refund.drop", handle: (*Sim).dropRefund},
 		"/his/v1/refunds/book":   {op: "refund.book", handle: (*Sim).bookRefund, refuses: true, priced: true},
 		"/his/v1/refunds/query":  {op: "refund.query", handle: (*Sim).queryRefund},
+		pathDay:                  {op: opDay, handle: (*Sim).dayList},
 	}
 }
 
 // offered are the paths that this hospital has, whatever it speaks: those of §3.12 to §3.17 need a line of its own.
 func (s *Sim) offered() map[string]operation {
 	table := operations()
+	if s.config.NoDayList {
+		delete(table, pathDay)
+	}
 	if s.config.Link != nil {
 		maps.Copy(table, insuranceOperations())
 	}
@@ -182,16 +193,17 @@ func (s *Sim) Handler() http.Handler {
 	}, serve))
 }
 
-// keyOf is the number that a request is about: the platform's refund or order number, the bill it wants to see, or the visit as the insurer knows it.
+// keyOf is the number that a request is about: the platform's refund or order number, the bill it wants to see, the visit as the insurer knows it, or a day.
 func keyOf(body []byte) string {
 	var k struct {
 		RefundNo string `json:"refund_no"`
 		OrderNo  string `json:"order_no"`
 		BillNo   string `json:"bill_no"`
 		VisitNo  string `json:"visit_no"`
+		Date     string `json:"date"`
 	}
 	_ = json.Unmarshal(body, &k) // a body that cannot be read is about nothing
-	return cmp.Or(k.RefundNo, k.OrderNo, k.BillNo, k.VisitNo)
+	return cmp.Or(k.RefundNo, k.OrderNo, k.BillNo, k.VisitNo, k.Date)
 }
 
 func (s *Sim) serve(table map[string]operation, w http.ResponseWriter, r *http.Request) {

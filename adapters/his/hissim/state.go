@@ -169,6 +169,7 @@ type Posting struct {
 	PostedAt      time.Time  `json:"posted_at"`
 	Guide         []string   `json:"guide"`
 	State         string     `json:"state"`                  // posted, void
+	VoidedAt      time.Time  `json:"voided_at,omitzero"`     // 冲销
 	RefundedFen   money.Fen  `json:"refunded_fen,omitempty"` // gone back since
 	Rest          *Parts     `json:"rest_parts,omitempty"`   // who paid what is left; nil: as posted
 }

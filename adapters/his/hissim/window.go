@@ -165,8 +165,8 @@ func (s *Sim) VoidPosting(order string) (Posting, error) {
 	case s.state.keeps(p):
 		return Posting{}, fmt.Errorf("posting of %s has a refund under way: %w", order, ErrHeld)
 	}
-	p.State = voided
-	e := entry{Posting: &p, Notice: s.tell(postingResult, order, "", "", s.config.Clock.Now())}
+	p.State, p.VoidedAt = voided, s.config.Clock.Now()
+	e := entry{Posting: &p, Notice: s.tell(postingResult, order, "", "", p.VoidedAt)}
 	for _, no := range p.BillNos {
 		b := s.state.bills[no]
 		b.State = Void

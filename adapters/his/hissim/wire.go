@@ -210,6 +210,8 @@ type postingView struct {
 	Parts     Parts     `json:"parts"`
 	PostedAt  string    `json:"posted_at"`
 	Guide     []string  `json:"guide"`
+
+	setlID, outTradeNo string // a FHIR server shows everything of an entry
 }
 
 type queryRequest struct {

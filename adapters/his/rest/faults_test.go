@@ -32,7 +32,7 @@ func TestCodes(t *testing.T) {
 		"MAINTENANCE": {"patients.find": bill.ErrMaintenance, "bills.pending": bill.ErrMaintenance, "bills.detail": bill.ErrMaintenance,
 			"lock": bill.ErrMaintenance, "release": bill.ErrMaintenance, "post": bill.ErrMaintenance, "posting.query": bill.ErrMaintenance,
 			"refund.hold": bill.ErrMaintenance, "refund.drop": bill.ErrMaintenance, "refund.book": bill.ErrMaintenance,
-			"refund.query": bill.ErrMaintenance},
+			"refund.query": bill.ErrMaintenance, "statements.list": bill.ErrMaintenance},
 		"1":          {"patients.find": nil, "bills.pending": nil, "release": nil, "refund.drop": nil},
 		"INVALID":    {},
 		"-1":         {},
@@ -150,8 +150,9 @@ func TestOddities(t *testing.T) {
 		"refund.hold": {hissim.WrongPerson},
 		"refund.drop": {hissim.Exponent, hissim.Grouped, hissim.FullWidth, hissim.Negative, hissim.Yuan, hissim.Hundredfold,
 			hissim.LineSum, hissim.WrongPerson, hissim.ShortPage, hissim.TwiceListed},
-		"refund.book":  {hissim.WrongPerson},
-		"refund.query": {hissim.WrongPerson, hissim.Hundredfold}, // the sums hold; the order compares with its own books
+		"refund.book":     {hissim.WrongPerson},
+		"statements.list": {hissim.WrongPerson, hissim.Hundredfold}, // reconciliation compares the amounts
+		"refund.query":    {hissim.WrongPerson, hissim.Hundredfold}, // the sums hold; the order compares with its own books
 		"posting.query": {hissim.Exponent, hissim.Grouped, hissim.FullWidth, hissim.Negative, hissim.Yuan, hissim.Hundredfold,
 			hissim.LineSum, hissim.WrongPerson, hissim.ShortPage, hissim.TwiceListed},
 	}
@@ -251,11 +252,12 @@ func (w *ward) prepare(t *testing.T, op string) {
 	calls, other := w.calls(t), w.refund("R2")
 	other.Lines, other.Total = other.Lines[:1], 799
 	for _, call := range map[string][]func() error{
-		"release":      {calls["lock"]},
-		"refund.hold":  {calls["post"]},
-		"refund.drop":  {calls["post"], func() error { return w.client.HoldRefund(t.Context(), other) }},
-		"refund.book":  {calls["post"]},
-		"refund.query": {calls["post"], calls["refund.book"]},
+		"release":         {calls["lock"]},
+		"refund.hold":     {calls["post"]},
+		"refund.drop":     {calls["post"], func() error { return w.client.HoldRefund(t.Context(), other) }},
+		"refund.book":     {calls["post"]},
+		"refund.query":    {calls["post"], calls["refund.book"]},
+		"statements.list": {calls["post"], calls["refund.book"]},
 	}[op] {
 		if err := call(); err != nil {
 			t.Fatal(err)

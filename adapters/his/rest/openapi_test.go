@@ -77,9 +77,9 @@ func TestDocument(t *testing.T) {
 			_, err := w.sim.HandOut(w.bills[0].No, w.bills[0].Lines[0].No, "14")
 			return err
 		}},
-		{"refund.book", nil}, {"refund.book", nil}, {"refund.query", nil}, {"refund.hold", nil}, {"bills.detail", nil}, {"posting.query", nil},
+		{"refund.book", nil}, {"refund.book", nil}, {"refund.query", nil}, {"refund.hold", nil}, {"bills.detail", nil}, {"posting.query", nil}, {"statements.list", nil},
 		{"posting.query", func() error { _, err := w.sim.VoidPosting("7"); return err }},
-		{"post", nil}, {"lock", nil},
+		{"statements.list", nil}, {"post", nil}, {"lock", nil},
 	}
 	for _, step := range steps {
 		if step.scene != nil {
@@ -228,7 +228,7 @@ func TestPaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := doc.Paths.InMatchingOrder()
-	if len(paths) != 18 {
+	if len(paths) != 19 {
 		t.Errorf("%d operations", len(paths))
 	}
 	for _, path := range paths {

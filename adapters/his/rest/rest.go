@@ -85,6 +85,8 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 		return his.Answer{}, err
 	case status == http.StatusBadRequest && answer.Code == his.CodeInvalid:
 		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: the hospital calls the request malformed", operation))
+	case status == http.StatusNotFound && answer.Code == his.CodeInvalid:
+		return his.Answer{}, bill.ErrNoAnswer.Because(fmt.Errorf("his %s: status %d: %w", operation, status, his.ErrNotOffered))
 	case status != http.StatusOK:
 		return his.Answer{}, bill.ErrNoAnswer.Because(fmt.Errorf("his %s: status %d", operation, status))
 	}

@@ -149,22 +149,23 @@ func (w *ward) calls(t testing.TB) map[string]func() error {
 			}
 			return err
 		},
-		"bills.detail":  func() error { _, err := w.client.Detail(t.Context(), "P1", w.bills[1].No); return err },
-		"lock":          func() error { _, err := w.lock(t, "7"); return err },
-		"release":       func() error { return w.client.Release(t.Context(), "7") },
-		"post":          func() error { _, err := w.client.Post(t.Context(), w.posting("7")); return err },
-		"posting.query": func() error { _, err := w.client.PostingOf(t.Context(), "7", w.nos()); return err },
-		"refund.hold":   func() error { return w.client.HoldRefund(t.Context(), w.refund("R1")) },
-		"refund.drop":   func() error { return w.client.DropRefund(t.Context(), "7", "R2") },
-		"refund.book":   func() error { _, err := w.client.BookRefund(t.Context(), w.booking("R1")); return err },
-		"refund.query":  func() error { _, err := w.client.RefundOf(t.Context(), "7", "R1"); return err },
+		"bills.detail":    func() error { _, err := w.client.Detail(t.Context(), "P1", w.bills[1].No); return err },
+		"lock":            func() error { _, err := w.lock(t, "7"); return err },
+		"release":         func() error { return w.client.Release(t.Context(), "7") },
+		"post":            func() error { _, err := w.client.Post(t.Context(), w.posting("7")); return err },
+		"posting.query":   func() error { _, err := w.client.PostingOf(t.Context(), "7", w.nos()); return err },
+		"refund.hold":     func() error { return w.client.HoldRefund(t.Context(), w.refund("R1")) },
+		"refund.drop":     func() error { return w.client.DropRefund(t.Context(), "7", "R2") },
+		"refund.book":     func() error { _, err := w.client.BookRefund(t.Context(), w.booking("R1")); return err },
+		"refund.query":    func() error { _, err := w.client.RefundOf(t.Context(), "7", "R1"); return err },
+		"statements.list": func() error { _, err := w.client.Day(t.Context(), w.clock.Now()); return err },
 	}
 }
 
 // operations are the names of calls.
 func operations() []string {
 	return []string{"patients.find", "bills.pending", "bills.detail", "lock", "release", "post", "posting.query", "refund.hold",
-		"refund.drop", "refund.book", "refund.query"}
+		"refund.drop", "refund.book", "refund.query", "statements.list"}
 }
 
 // forger answers as it is told, signed as the document says by another library.

@@ -27,7 +27,7 @@ func TestGolden(t *testing.T) {
 	w := newWard(t, hissim.Config{RegistersVisits: true})
 	calls := w.calls(t)
 	for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "post", "posting.query", "release", "refund.drop", "refund.hold",
-		"refund.book", "refund.query"} {
+		"refund.book", "refund.query", "statements.list"} {
 		if err := calls[op](); err != nil {
 			t.Fatalf("%s: %v", op, err)
 		}

@@ -23,7 +23,7 @@ const opNames = {
   6201: '6201 费用上传', 6202: '6202 支付下单', 6203: '6203 退费', 6301: '6301 结果查询', 6401: '6401 上传撤销', mixed: '混合下单', mixed_query: '混合查单', mixed_notice: '混合支付通知',
   jsapi: '下单', query: '查单', close: '关单', refund: '退款', refund_query: '退款查询', notice: '支付通知',
   'patients.find': '查档案', 'bills.pending': '待缴列表', 'bills.detail': '费用明细', lock: '锁单', release: '解锁', post: '入账', 'posting.query': '入账查询',
-  'refund.hold': '退费审核', 'refund.drop': '退费取消', 'refund.book': '退费记账', 'refund.query': '退费查询', userQuery: '授权查询',
+  'refund.hold': '退费审核', 'refund.drop': '退费取消', 'refund.book': '退费记账', 'refund.query': '退费查询', 'statements.list': '日对账清单', userQuery: '授权查询',
 };
 
 const hospitalSingles = ['医院', [
