@@ -202,6 +202,12 @@ func (w *ward) book(no string) {
 	w.note("book "+no, done, err)
 }
 
+// day notes the list of the day that lies so far from now.
+func (w *ward) day(by time.Duration) {
+	d, err := w.Day(w.t.Context(), w.clock.Now().Add(by))
+	w.note(fmt.Sprintf("day %+.0fh", by.Hours()), d, err)
+}
+
 func (w *ward) refundOf(no string) {
 	st, err := w.RefundOf(w.t.Context(), "7", no)
 	w.note("refund of "+no, st, err)
@@ -236,6 +242,8 @@ var stories = map[string]func(w *ward){
 		w.hold("R3")
 		w.refundOf("R4")
 		w.standing("7")
+		w.day(0)
+		w.day(0)
 	},
 	"nobody, and nothing to pay": func(w *ward) {
 		id, err := sensitive.ParseIDNumber("360102196009072180")
@@ -387,6 +395,54 @@ var stories = map[string]func(w *ward){
 		lock("10", w.bills[0])
 		post("7", w.bills[0])
 	},
+	"a day's list": func(w *ward) {
+		w.day(0)
+		w.post("7")
+		w.book("R1")
+		kept := refund.Line{BillNo: w.bills[0].No, LineNo: w.bills[0].Lines[0].No, Quantity: decimal.NewFromInt(14), Amount: 1118, Kept: true}
+		_, err := w.BookRefund(w.t.Context(), order.RefundBooking{RefundRequest: order.RefundRequest{OrderNo: "7", RefundNo: "R2", HISPatient: "P1", Total: 9680 + 1118,
+			Whole: true, Lines: []refund.Line{{BillNo: w.bills[1].No, LineNo: w.bills[1].Lines[1].No, Quantity: decimal.NewFromInt(1), Amount: 9680}, kept}},
+			Rebill: []refund.Line{kept}, RefundedAt: w.clock.Now(), Note: true})
+		w.must(err)
+		w.day(0)
+		w.day(-24 * time.Hour)
+		w.day(24 * time.Hour)
+		w.clock.Advance(14 * time.Hour) // 23:32
+		w.day(0)
+		b, err := w.sim.AddBill("P1", "D360102000211", hissim.Order{Code: "S80011", Quantity: "1"})
+		w.must(err)
+		p := w.posting("8")
+		p.Bills, p.Total, p.Split, p.SetlID, p.MdtrtID, p.SettledAt = []order.PostedBill{{No: b.No, Total: b.TotalFen}}, b.TotalFen, split.AllCash(b.TotalFen), "", "", time.Time{}
+		_, err = w.Post(w.t.Context(), p)
+		w.must(err)
+		w.clock.Advance(40 * time.Minute) // 0:12 of the next day
+		w.day(-time.Hour)
+		w.day(0)
+		w.clock.Advance(20 * time.Minute)
+		w.day(-time.Hour)
+		w.day(0)
+	},
+	"a day's list without what was undone": func(w *ward) {
+		w.post("7")
+		w.day(0)
+		_, err := w.sim.VoidPosting("7")
+		w.must(err)
+		w.day(0)
+	},
+	"days in which something is wrong": func(w *ward) {
+		w.post("7")
+		w.book("R1")
+		for _, kind := range []hissim.Kind{hissim.PageMissing, hissim.CountWrong, hissim.NextDay} {
+			w.notes = append(w.notes, string(kind))
+			w.must(w.sim.Distort(hissim.Oddity{Op: "statements.list", Kind: kind}))
+			w.day(0)
+			w.day(0)
+		}
+		w.clock.Advance(24 * time.Hour)
+		w.must(w.sim.Distort(hissim.Oddity{Op: "statements.list", Kind: hissim.NextDay, Times: 2}))
+		w.day(-24 * time.Hour)
+		w.day(0)
+	},
 	"cash alone": func(w *ward) {
 		p := w.posting("7")
 		p.Split, p.SetlID, p.MdtrtID, p.SettledAt = split.AllCash(p.Total), "", "", time.Time{}
@@ -457,7 +513,7 @@ func compare(t *testing.T, story func(w *ward), linked bool) {
 func TestConformanceUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"patients.find", "bills.pending", "bills.detail", "lock", "release", "post", "posting.query", "refund.hold", "refund.drop",
-		"refund.book", "refund.query"} {
+		"refund.book", "refund.query", "statements.list"} {
 		for _, f := range []sandbox.Fault{sandbox.LoseBefore, sandbox.LoseAfter, sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.Garbage, sandbox.Repeat, sandbox.Refuse} {
 			t.Run(fmt.Sprint(op, " ", f), func(t *testing.T) {
 				t.Parallel()

@@ -68,7 +68,7 @@ func (c *Client) Carry(ctx context.Context, operation string, members []byte) (h
 	p := c.config.Profile
 	o, ok := p.Operations[operation]
 	if !ok {
-		return refused(errors.New("the server has no such operation"))
+		return refused(fmt.Errorf("%w: the profile lacks it", his.ErrNotOffered))
 	}
 	asked, err := decode(members)
 	if err != nil {

@@ -62,13 +62,15 @@ const (
 	versionR4 = "R4"
 
 	opStanding = "insurance/query"
+	opDay      = "statements/list"
 )
 
 var (
 	needed   = []string{"patients/find", "bills/pending", "bills/detail", "locks/acquire", "locks/release", "postings/post", "postings/query"}
-	optional = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query"}
+	optional = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query", opDay}
 	insuring = []string{"insurance/presettle", "insurance/settle", "insurance/reverse", "insurance/cancel", opStanding, "insurance/withdraw"}
 	shapes   = []string{"patient", "summary", "bill", "lock", "release", "posting", "paid", "hold", "drop", "booking", "refusal"}
+	ofDay    = []string{"closing", "entry"} // shapes of statements/list alone
 	kinds    = []string{"", "money", "figure", "number", "flag", "time", "count"}
 
 	memberForm = regexp.MustCompile(`^(\.|[a-z_]+(/[a-z_]+)*)$`)
@@ -115,13 +117,17 @@ func (p *Profile) check() error {
 		}
 		p.checkOperation(&f, name, o)
 	}
-	read := slices.Clone(shapes)
+	must := slices.Clone(shapes)
+	if _, ok := p.Operations[opDay]; ok {
+		must = append(must, ofDay...)
+	}
+	read := slices.Clone(must)
 	for _, name := range insuring {
 		if o, ok := p.Operations[name]; ok {
 			read = append(read, o.With, o.heard())
 		}
 	}
-	for _, name := range shapes {
+	for _, name := range must {
 		if _, ok := p.Shapes[name]; !ok {
 			f.add("shapes."+name, "is missing")
 		}
@@ -172,6 +178,8 @@ func (p *Profile) checkOperation(f *faults, name string, o Operation) {
 		f.add(at, "is a call; of insurance/*, %s alone is a search", opStanding)
 	case name == opStanding && (len(o.Search) != 1 || o.Answered == ""):
 		f.add(at, "is one search, with the shape that it is answered with")
+	case name == opDay && len(o.Search) != 2:
+		f.add(at, "is two searches: the day's closing, and its entries")
 	case !insures && o.Answered != "":
 		f.add(at+".answered", "is for insurance/* alone")
 	}

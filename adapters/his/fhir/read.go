@@ -45,6 +45,7 @@ func (p *Profile) answer(operation string, asked map[string]any, status int, bod
 		"postings/post": p.posted, "postings/query": p.posting, "refunds/hold": p.held, "refunds/drop": p.ended("drop", "dropped"), "refunds/book": p.booked,
 		"refunds/query": p.standing, "insurance/presettle": p.judged(operation, "predetermination"), "insurance/settle": p.judged(operation, "claim"),
 		"insurance/reverse": p.told(operation), "insurance/cancel": p.told(operation), opStanding: p.settlement, "insurance/withdraw": p.withdrawn,
+		opDay: p.day,
 	}[operation]
 	if read == nil {
 		return his.Answer{}, errors.New("no such operation")

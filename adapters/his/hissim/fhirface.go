@@ -193,6 +193,8 @@ func (s *Sim) fhirAnswer(call *fhirCall, out reply) (int, any) {
 		return created(out), v.booking(*data)
 	case standingView:
 		return s.fhirRefund(call, out, data)
+	case dayAnswer:
+		return http.StatusOK, s.fhirDay(v, data)
 	}
 	if o, ok := s.fhirInsured(call, out); ok {
 		return http.StatusOK, o

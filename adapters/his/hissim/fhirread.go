@@ -144,7 +144,7 @@ func (c *fhirCall) search(resource string, form url.Values) error {
 	return fmt.Errorf("%w: nothing is searched there", errRequest)
 }
 
-// batch reads the two pairs of searches that this hospital's clients ask together.
+// batch reads the pairs of searches that this hospital's clients ask together.
 func (c *fhirCall) batch(body []byte) error {
 	var in struct {
 		ResourceType string `json:"resourceType"`
@@ -165,10 +165,12 @@ func (c *fhirCall) batch(body []byte) error {
 	}
 	first, err1 := url.Parse(in.Entry[0].Request.URL)
 	second, err2 := url.Parse(in.Entry[1].Request.URL)
-	if err1 != nil || err2 != nil || second.Path != "Invoice" {
+	if err1 != nil || err2 != nil || (second.Path != "Invoice") != (first.Path == "Task") {
 		return fmt.Errorf("%w: address of a search", errRequest)
 	}
 	switch first.Path {
+	case "Task":
+		return c.day(first.Query(), second)
 	case "Patient":
 		p, err := asked(first.Query(), map[string]string{"identifier": sidHIS + "patient-no", "_summary": ""})
 		if err != nil {

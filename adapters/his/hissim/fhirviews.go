@@ -318,6 +318,14 @@ func partsExt(p Parts) object {
 	return object{"url": extOurs + "parts", "extension": list}
 }
 
+// settlementExt adds the insurer's settlement, where there is one.
+func settlementExt(list []any, setlID string) []any {
+	if setlID == "" {
+		return list
+	}
+	return append(list, object{"url": extOurs + "settlement", "extension": []any{inner("setlId", "valueString", setlID)}})
+}
+
 // posting is an order in the books.
 func (v speech) posting(p postingView, totals map[string]money.Fen, state string) object {
 	status := "active"
@@ -329,8 +337,11 @@ func (v speech) posting(p postingView, totals map[string]money.Fen, state string
 		allocated = append(allocated, object{"type": words("bill"), v.either("target", "request"): billRef(no), "amount": cny(totals[no])})
 	}
 	numbers := []any{ident(sidOurs+"order-no", p.OrderNo), ident(sidHIS+"posting-no", p.PostingNo), ident(sidHIS+"receipt-no", p.ReceiptNo)}
+	if p.outTradeNo != "" {
+		numbers = append(numbers, ident(sidOurs+"out-trade-no", p.outTradeNo))
+	}
 	o := v.entry("payment", p.OrderNo, status, p.PostedAt, p.TotalFen, numbers, allocated)
-	o["extension"] = []any{partsExt(p.Parts)}
+	o["extension"] = settlementExt([]any{partsExt(p.Parts)}, p.setlID)
 	var notes []any
 	for _, g := range p.Guide {
 		notes = append(notes, object{"type": "print", "text": g})
@@ -352,8 +363,12 @@ func (v speech) booking(b bookingView) object {
 		}
 	}
 	numbers := []any{ident(sidOurs+"refund-no", b.RefundNo), ident(sidHIS+"booking-no", b.BookingNo)}
+	if b.outRefundNo != "" {
+		numbers = append(numbers, ident(sidOurs+"out-refund-no", b.outRefundNo))
+	}
 	o := v.entry("adjustment", b.RefundNo, "active", b.BookedAt, b.TotalFen, numbers, allocated)
-	more := []any{ext("order", "valueIdentifier", ident(sidOurs+"order-no", b.OrderNo)), partsExt(b.RestParts)}
+	more := settlementExt([]any{ext("order", "valueIdentifier", ident(sidOurs+"order-no", b.OrderNo)), partsExt(b.RestParts),
+		object{"url": extOurs + "money-back", "extension": []any{inner("note", "valueBoolean", b.note)}}}, b.restSetlID)
 	for _, no := range b.Rebilled {
 		more = append(more, ext("rebilled", "valueIdentifier", ident(sidHIS+"bill-no", no)))
 	}

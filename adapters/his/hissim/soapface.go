@@ -35,7 +35,7 @@ func soapFunctions() map[string]string {
 		"queryPayOrder": "/his/v1/postings/query", "applyRefund": "/his/v1/refunds/hold", "cancelRefund": "/his/v1/refunds/drop",
 		"confirmRefund": "/his/v1/refunds/book", "queryRefund": "/his/v1/refunds/query",
 		"ybPreSettle": "/his/v1/insurance/presettle", "ybSettle": "/his/v1/insurance/settle", "ybReverse": "/his/v1/insurance/reverse",
-		"ybCancelSettle": "/his/v1/insurance/cancel", "ybQuerySettle": "/his/v1/insurance/query", "ybWithdrawFee": "/his/v1/insurance/withdraw",
+		"getRecordList": pathDay, "ybCancelSettle": "/his/v1/insurance/cancel", "ybQuerySettle": "/his/v1/insurance/query", "ybWithdrawFee": "/his/v1/insurance/withdraw",
 	}
 }
 
@@ -54,6 +54,7 @@ func soapWords() map[string]map[string]string {
 		"posting.state":    {"not_posted": "0", "posted": "1", "paid_elsewhere": "2", "void": "3"},
 		"refund.state":     {"none": "0", "held": "1", "booked": "2", "dropped": "9"},
 		"settlement.state": {"not_settled": "0", "settled": "1", "cancelled": "2"},
+		"record.kind":      {dayPayment: "1", dayRefund: "2"},
 	}
 }
 
@@ -349,6 +350,9 @@ func vendorText(kind, name, text string) string {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.In(clock.Shanghai).Format(soapLayout)
 	}
+	if number, ok := soapWords()["record.kind"][text]; ok && kind == "records" && name == "kind" {
+		return number
+	}
 	if name == "state" {
 		if number, ok := soapWords()[stateOf(kind)][text]; ok {
 			return number
@@ -413,6 +417,8 @@ func fromVendor(elements []element, members map[string]any) error {
 			members[name] = t.Format(time.RFC3339)
 		case slices.Contains([]string{"whole", "note", "byHand", "useAccount"}, e.XMLName.Local):
 			members[name] = text == "1"
+		case slices.Contains([]string{"page", "pageSize"}, e.XMLName.Local):
+			members[name] = json.Number(text)
 		default:
 			members[name] = text
 		}

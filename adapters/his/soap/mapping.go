@@ -86,13 +86,13 @@ type Field struct {
 	When    string            `yaml:"when"`    // answers only: what this stands below exists, and is not empty
 }
 
-// operations are those that a mapping must have, in the order of docs/his-interface.md, and those that it may lack: no refunds on the phone then, or no
-// insurance by the hospital's own line.
+// operations are those that a mapping must have, in the order of docs/his-interface.md, and those that it may lack: no refunds on the phone then, no
+// insurance by the hospital's own line, or no day's list.
 var (
 	needed    = []string{"patients/find", "bills/pending", "bills/detail", "locks/acquire", "locks/release", "postings/post", "postings/query"}
 	refunds   = []string{"refunds/hold", "refunds/drop", "refunds/book", "refunds/query"}
 	insurance = []string{"insurance/presettle", "insurance/settle", "insurance/reverse", "insurance/cancel", "insurance/query", "insurance/withdraw"}
-	optional  = slices.Concat(refunds, insurance)
+	optional  = slices.Concat(refunds, insurance, []string{"statements/list"})
 )
 
 var (

@@ -63,7 +63,7 @@ func New(c Config, wire http.RoundTripper) (*Client, error) {
 func (c *Client) Carry(ctx context.Context, operation string, members []byte) (his.Answer, error) {
 	o, ok := c.config.Mapping.Operations[operation]
 	if !ok {
-		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: the vendor has no such operation", operation))
+		return his.Answer{}, his.ErrRequest.Because(fmt.Errorf("his %s: %w: the mapping lacks it", operation, his.ErrNotOffered))
 	}
 	asked, err := his.DecodeMembers(members)
 	if err != nil {
