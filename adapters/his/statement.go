@@ -205,15 +205,15 @@ func (w *wireDayRecord) domain() (DayRecord, error) {
 	parts, whole := w.Parts.split()
 	r := DayRecord{Kind: DayKind(w.Kind), OrderNo: w.OrderNo, RefundNo: w.RefundNo, Number: w.PostingNo + w.BookingNo, ReceiptNo: w.ReceiptNo, Bills: w.BillNos,
 		Total: w.TotalFen.fen, Split: parts, SetlID: w.SetlID, OutTradeNo: w.OutTradeNo, OutRefundNo: w.OutRefundNo, Note: w.Note, At: w.At.Time}
-	switch {
-	case r.Kind == DayPayment:
+	switch r.Kind {
+	case DayPayment:
 		if w.PostingNo == "" || w.BookingNo != "" || w.RefundNo != "" || w.OutRefundNo != "" || w.Note {
 			return r, errors.New("a payment without its number, or with a refund's")
 		}
 		if err := parts.Check(r.Total); err != nil {
 			return r, fmt.Errorf("a payment does not add up: %w", err)
 		}
-	case r.Kind == DayRefund:
+	case DayRefund:
 		if w.BookingNo == "" || w.PostingNo != "" || w.ReceiptNo != "" || !Number64(w.RefundNo) {
 			return r, errors.New("a refund without its numbers, or with a payment's")
 		}

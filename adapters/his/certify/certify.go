@@ -166,6 +166,7 @@ type kit struct {
 	back     order.RefundBooking // the refund of a part
 	backNo   string
 	notice   arrival
+	began    time.Time
 
 	mu      sync.Mutex
 	step    string
@@ -174,6 +175,7 @@ type kit struct {
 	locks   []string              // order numbers that may hold one
 	holds   []order.RefundRequest // that may stand
 	warning string
+	books   books
 	last    his.Answer // the last one, for what the client does not tell
 }
 
@@ -191,7 +193,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Data.NoticeWindow == 0 {
 		c.Data.NoticeWindow = 3 * time.Minute
 	}
-	k := &kit{Config: c, veil: newVeil(c.Data.Name.Reveal(), c.Data.ID.Reveal()), timings: map[string][]time.Duration{}}
+	k := &kit{Config: c, veil: newVeil(c.Data.Name.Reveal(), c.Data.ID.Reveal()), timings: map[string][]time.Duration{}, began: c.Clock.Now(),
+		books: books{orders: map[string]bool{}, entries: map[string]*entered{}}}
 	k.veil.secret(c.Data.PayAuth.Reveal())
 	var err error
 	if k.carrier, err = c.Open(c.Clock, c.Source, k.wire(nil)); err != nil {
@@ -204,7 +207,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if k.link, err = k.client.Link(his.LinkConfig{Source: c.Source, PresettleDeadline: c.Patience, SettleDeadline: c.Patience}); err != nil {
 		return nil, err
 	}
-	report := &Report{About: c.About, ReadOnly: c.ReadOnly, Began: c.Clock.Now()}
+	report := &Report{About: c.About, ReadOnly: c.ReadOnly, Began: k.began}
 	ended := map[string]Verdict{}
 	for _, ch := range checks() {
 		r := k.try(ctx, ch, ended)

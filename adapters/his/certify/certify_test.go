@@ -100,7 +100,10 @@ func direct(_ *testing.T, url string) func(clock.Clock, *clock.Source, http.Roun
 
 // translated speaks the made-up vendor's words.
 func translated(t *testing.T, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
-	mapping := vendor(t)
+	return translatedBy(vendor(t), url)
+}
+
+func translatedBy(mapping *soap.Mapping, url string) func(clock.Clock, *clock.Source, http.RoundTripper) (his.Carrier, error) {
 	return func(c clock.Clock, s *clock.Source, wire http.RoundTripper) (his.Carrier, error) {
 		return soap.New(soap.Config{Config: his.Config{Clock: c}, BaseURL: url, Mapping: mapping, User: testApp, Secret: sensitive.NewKey(testSecret), Source: s}, wire)
 	}
@@ -156,6 +159,12 @@ func certified(t *testing.T, way string, defect hissim.Defect, set func(*certify
 // certifiedUntil is certified until the context ends.
 func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim.Defect, set func(*certify.Config)) *certify.Report {
 	t.Helper()
+	return certifiedAt(ctx, t, way, func(c *hissim.Config) { c.Defect = defect }, set)
+}
+
+// certifiedAt is certifiedUntil of a hospital that is set up otherwise.
+func certifiedAt(ctx context.Context, t *testing.T, way string, build func(*hissim.Config), set func(*certify.Config)) *certify.Report {
+	t.Helper()
 	h := &hospital{Fake: clock.NewFake(time.Date(2026, 11, 23, 9, 30, 0, 0, clock.Shanghai))}
 	var err error
 	if h.plan, err = sandbox.NewPlan(h.Fake, ""); err != nil {
@@ -171,10 +180,11 @@ func certifiedUntil(ctx context.Context, t *testing.T, way string, defect hissim
 	platform := httptest.NewServer(listener)
 	t.Cleanup(platform.Close)
 	hospital := hissim.Config{Clock: h.Fake, Source: source, Plan: h.plan, App: testApp, Secret: sensitive.NewKey(testSecret),
-		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback, Defect: defect}
+		Notify: http.DefaultTransport, NotifyURL: platform.URL + callback}
 	if by, ok := ctx.Value(behind{}).(time.Duration); ok {
 		hospital.Clock = late{h.Fake, by}
 	}
+	build(&hospital)
 	if ways[way].insured {
 		h.paper = hissim.NewPaperInsurer(h.Fake)
 		hospital.Link = h.paper
@@ -260,12 +270,37 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%s: failed %v, passed %d", way, ids, r.Count(certify.Passed))
 		}
 		for _, c := range r.Results {
+			if day := c.ID == "day" || c.ID == "day-empty"; c.Group == "对账" && (c.Verdict == certify.Passed) != day {
+				t.Errorf("%s: %s %s: %s", way, c.ID, c.Verdict, c.Text)
+			}
 			for _, e := range c.Evidence {
 				if slices.Contains([]string{"locks/acquire", "locks/release", "postings/post", "refunds/hold", "refunds/drop", "refunds/book"}, e.Operation) ||
 					strings.HasPrefix(e.Operation, "insurance/") {
 					t.Errorf("%s: %s asked for %s", way, c.ID, e.Operation)
 				}
 			}
+		}
+	}
+}
+
+// TestWithoutDayList: a hospital that does not offer the day's list is not certified of it, and fails nothing.
+func TestWithoutDayList(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"rest", "soap"} {
+		r := certifiedAt(t.Context(), t, way, func(c *hissim.Config) { c.NoDayList = true }, func(c *certify.Config) {
+			if way == "soap" { // its mapping says so
+				mapping := vendor(t)
+				delete(mapping.Operations, "statements/list")
+				c.Open = translatedBy(mapping, c.About.Address)
+			}
+		})
+		for _, c := range r.Results {
+			if c.Group == "对账" && (c.Verdict != certify.NotRun || (c.ID == "day" && !strings.Contains(c.Text, "没有提供"))) {
+				t.Errorf("%s: %s %s: %s", way, c.ID, c.Verdict, c.Text)
+			}
+		}
+		if ids := failures(r); len(ids) > 0 {
+			t.Errorf("%s: failed %v", way, ids)
 		}
 	}
 }

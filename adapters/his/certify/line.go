@@ -162,6 +162,7 @@ func (k *kit) carry(ctx context.Context, c his.Carrier, operation string, member
 	}
 	e.Request, e.Answer = k.veil.hide(e.Request), k.veil.hide(e.Answer)
 	k.record, k.last = append(k.record, e), answer
+	k.books.note(operation, members, answer)
 	if h.status != 0 && !h.silent {
 		k.timings[operation] = append(k.timings[operation], took)
 	}
@@ -227,7 +228,7 @@ var deadlines = []struct {
 	{"locks/release", 5 * time.Second}, {"postings/post", 10 * time.Second}, {"postings/query", 5 * time.Second}, {"refunds/hold", 5 * time.Second},
 	{"refunds/drop", 5 * time.Second}, {"refunds/book", 10 * time.Second}, {"refunds/query", 5 * time.Second}, {"insurance/presettle", 30 * time.Second},
 	{"insurance/settle", time.Minute}, {"insurance/reverse", time.Minute}, {"insurance/cancel", time.Minute}, {"insurance/query", 5 * time.Second},
-	{"insurance/withdraw", 30 * time.Second},
+	{"insurance/withdraw", 30 * time.Second}, {"statements/list", 5 * time.Second},
 }
 
 // timed are the times of every operation that was asked.

@@ -70,7 +70,7 @@ func (s *Sim) dayList(_ context.Context, body []byte) (reply, error) {
 	day, err := time.ParseInLocation(time.DateOnly, in.Date, clock.Shanghai)
 	now := s.config.Clock.Now()
 	switch {
-	case err != nil || day.After(now):
+	case err != nil || (day.After(now) && !s.broken(DayTomorrow)):
 		return reply{}, fmt.Errorf("%w: date", errRequest)
 	case in.Page < 1 || in.PageSize < 1 || in.PageSize > maxDayPage:
 		return reply{}, fmt.Errorf("%w: page or page_size", errRequest)

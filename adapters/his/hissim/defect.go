@@ -100,6 +100,7 @@ const (
 	DayPagesRepeat Defect = "every page of the day is its first"
 	DayEndless     Defect = "no page is beyond the day's end"
 	DayEmptyDone   Defect = "a day without records is success, empty"
+	DayTomorrow    Defect = "a day that has not begun is empty"
 	DayNeverCloses Defect = "a day that is never closed"
 	DayNoRefunds   Defect = "a day's list without refunds"
 	DayPartsPosted Defect = "a day's refunds with the parts as posted"
