@@ -250,7 +250,7 @@ func (r *result) ofKind(p *player, h held) {
 		want = "REG_PAY"
 	}
 	for _, m := range h.mixed { // one that never came to WeChat has no name there
-		if known := m.OutTradeNo != ""; known && m.OrderType != want {
+		if m.OutTradeNo != "" && m.OrderType != want {
 			r.find(o, "WeChat's mixed order is a %s, want %s", m.OrderType, want)
 		}
 	}

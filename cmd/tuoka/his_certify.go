@@ -156,10 +156,7 @@ func certification(at *config.Institution) (certify.Config, error) {
 	c := certify.Config{Clock: w.clock, Source: clock.NewSource(w.clock, clock.Nodes-2), Wire: w.wire, Refunds: hospital.Refunds, Insured: at.Link != nil,
 		Data: certify.Data{Name: sensitive.NewName(data.Name), ID: id, Patient: data.PatientID, Bills: data.Bills, OtherBill: data.OtherBill,
 			WindowPaid: data.WindowPaid, Void: data.Void, IdlePatient: data.IdlePatientID, Wait: data.Wait, PayAuth: sensitive.NewToken(data.PayAuthNo)},
-		About: certify.About{Hospital: cmp.Or(at.Name, at.ID), Transport: "JSON over HTTP，docs/his-interface.md 1.1 版"}}
-	if c.Insured {
-		c.About.Transport = "JSON over HTTP，docs/his-interface.md 1.3 版"
-	}
+		About: certify.About{Hospital: cmp.Or(at.Name, at.ID), Transport: "JSON over HTTP，docs/his-interface.md 1.3 版"}}
 	if address, err := url.Parse(hospital.BaseURL); err == nil {
 		c.About.Address = address.Redacted()
 	}
