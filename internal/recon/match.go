@@ -1,0 +1,277 @@
+package recon
+
+import (
+	"cmp"
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tuoka/tuoka/internal/money"
+)
+
+// Match is what belongs together, or what does not. Lines of one side alone have nothing on the other.
+type Match struct {
+	Comparison *Comparison
+	Key        int // which of its keys; -1: none found it
+	Left       []Line
+	Right      []Line
+	Defects    Defect
+	Extra      bool // the other book, or the same, has a line for its number already
+}
+
+// Equal reports whether both books have it and say the same.
+func (m *Match) Equal() bool { return len(m.Left) > 0 && len(m.Right) > 0 && m.Defects == 0 }
+
+// Result takes what a comparison finds, one after the other, in an order that depends on the lines alone and not on where they stood. The lines are the
+// caller's only until he returns.
+type Result func(*Match) error
+
+// Comparer holds two books against each other. Lines are added first, of both sides in any order, and compared once.
+type Comparer struct {
+	comparison *Comparison
+	dir        string // of the files that hold what does not fit into memory
+	left       *spill
+	right      *spill
+	workers    int
+}
+
+// NewComparer begins a comparison; dir (empty: the system's) takes its temporary files. Close ends it.
+func NewComparer(c *Comparison, dir string) *Comparer {
+	return &Comparer{comparison: c, dir: dir, left: &spill{dir: dir}, right: &spill{dir: dir}, workers: max(1, runtime.GOMAXPROCS(0))}
+}
+
+// Close gives the temporary files back.
+func (c *Comparer) Close() {
+	c.left.close()
+	c.right.close()
+}
+
+// AddLeft takes a line of the left book. Not for several goroutines at once.
+func (c *Comparer) AddLeft(l *Line) error {
+	if c.comparison.Expand == nil {
+		return c.left.add(c.comparison.next(l, 0), l)
+	}
+	for _, one := range c.comparison.Expand(*l) {
+		if err := c.left.add(c.comparison.next(&one, 0), &one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddRight takes a line of the right book. Not for several goroutines at once.
+func (c *Comparer) AddRight(l *Line) error { return c.right.add(c.comparison.next(l, 0), l) }
+
+// next is what a line is sorted by for the key number k: its kind and number; empty where it has none.
+func (c *Comparison) next(l *Line, k int) string {
+	key := &c.Keys[k]
+	no := l.Numbers[key.Number]
+	if no == "" || !slices.Contains(key.Kinds, l.Kind) {
+		return ""
+	}
+	return string(l.Kind) + " " + no
+}
+
+// Compare pairs the lines off, key by key, and hands over every match and every line that has none.
+func (c *Comparer) Compare(ctx context.Context, result Result) error {
+	left, right := c.left, c.right
+	for k := range c.comparison.Keys {
+		last := k == len(c.comparison.Keys)-1
+		nextLeft, nextRight := &spill{dir: c.dir}, &spill{dir: c.dir}
+		err := c.pass(ctx, k, left, right, func(m *Match) error {
+			if m.Key >= 0 || last {
+				return result(m)
+			}
+			for i := range m.Left {
+				if err := nextLeft.add(c.comparison.next(&m.Left[i], k+1), &m.Left[i]); err != nil {
+					return err
+				}
+			}
+			for i := range m.Right {
+				if err := nextRight.add(c.comparison.next(&m.Right[i], k+1), &m.Right[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if k > 0 {
+			left.close()
+			right.close()
+		}
+		left, right = nextLeft, nextRight
+		if err != nil {
+			left.close()
+			right.close()
+			return err
+		}
+	}
+	return nil
+}
+
+// pass compares by one key, pile by pile: workers compare, and what they find is handed over in the order of the piles.
+func (c *Comparer) pass(ctx context.Context, k int, left, right *spill, result Result) error {
+	group, ctx := errgroup.WithContext(ctx)
+	found := make([]chan []Match, partitions+1)
+	for i := range found {
+		found[i] = make(chan []Match, 1)
+	}
+	ahead := make(chan struct{}, c.workers) // piles in memory
+	group.Go(func() error {
+		for i := range found {
+			select {
+			case ahead <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			group.Go(func() error {
+				matches, err := c.pile(k, left, right, i)
+				found[i] <- matches
+				return err
+			})
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i := range found {
+			select {
+			case matches := <-found[i]:
+				for j := range matches {
+					if err := result(&matches[j]); err != nil {
+						return err
+					}
+				}
+				<-ahead
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// pile compares what has numbers of one pile.
+func (c *Comparer) pile(k int, left, right *spill, n int) ([]Match, error) {
+	ls, err := left.pile(n)
+	if err != nil {
+		return nil, err
+	}
+	rs, err := right.pile(n)
+	if err != nil {
+		return nil, err
+	}
+	var out []Match
+	if n == partitions { // none of these has the number
+		return c.alone(out, -1, ls, rs, false), nil
+	}
+	c.sort(k, ls)
+	c.sort(k, rs)
+	number := c.comparison.Keys[k].Number
+	for len(ls) > 0 || len(rs) > 0 {
+		first := ls
+		if len(ls) == 0 || len(rs) > 0 && byNumber(&rs[0], &ls[0], number) < 0 {
+			first = rs
+		}
+		i, j := sharing(ls, &first[0], number), sharing(rs, &first[0], number)
+		out = c.group(out, k, ls[:i:i], rs[:j:j])
+		ls, rs = ls[i:], rs[j:]
+	}
+	return out, nil
+}
+
+// sharing counts the lines at the front that are of that kind and have that number.
+func sharing(lines []Line, first *Line, number Number) int {
+	i := 0
+	for i < len(lines) && byNumber(&lines[i], first, number) == 0 {
+		i++
+	}
+	return i
+}
+
+func byNumber(a, b *Line, number Number) int {
+	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Numbers[number], b.Numbers[number]))
+}
+
+// sort puts lines into an order of what they say, whatever the order in which their book has them.
+func (c *Comparer) sort(k int, lines []Line) {
+	number := c.comparison.Keys[k].Number
+	slices.SortFunc(lines, func(a, b Line) int {
+		if d := byNumber(&a, &b, number); d != 0 {
+			return d
+		}
+		return byContent(&a, &b)
+	})
+}
+
+func byContent(a, b *Line) int {
+	if d := cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Amount, b.Amount)); d != 0 {
+		return d
+	}
+	for n := range a.Numbers {
+		if d := strings.Compare(a.Numbers[n], b.Numbers[n]); d != 0 {
+			return d
+		}
+	}
+	return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Offset, b.Place.Offset))
+}
+
+// group matches the lines of both sides that share a number.
+func (c *Comparer) group(out []Match, k int, ls, rs []Line) []Match {
+	if len(ls) == 0 || len(rs) == 0 {
+		return c.alone(out, -1, ls, rs, false)
+	}
+	if len(ls) == 1 && len(rs) == 1 {
+		return append(out, Match{Comparison: c.comparison, Key: k, Left: ls, Right: rs, Defects: c.comparison.defects(&ls[0], &rs[0])})
+	}
+	if (len(ls) == 1 || len(rs) == 1) && c.together(ls, rs) { // in one sum here, in several there
+		return append(out, Match{Comparison: c.comparison, Key: k, Left: ls, Right: rs})
+	}
+	ls, rs = slices.Clone(ls), slices.Clone(rs)
+	pair := func(bearable func(Defect) bool) {
+		for i := 0; i < len(ls); i++ {
+			j := slices.IndexFunc(rs, func(r Line) bool { return bearable(c.comparison.defects(&ls[i], &r)) })
+			if j < 0 {
+				continue
+			}
+			out = append(out, Match{Comparison: c.comparison, Key: k, Left: []Line{ls[i]}, Right: []Line{rs[j]},
+				Defects: c.comparison.defects(&ls[i], &rs[j])})
+			ls, rs = slices.Delete(ls, i, i+1), slices.Delete(rs, j, j+1)
+			i--
+		}
+	}
+	pair(func(d Defect) bool { return d == 0 })
+	pair(func(d Defect) bool { return d&OtherAmount == 0 })
+	pair(func(Defect) bool { return true })
+	return c.alone(out, k, ls, rs, true)
+}
+
+// together reports whether the amounts of both sides are the same in sum, and nothing else contradicts.
+func (c *Comparer) together(ls, rs []Line) bool {
+	var left, right money.Fen
+	for i := range ls {
+		left += ls[i].Amount
+		for j := range rs {
+			if c.comparison.defects(&ls[i], &rs[j])&OtherNumber != 0 {
+				return false
+			}
+		}
+	}
+	for j := range rs {
+		right += rs[j].Amount
+	}
+	return left == right
+}
+
+// alone hands over lines that have nothing on the other side, one by one.
+func (c *Comparer) alone(out []Match, k int, ls, rs []Line, extra bool) []Match {
+	for i := range ls {
+		out = append(out, Match{Comparison: c.comparison, Key: k, Left: ls[i : i+1 : i+1], Extra: extra})
+	}
+	for j := range rs {
+		out = append(out, Match{Comparison: c.comparison, Key: k, Right: rs[j : j+1 : j+1], Extra: extra})
+	}
+	return out
+}
