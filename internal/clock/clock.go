@@ -146,6 +146,9 @@ func (s *Source) Restart(seed uint64) {
 	*s.rand, s.last, s.seq = *rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), 0, 0 //nolint:gosec // a simulation wants repeatable chance
 }
 
+// FirstID is the least id that a source can make at that moment or later.
+func FirstID(t time.Time) int64 { return max(0, t.UnixMilli()-epoch) << 22 }
+
 // ID is a positive number, unique among the nodes, growing in time: 41 bits of milliseconds, 10 of node, 12 of sequence. Its
 // decimal text has at most 19 characters and so fits WeChat's serial_no. A clock that steps back does not repeat an id.
 func (s *Source) ID() int64 {

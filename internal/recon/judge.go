@@ -128,12 +128,12 @@ func (j *Judge) Take(m *Match) error {
 	if m.Extra {
 		j.extra[len(j.found)] = true
 	}
-	j.found = append(j.found, Difference{Comparison: m.Comparison.Name, Left: owned(m.Left), Right: owned(m.Right), Kind: defectKind(m.Defects), Amount: inQuestion(m)})
+	j.found = append(j.found, Difference{Comparison: m.Comparison.Name, Left: Owned(m.Left), Right: Owned(m.Right), Kind: defectKind(m.Defects), Amount: inQuestion(m)})
 	return nil
 }
 
-// owned copies lines out of the pile they were read from, which would otherwise stay in memory with them.
-func owned(lines []Line) []Line {
+// Owned copies lines out of the pile they were read from, which would otherwise stay in memory with them.
+func Owned(lines []Line) []Line {
 	lines = slices.Clone(lines)
 	for i := range lines {
 		for n, no := range lines[i].Numbers {

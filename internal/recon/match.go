@@ -16,6 +16,7 @@ import (
 type Match struct {
 	Comparison *Comparison
 	Key        int // which of its keys; -1: none found it
+	Pile       int // of that key
 	Left       []Line
 	Right      []Line
 	Defects    Defect
@@ -32,30 +33,37 @@ type Result func(*Match) error
 // Comparer holds two books against each other. Lines are added first, of both sides in any order, and compared once.
 type Comparer struct {
 	comparison *Comparison
-	dir        string // of the files that hold what does not fit into memory
-	left       *spill
-	right      *spill
+	left       side
+	right      side
 	workers    int
 }
 
+// side is one book's lines by the first of the keys that they have and that has not been tried; the last spill is of those without any.
+type side []*spill
+
 // NewComparer begins a comparison; dir (empty: the system's) takes its temporary files. Close ends it.
 func NewComparer(c *Comparison, dir string) *Comparer {
-	return &Comparer{comparison: c, dir: dir, left: &spill{dir: dir}, right: &spill{dir: dir}, workers: max(1, runtime.GOMAXPROCS(0))}
+	both := make([]*spill, 2*(len(c.Keys)+1))
+	for i := range both {
+		both[i] = &spill{dir: dir}
+	}
+	return &Comparer{comparison: c, left: both[:len(c.Keys)+1], right: both[len(c.Keys)+1:], workers: max(1, runtime.GOMAXPROCS(0))}
 }
 
 // Close gives the temporary files back.
 func (c *Comparer) Close() {
-	c.left.close()
-	c.right.close()
+	for _, s := range slices.Concat(c.left, c.right) {
+		s.close()
+	}
 }
 
 // AddLeft takes a line of the left book. Not for several goroutines at once.
 func (c *Comparer) AddLeft(l *Line) error {
 	if c.comparison.Expand == nil {
-		return c.left.add(c.comparison.next(l, 0), l)
+		return c.left.add(c.comparison, 0, l)
 	}
 	for _, one := range c.comparison.Expand(*l) {
-		if err := c.left.add(c.comparison.next(&one, 0), &one); err != nil {
+		if err := c.left.add(c.comparison, 0, &one); err != nil {
 			return err
 		}
 	}
@@ -63,58 +71,63 @@ func (c *Comparer) AddLeft(l *Line) error {
 }
 
 // AddRight takes a line of the right book. Not for several goroutines at once.
-func (c *Comparer) AddRight(l *Line) error { return c.right.add(c.comparison.next(l, 0), l) }
+func (c *Comparer) AddRight(l *Line) error { return c.right.add(c.comparison, 0, l) }
 
-// next is what a line is sorted by for the key number k: its kind and number; empty where it has none.
-func (c *Comparison) next(l *Line, k int) string {
-	key := &c.Keys[k]
-	no := l.Numbers[key.Number]
-	if no == "" || !slices.Contains(key.Kinds, l.Kind) {
-		return ""
+// add keeps a line under the first key from the k-th on that it has.
+func (s side) add(c *Comparison, k int, l *Line) error {
+	for ; k < len(c.Keys); k++ {
+		if no := l.Numbers[c.Keys[k].Number]; no != "" && slices.Contains(c.Keys[k].Kinds, l.Kind) {
+			return s[k].add(pileOf(l.Kind, no), l)
+		}
 	}
-	return string(l.Kind) + " " + no
+	return s[k].add(0, l)
 }
 
 // Compare pairs the lines off, key by key, and hands over every match and every line that has none.
 func (c *Comparer) Compare(ctx context.Context, result Result) error {
-	left, right := c.left, c.right
 	for k := range c.comparison.Keys {
-		last := k == len(c.comparison.Keys)-1
-		nextLeft, nextRight := &spill{dir: c.dir}, &spill{dir: c.dir}
-		err := c.pass(ctx, k, left, right, func(m *Match) error {
-			if m.Key >= 0 || last {
+		err := c.pass(ctx, k, func(m *Match) error {
+			if m.Key >= 0 {
 				return result(m)
 			}
 			for i := range m.Left {
-				if err := nextLeft.add(c.comparison.next(&m.Left[i], k+1), &m.Left[i]); err != nil {
+				if err := c.left.add(c.comparison, k+1, &m.Left[i]); err != nil {
 					return err
 				}
 			}
 			for i := range m.Right {
-				if err := nextRight.add(c.comparison.next(&m.Right[i], k+1), &m.Right[i]); err != nil {
+				if err := c.right.add(c.comparison, k+1, &m.Right[i]); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		if k > 0 {
-			left.close()
-			right.close()
-		}
-		left, right = nextLeft, nextRight
 		if err != nil {
-			left.close()
-			right.close()
 			return err
 		}
+		c.left[k].close()
+		c.right[k].close()
 	}
-	return nil
+	return c.rest(result)
+}
+
+// rest hands over, one by one, the lines for which no key is left.
+func (c *Comparer) rest(result Result) error {
+	err := c.left[len(c.comparison.Keys)].each(0, func(l Line) error {
+		return result(&Match{Comparison: c.comparison, Key: -1, Left: []Line{l}})
+	})
+	if err != nil {
+		return err
+	}
+	return c.right[len(c.comparison.Keys)].each(0, func(l Line) error {
+		return result(&Match{Comparison: c.comparison, Key: -1, Right: []Line{l}})
+	})
 }
 
 // pass compares by one key, pile by pile: workers compare, and what they find is handed over in the order of the piles.
-func (c *Comparer) pass(ctx context.Context, k int, left, right *spill, result Result) error {
+func (c *Comparer) pass(ctx context.Context, k int, result Result) error {
 	group, ctx := errgroup.WithContext(ctx)
-	found := make([]chan []Match, partitions+1)
+	found := make([]chan []Match, piles)
 	for i := range found {
 		found[i] = make(chan []Match, 1)
 	}
@@ -127,7 +140,7 @@ func (c *Comparer) pass(ctx context.Context, k int, left, right *spill, result R
 				return ctx.Err()
 			}
 			group.Go(func() error {
-				matches, err := c.pile(k, left, right, i)
+				matches, err := c.pile(k, i)
 				found[i] <- matches
 				return err
 			})
@@ -139,6 +152,7 @@ func (c *Comparer) pass(ctx context.Context, k int, left, right *spill, result R
 			select {
 			case matches := <-found[i]:
 				for j := range matches {
+					matches[j].Pile = i
 					if err := result(&matches[j]); err != nil {
 						return err
 					}
@@ -154,19 +168,16 @@ func (c *Comparer) pass(ctx context.Context, k int, left, right *spill, result R
 }
 
 // pile compares what has numbers of one pile.
-func (c *Comparer) pile(k int, left, right *spill, n int) ([]Match, error) {
-	ls, err := left.pile(n)
+func (c *Comparer) pile(k, n int) ([]Match, error) {
+	ls, err := c.left[k].pile(n)
 	if err != nil {
 		return nil, err
 	}
-	rs, err := right.pile(n)
+	rs, err := c.right[k].pile(n)
 	if err != nil {
 		return nil, err
 	}
 	var out []Match
-	if n == partitions { // none of these has the number
-		return c.alone(out, -1, ls, rs, false), nil
-	}
 	c.sort(k, ls)
 	c.sort(k, rs)
 	number := c.comparison.Keys[k].Number

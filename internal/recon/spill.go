@@ -5,46 +5,45 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
-	"slices"
-	"strings"
 )
 
 const (
-	// partitions is into how many piles the lines of a book are sorted by the hash of a number. One pile of each side is in memory at a time.
-	partitions = 64
-	pageSize   = 32 << 10
+	// piles is into how many piles the lines of a book are sorted by the hash of a number. One pile of each side is in memory at a time.
+	piles    = 64
+	pageSize = 32 << 10
 )
 
-// spill keeps lines in piles, on disk beyond a page for each pile: memory does not grow with the day. The last pile is of lines without the number.
+// spill keeps lines in piles, on disk beyond a page for each pile: memory does not grow with the day.
 type spill struct {
 	dir   string
 	file  *os.File // nil until a page is full
 	size  int64
-	piles [partitions + 1]pile
-	lines int
+	piles [piles]pile
 }
 
+// pile is one of them: full pages in the file, and the page that is being filled.
 type pile struct {
-	page  []byte
-	pages []int64 // where its full pages stand in the file
-	sizes []int
+	full []extent
+	page []byte
 }
 
-// pileOf is where lines of that key belong; the last one for none.
-func pileOf(key string) int {
-	if key == "" {
-		return partitions
-	}
+type extent struct {
+	at   int64
+	size int
+}
+
+// pileOf is where lines of a kind with that number belong.
+func pileOf(kind Kind, no string) int {
 	h := fnv.New64a()
-	_, _ = io.WriteString(h, key) // a hash takes everything
+	_, _ = io.WriteString(h, string(kind)) // a hash takes everything
+	_, _ = io.WriteString(h, no)
 	sum := h.Sum64()
-	return int((sum ^ sum>>32) % partitions)
+	return int((sum ^ sum>>32) % piles)
 }
 
-func (s *spill) add(key string, l *Line) error {
-	p := &s.piles[pileOf(key)]
+func (s *spill) add(n int, l *Line) error {
+	p := &s.piles[n]
 	p.page = appendLine(p.page, l)
-	s.lines++
 	if len(p.page) < pageSize {
 		return nil
 	}
@@ -59,7 +58,7 @@ func (s *spill) add(key string, l *Line) error {
 	if _, err := s.file.WriteAt(p.page, s.size); err != nil {
 		return fmt.Errorf("lines waiting to be compared: %w", err)
 	}
-	p.pages, p.sizes = append(p.pages, s.size), append(p.sizes, len(p.page))
+	p.full = append(p.full, extent{s.size, len(p.page)})
 	s.size += int64(len(p.page))
 	p.page = p.page[:0]
 	return nil
@@ -67,35 +66,37 @@ func (s *spill) add(key string, l *Line) error {
 
 // pile reads all lines of a pile back.
 func (s *spill) pile(n int) ([]Line, error) {
-	p := &s.piles[n]
-	total := len(p.page)
-	for _, size := range p.sizes {
-		total += size
-	}
-	if total == 0 {
-		return nil, nil
-	}
-	var all strings.Builder
-	all.Grow(total)
-	var page []byte
-	for i, at := range p.pages {
-		page = slices.Grow(page[:0], p.sizes[i])[:p.sizes[i]]
-		if _, err := s.file.ReadAt(page, at); err != nil {
-			return nil, fmt.Errorf("lines waiting to be compared: %w", err)
-		}
-		all.Write(page)
-	}
-	all.Write(p.page)
 	var lines []Line
-	for rest := all.String(); rest != ""; {
-		var l Line
-		var err error
-		if l, rest, err = cutLine(rest); err != nil {
-			return nil, err
-		}
+	err := s.each(n, func(l Line) error {
 		lines = append(lines, l)
+		return nil
+	})
+	return lines, err
+}
+
+// each hands over the lines of a pile, page by page.
+func (s *spill) each(n int, do func(Line) error) error {
+	p := &s.piles[n]
+	for i := range len(p.full) + 1 {
+		page := p.page
+		if i < len(p.full) {
+			page = make([]byte, p.full[i].size)
+			if _, err := s.file.ReadAt(page, p.full[i].at); err != nil {
+				return fmt.Errorf("lines waiting to be compared: %w", err)
+			}
+		}
+		for rest := string(page); rest != ""; {
+			l, after, err := cutLine(rest)
+			if err != nil {
+				return err
+			}
+			if err := do(l); err != nil {
+				return err
+			}
+			rest = after
+		}
 	}
-	return lines, nil
+	return nil
 }
 
 func (s *spill) close() {
@@ -103,4 +104,5 @@ func (s *spill) close() {
 		_ = s.file.Close()
 		_ = os.Remove(s.file.Name())
 	}
+	*s = spill{dir: s.dir}
 }

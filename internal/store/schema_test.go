@@ -128,11 +128,12 @@ func suiteSchema(t *testing.T, open func(t *testing.T) *DB) {
 			"other_fen", "cash_fen", "added_fen", "reduced_fen", "wechat_fen", "expires_us", macColumn}},
 		{&refundRow{}, refundMoves(), []string{"id", "institution", "order_id", "seq", "asker", "actor", "request_key", "his_refund_no", "note",
 			"insured_fen", "uninsured_fen", "asked_us", macColumn}},
+		{&fileRow{}, fileMoves(), []string{"id", "institution", "source", "day", "part", "name", "hash", "size_bytes", "is_empty", "attached", "actor", "kept_us", macColumn}},
 		{&staffRow{}, staffMoves(), []string{"id", "institution", "login", "created_us", macColumn}},
 		{&billRow{}, nil, nil}, {&eventRow{}, nil, nil}, {&lineRow{}, nil, nil}, {&caseRow{}, nil, nil}, {&voteRow{}, nil, nil}, {&jobRow{}, nil, nil},
 		{&finishedJobRow{}, nil, nil}, {&inboxRow{}, nil, nil}, {&nonceRow{}, nil, nil}, {&replayRow{}, nil, nil}, {&auditRow{}, nil, nil}, {&accountRow{}, nil, nil},
 		{&sessionRow{}, nil, nil}, {&patientRow{}, nil, nil}, {&consentRow{}, nil, nil}, {&bindingRow{}, nil, nil}, {&payAuthRow{}, nil, nil},
-		{&dataKeyRow{}, nil, nil}, {&nodeRow{}, nil, nil},
+		{&dataKeyRow{}, nil, nil}, {&nodeRow{}, nil, nil}, {&pieceRow{}, nil, nil}, {&runRow{}, nil, nil}, {&evidenceRow{}, nil, nil},
 	} {
 		s, err := db.layout(c.row)
 		check(t, err)

@@ -32,7 +32,7 @@ func Suite(t *testing.T, open func(t *testing.T) *DB) {
 	}{
 		{"jobs", suiteJobs}, {"inbox", suiteInbox}, {"replays", suiteReplays}, {"orders", suiteOrders}, {"order races", suiteRaces},
 		{"order guards", suiteGuards}, {"tampering", suiteTampering}, {"patients", suitePatients}, {"staff", suiteStaff}, {"migrations", suiteMigrations},
-		{"nodes", suiteNodes}, {"rows fit the schema", suiteSchema}, {"broken", suiteBroken},
+		{"nodes", suiteNodes}, {"statements", suiteStatements}, {"runs", suiteRuns}, {"moved", suiteMoved}, {"rows fit the schema", suiteSchema}, {"broken", suiteBroken},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()
