@@ -21,8 +21,8 @@ type moneyBack struct {
 	touch    func() // notes that something changed
 	ask      func(number string, request []byte) error
 	returned func()
-	dead     func() // the number is dead, the money is still here
-	stuck    func() // nobody but a person can help
+	dead     func(number string) // that number is dead, the money is still here
+	stuck    func()              // nobody but a person can help
 }
 
 // unwindCash is the whole of a payment whose order unwinds.
@@ -37,7 +37,7 @@ func (r *run) unwindCash(p *payment.Payment) moneyBack {
 			return nil
 		},
 		returned: func() { r.pay(payment.Return) },
-		dead:     func() { r.pay(payment.RefundDead) },
+		dead:     func(number string) { r.payBy(payment.RefundDead, number) },
 		stuck:    func() { r.pay(payment.Escalate); r.review(RefundStuck) }}
 }
 
@@ -129,8 +129,9 @@ func (r *run) refundStands(status payment.RefundStatus, m moneyBack) again {
 	case payment.FoundUnderWay:
 		return later(&job.Returning, "refund under way")
 	case payment.FoundNoRefund: // funds were missing for too long: a new number, after a pause
+		number := m.OutRefundNo
 		m.Dead()
-		m.dead()
+		m.dead(number)
 		return later(&job.Reversing, "refund closed by WeChat")
 	case payment.FoundUnlikely:
 		return later(m.pace(), "refund: other amounts or numbers than ours")

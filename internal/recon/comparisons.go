@@ -64,9 +64,10 @@ func arrivals(l Line) []Line {
 		add(Fee, fee)
 		return flows
 	}
+	l.Numbers[TransactionID] = "" // the account knows a refund's flows by the refund
 	add(Refund, l.Amount)
 	add(FeeBack, -fee)
-	if l.Status == Failed {
+	if l.Status == Closed {
 		add(RefundBack, l.Amount)
 		add(Fee, -fee)
 	}

@@ -15,7 +15,7 @@ var (
 	sources  = Sources()
 	kinds    = []Kind{Pay, Refund, Reversal, Fee, FeeBack, RefundBack, Transfer, TransferIn, Other}
 	legs     = []Leg{Cash, Insurance, Posting, Account, Foreign}
-	statuses = []Status{Done, UnderWay, Due, Failed}
+	statuses = []Status{Done, UnderWay, Due, Closed, Failed}
 )
 
 var errEncoded = errors.New("recon: a line was cut while it waited")

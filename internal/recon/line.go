@@ -141,7 +141,8 @@ const (
 	Done     Status = ""          // it happened
 	UnderWay Status = "under_way" // agreed, not there yet: a refund that WeChat accepted
 	Due      Status = "due"       // ought to have happened: money is held that the HIS has not booked
-	Failed   Status = "failed"    // it was agreed and came to nothing: an abnormal refund
+	Closed   Status = "closed"    // it was agreed and came to nothing: a refund whose money is back in the merchant's account
+	Failed   Status = "failed"    // agreed, and neither there nor back: an abnormal refund
 )
 
 // Parts says which amounts a book tells besides the line's own.
@@ -190,8 +191,8 @@ func (m MilliFen) Fen() money.Fen {
 // Place is where a line stands in a stored file.
 type Place struct {
 	File   int32 // which file of the run
-	Offset int64 // of its first byte in the file as it was before packing
-	Length int32
+	Offset int64 // of its first byte in the file as it was before packing; in a workbook, where rows have no bytes of their own, the row's number
+	Length int32 // in bytes; 0 in a workbook
 }
 
 // Statement is one file of a book, as fetched.
@@ -208,11 +209,12 @@ type Statement struct {
 // Claim is what our ledger has of one settlement by the insurer, or of its end, for an insurer who compares for himself.
 type Claim struct {
 	Settlement *settlement.Settlement
-	Undone     bool      // its cancellation, reversal or refund; otherwise that it was settled
-	At         time.Time // when that was
+	Person     settlement.Person // whose it is, for an insurer who asks by order: name and identity number; no other needs it
+	Undone     bool              // its cancellation, reversal or refund; otherwise that it was settled
+	At         time.Time         // when that was
 }
 
-// Claims hands them over one by one until it returns an error, or do does.
+// Claims hands them over one by one until it returns an error, or do does. It may be called several times, and hands over the same every time.
 type Claims func(ctx context.Context, do func(Claim) error) error
 
 // Statements is a counterpart's book of one institution. An adapter implements it.

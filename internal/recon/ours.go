@@ -18,6 +18,7 @@ func LinesOf(o *order.Order, history []order.Event) []Line {
 	for _, p := range o.Payments {
 		w.payment(p)
 	}
+	w.closed()
 	for _, s := range o.Settlements {
 		w.settlement(s)
 	}
@@ -78,6 +79,20 @@ func (w *writer) back(p *payment.Payment, m *payment.MoneyBack, amount money.Fen
 	}
 	w.add(Line{Leg: Cash, Kind: Refund, Status: status, At: m.AskedAt, Amount: amount}, map[Number]string{OutTradeNo: p.OutTradeNo,
 		TransactionID: p.TransactionID, OutRefundNo: m.OutRefundNo, RefundID: m.RefundID})
+}
+
+// closed are refunds that WeChat accepted and ended without paying them out: the history alone knows their numbers.
+func (w *writer) closed() {
+	asked := map[string]time.Time{}
+	for i := range w.history {
+		e := &w.history[i]
+		switch e.Subject + " " + e.Verb {
+		case "payment refund", "refund cash":
+			asked[e.Number] = e.At
+		case "payment refund_dead", "refund cash number dead":
+			w.add(Line{Leg: Cash, Kind: Refund, Status: Closed, At: asked[e.Number], Amount: e.Split.Cash}, map[Number]string{OutRefundNo: e.Number})
+		}
+	}
 }
 
 func (w *writer) settlement(s *settlement.Settlement) {
@@ -157,10 +172,8 @@ func (w *writer) posted() *settlement.Settlement {
 
 func (w *writer) refunds() {
 	for _, f := range w.o.Refunds {
-		for _, p := range w.o.Payments {
-			if p == w.o.Payment() {
-				w.back(p, &f.Cash, f.Cash.Amount)
-			}
+		if p := w.o.Payment(); p != nil {
+			w.back(p, &f.Cash, f.Cash.Amount)
 		}
 		if f.BookingNo == "" {
 			continue

@@ -136,23 +136,20 @@ func (s *Service) Ledger(institution string, day Day) Feed {
 	}
 }
 
-// Reconcile compares the books of a day that are kept, and keeps what it finds. Books that are missing are in no comparison.
+// Reconcile compares the books of a day that are kept, and keeps what it finds. Books that are missing are in no comparison. Our ledger is read as it stands now,
+// unless the institution's comes as a file.
 func (s *Service) Reconcile(ctx context.Context, institution string, day Day) (Record, error) {
-	if s.parties[institution] == nil {
-		return Record{}, ErrInstitution.Because(fmt.Errorf("institution %.40q", institution))
-	}
-	return s.reconcile(ctx, institution, day, s.Ledger(institution, day))
-}
-
-func (s *Service) reconcile(ctx context.Context, institution string, day Day, ledger Feed) (Record, error) {
 	p, r := s.parties[institution], Record{Institution: institution, Day: day, BeganAt: s.clock.Now()}
+	if p == nil {
+		return r, ErrInstitution.Because(fmt.Errorf("institution %.40q", institution))
+	}
 	files, err := s.store.Statements(ctx, institution, day)
 	if err != nil {
 		return r, err
 	}
 	run := Run{Day: day, Tolerance: p.Tolerance, Dir: s.config.Dir, Books: map[Source]Feed{}}
-	if ledger != nil {
-		run.Books[Ledger] = ledger
+	if p.Books[Ledger] == nil {
+		run.Books[Ledger] = s.Ledger(institution, day)
 	}
 	of := map[Source][]numbered{}
 	for _, f := range files {

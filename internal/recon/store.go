@@ -72,4 +72,8 @@ type Store interface {
 	// leaves evidence of an id that no run has. ErrRunning.
 	Begin(institution string) (id int64, keep func(ctx context.Context, e Evidence) error)
 	End(ctx context.Context, id int64, r Record) (Record, error)
+	// Runs lists the runs of a day, the last one first. Their differences are not among what is read.
+	Runs(ctx context.Context, institution string, day Day) ([]Record, error)
+	// Evidence reads one pile of a run's evidence; nothing when that pile is empty.
+	Evidence(ctx context.Context, run int64, comparison string, key, pile int) ([]byte, error)
 }

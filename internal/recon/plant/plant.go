@@ -25,11 +25,12 @@ func (p *Pair) clone() Pair {
 	return Pair{Comparison: p.Comparison, Left: slices.Clone(p.Left), Right: slices.Clone(p.Right)}
 }
 
-// Planted is a difference that was put in: by the kind that it must be given, in that comparison, on a line with that number.
+// Planted is a difference that was put in: by the kind that it must be given, in that comparison, on a line of that kind with that number.
 type Planted struct {
 	Way        string               `json:"way"` // how it was put in
 	Comparison string               `json:"comparison"`
 	Kind       recon.DifferenceKind `json:"kind"`
+	Line       recon.Kind           `json:"line"` // of that kind
 	Number     string               `json:"number"`
 }
 
@@ -173,7 +174,7 @@ var ways = []way{
 		n := swappable(&p[0])[0]
 		a.Numbers[n], b.Numbers[n] = b.Numbers[n], a.Numbers[n]
 		other := other(n)
-		return []Planted{{Kind: recon.NumberDiffers, Number: a.Numbers[other]}, {Kind: recon.NumberDiffers, Number: b.Numbers[other]}}
+		return []Planted{{Kind: recon.NumberDiffers, Line: a.Kind, Number: a.Numbers[other]}, {Kind: recon.NumberDiffers, Line: b.Kind, Number: b.Numbers[other]}}
 	}},
 	{name: "cash|insurance|posting: only the right book has it, just before midnight", pairs: 1, do: func(g *Gardener, p []Pair) []Planted {
 		r := &p[0].Right[0]
@@ -210,7 +211,7 @@ var ways = []way{
 	}},
 	{name: "arrival: a flow of a trade that no bill has", pairs: 1, do: func(g *Gardener, p []Pair) []Planted {
 		r := p[0].Right[0]
-		r.Numbers = recon.Numbers{}
+		r.At, r.Numbers = g.noon(), recon.Numbers{}
 		r.Numbers[recon.TransactionID], r.Numbers[recon.RefundID], r.Numbers[recon.FlowNo] = g.number("42"), g.number("50"), g.number("1")
 		p[0].Right = append(p[0].Right, r)
 		return one(recon.Arrival, &r)
@@ -259,10 +260,10 @@ func finished(p *Pair) bool {
 func one(kind recon.DifferenceKind, l *recon.Line) []Planted {
 	for n := recon.Number(len(l.Numbers)) - 1; n > recon.OrderNo; n-- {
 		if l.Numbers[n] != "" {
-			return []Planted{{Kind: kind, Number: l.Numbers[n]}}
+			return []Planted{{Kind: kind, Line: l.Kind, Number: l.Numbers[n]}}
 		}
 	}
-	return []Planted{{Kind: kind, Number: l.Numbers[recon.OrderNo]}}
+	return []Planted{{Kind: kind, Line: l.Kind, Number: l.Numbers[recon.OrderNo]}}
 }
 
 // leftAlone is what a line of the left book without a counterpart is called.

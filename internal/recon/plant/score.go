@@ -2,6 +2,7 @@ package plant
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tuoka/tuoka/internal/recon"
 )
@@ -46,7 +47,7 @@ func Score(key []Planted, found []recon.Difference) *Scored {
 	s := &Scored{Planted: len(key)}
 	open := map[string]*Planted{}
 	for i := range key {
-		open[key[i].Comparison+" "+key[i].Number] = &key[i]
+		open[key[i].at(key[i].Number)] = &key[i]
 	}
 	for i := range found {
 		d := &found[i]
@@ -70,12 +71,16 @@ func Score(key []Planted, found []recon.Difference) *Scored {
 	return s
 }
 
+// at is where a difference is looked for.
+func (p *Planted) at(number string) string { return p.Comparison + " " + string(p.Line) + " " + number }
+
 func planted(open map[string]*Planted, d *recon.Difference) (*Planted, string) {
 	for _, lines := range [][]recon.Line{d.Left, d.Right} {
 		for i := range lines {
-			for _, no := range lines[i].Numbers {
-				if p := open[d.Comparison+" "+no]; p != nil {
-					return p, d.Comparison + " " + no
+			for _, no := range slices.Backward(lines[i].Numbers[:]) { // what is the line's own comes after what it shares with others
+				at := (&Planted{Comparison: d.Comparison, Line: lines[i].Kind}).at(no)
+				if p := open[at]; p != nil {
+					return p, at
 				}
 			}
 		}
