@@ -17,6 +17,7 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/payment"
+	"github.com/tuoka/tuoka/internal/recon"
 	"github.com/tuoka/tuoka/internal/sandbox"
 )
 
@@ -42,7 +43,7 @@ func calls(c *wechatpay.Client, ctx context.Context) map[string]func() error {
 		"close":  func() error { return c.Close(ctx, order1) },
 		"refund": func() error { _, err := c.Refund(ctx, refund); return err },
 		"rquery": func() error { _, err := c.QueryRefund(ctx, "RF1"); return err },
-		"bill":   func() error { _, err := c.TradeBill(ctx, clock.Day(start)); return err },
+		"bill":   func() error { return c.TradeBills().Fetch(ctx, today, nil, keepNothing) },
 	}
 }
 
@@ -61,8 +62,8 @@ func TestErrorTable(t *testing.T) {
 		{400, "MCH_NOT_EXISTS", "1", r, u, r, r, u, r},
 		{400, "ORDER_CLOSED", "1", closed, u, closed, r, u, r},
 		{400, "ORDERCLOSED", "1", closed, u, closed, r, u, r},
-		{400, "NO_STATEMENT_EXIST", "1", r, u, r, r, u, wechatpay.ErrNoBill},
-		{400, "STATEMENT_CREATING", "1", r, u, r, r, u, wechatpay.ErrBillNotReady},
+		{400, "NO_STATEMENT_EXIST", "1", r, u, r, r, u, nil},
+		{400, "STATEMENT_CREATING", "1", r, u, r, r, u, recon.ErrNotReady},
 		{401, "SIGN_ERROR", "1", r, u, r, r, u, r},
 		{403, "NO_AUTH", "1", r, u, r, r, u, r},
 		{403, "OUT_TRADE_NO_USED", "1", paid, u, paid, r, u, r},
@@ -96,7 +97,7 @@ func TestErrorTable(t *testing.T) {
 			"bill": tt.bill}
 		for name, do := range calls(c, t.Context()) {
 			err := do()
-			if !errors.Is(err, want[name]) {
+			if !errors.Is(err, want[name]) || err != nil && want[name] == nil {
 				t.Errorf("%s: %d %s = %v, want %v", name, tt.status, tt.code, err, want[name])
 			}
 			if err != nil && strings.Contains(err.Error(), secret) {

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxAnswer = 1 << 20
-	maxBill   = 256 << 20
+	maxBill   = 2 << 30 // it is never in memory as a whole
 )
 
 // errTooLong ends an answer that is longer than any true one.

@@ -54,6 +54,7 @@ type Config struct {
 	PayNotifyURL        string            // https, without query
 	RefundNotifyURL     string            // likewise
 	MedIns              *MedIns           // the mixed order; nil: not used here
+	SharedMerchant      bool              // other systems take money under the merchant number, too: what cannot be ours in its bills is theirs
 	BaseURL             string            // another host, for the sandbox or an egress proxy; empty: the true one
 	Timeout             time.Duration     // of one call; 0: ten seconds
 	Clock               clock.Clock       // deadlines, and the time stamp of the cashier

@@ -226,8 +226,8 @@ func TestBytesOnTheWire(t *testing.T) {
 	_, _ = c.Query(ctx, "TK|*1_-")
 	_ = c.Close(ctx, order1)
 	_, _ = c.QueryRefund(ctx, "RF@1")
-	_, _ = c.TradeBill(ctx, clock.Day(start))
-	_, _ = c.FundFlowBill(ctx, clock.Day(start))
+	_ = c.TradeBills().Fetch(ctx, today, nil, keepNothing)
+	_ = c.FundBills().Fetch(ctx, today, nil, keepNothing)
 	golden(t, "requests.txt", []byte(wire.String()))
 	if string(sent[0]) != string(body) || string(sent[1]) != string(spaced) || string(sent[2]) != string(refund) {
 		t.Error("stored bytes were changed on their way")

@@ -120,7 +120,7 @@ type world struct {
 	inbox []*http.Request // notices, their bodies readable
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*wechatpaysim.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: clock.NewFake(start)}
 	plan, err := sandbox.NewPlan(w.clock, "")
@@ -128,10 +128,14 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.plan = plan
-	w.sim, err = wechatpaysim.New(wechatpaysim.Config{MchID: testMch, AppIDs: []string{testApp}, APIv3Key: testV3,
+	cfg := wechatpaysim.Config{MchID: testMch, AppIDs: []string{testApp}, APIv3Key: testV3,
 		MerchantSerial: testSerial, MerchantKey: &merchantKey().PublicKey, KeyID: testKeyID, Key: wechatKey(), Clock: w.clock,
 		Stamp: clock.Real{}, Source: clock.NewSource(w.clock, 5), Plan: plan, Opening: 100_000,
-		Notify: sandbox.Transport(http.HandlerFunc(w.callback))})
+		Notify: sandbox.Transport(http.HandlerFunc(w.callback))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w.sim, err = wechatpaysim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tuoka/tuoka/internal/clock"
@@ -76,9 +74,9 @@ func (s *Sim) tradeBill(r *http.Request, _ []byte) (any, *refusal) {
 		return nil, paramError("bill_type有误")
 	}
 	s.mu.Lock()
-	rows := s.tradeRows(kind, day, made)
+	rows, form := s.tradeRows(kind, day, made), s.form
 	s.mu.Unlock()
-	return s.offer(q, rows, tradeFile(kind, rows), now)
+	return s.offer(q, rows, tradeFile(kind, rows, form), now)
 }
 
 func (s *Sim) fundFlowBill(r *http.Request, _ []byte) (any, *refusal) {
@@ -92,12 +90,13 @@ func (s *Sim) fundFlowBill(r *http.Request, _ []byte) (any, *refusal) {
 		return nil, paramError("account_type有误")
 	}
 	var rows []row
+	s.mu.Lock()
+	form := s.form
 	if account == "BASIC" { // the other two accounts are not used
-		s.mu.Lock()
 		rows = s.flowRows(day, made)
-		s.mu.Unlock()
 	}
-	return s.offer(q, rows, flowFile(rows), now)
+	s.mu.Unlock()
+	return s.offer(q, rows, flowFile(rows, form), now)
 }
 
 // offer keeps the file for its five minutes and answers where to fetch it.
@@ -151,19 +150,6 @@ type row struct {
 	values map[string]string
 	amount money.Fen // signed; fund flow only
 }
-
-const allColumns = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类," +
-	"应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率," +
-	"订单金额,申请退款金额,费率备注"
-
-const refundColumns = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类," +
-	"应结订单金额,代金券金额,退款申请时间,退款成功时间,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称," +
-	"商户数据包,手续费,费率,订单金额,申请退款金额,费率备注"
-
-const successColumns = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类," +
-	"应结订单金额,代金券金额,商品名称,商户数据包,手续费,费率,订单金额,费率备注"
-
-const flowColumns = "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),资金变更提交申请人,备注,业务凭证号"
 
 // billTime is how bills write moments: Beijing time without a zone.
 func billTime(t time.Time) string { return t.In(clock.Shanghai).Format(time.DateTime) }
@@ -221,47 +207,4 @@ func (s *Sim) refundRow(o *order, r *refund, kind string, made time.Time) row {
 		one.values["退款成功时间"] = billTime(last.At)
 	}
 	return one
-}
-
-// line puts a backtick before every value.
-func line(values ...string) string { return "`" + strings.Join(values, ",`") + newLine }
-
-const newLine = "\r\n"
-
-// plainText is free text as it may stand in a line. How WeChat Pay itself escapes such characters is not known.
-func plainText(s string) string {
-	return strings.NewReplacer("\r", " ", "\n", " ", "`", " ").Replace(s)
-}
-
-// sum adds a column of yuan over the rows.
-func sum(rows []row, column string) money.Fen {
-	var total money.Fen
-	for _, r := range rows {
-		f, _ := money.ParseYuan(r.values[column]) // written by payRow and refundRow
-		total += f
-	}
-	return total
-}
-
-func tradeFile(kind string, rows []row) []byte {
-	columns := map[string]string{"ALL": allColumns, "SUCCESS": successColumns, "REFUND": refundColumns}[kind]
-	names := strings.Split(columns, ",")
-	var b strings.Builder
-	b.WriteString(columns + newLine)
-	for _, r := range rows {
-		values := make([]string, len(names))
-		for i, name := range names {
-			values[i] = r.values[name]
-		}
-		b.WriteString(line(values...))
-	}
-	count, settled, fees, ordered := strconv.Itoa(len(rows)), sum(rows, "应结订单金额").String(), fee5(sum(rows, "手续费")),
-		sum(rows, "订单金额").String()
-	if kind == "SUCCESS" {
-		b.WriteString("总交易单数,应结订单总金额,手续费总金额,订单总金额" + newLine + line(count, settled, fees, ordered))
-		return []byte(b.String())
-	}
-	b.WriteString("总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额" + newLine)
-	b.WriteString(line(count, settled, sum(rows, "退款金额").String(), "0.00", fees, ordered, sum(rows, "申请退款金额").String()))
-	return []byte(b.String())
 }

@@ -141,10 +141,18 @@ type deposit struct {
 	Amount money.Fen `json:"amount"`
 }
 
+// withdrawal is one day's 自动提现. On a day on which there was nothing to withdraw it is of nothing.
+type withdrawal struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Amount money.Fen `json:"amount,omitempty"`
+}
+
 // script is a wish for the next events about a number; an empty key means any.
 type script struct {
 	Key     string `json:"key,omitempty"`
 	Outcome string `json:"outcome,omitempty"` // of a refund: CLOSED, ABNORMAL, PROCESSING
+	Late    bool   `json:"late,omitempty"`    // the refund ends when the day's bill was made
 	Times   int    `json:"times"`
 }
 
@@ -181,6 +189,8 @@ type entry struct {
 	Notices  []*notice `json:"notices,omitempty"`
 	Deposits []deposit `json:"deposits,omitempty"`
 	Scripts  *scripts  `json:"scripts,omitempty"`
+
+	Withdrawals []withdrawal `json:"withdrawals,omitempty"`
 }
 
 // books is all that WeChat Pay remembers. What it holds is replaced, never changed in place.
@@ -193,6 +203,7 @@ type books struct {
 	notices      map[string]*notice
 	open         []string // notices not yet done, oldest first
 	deposits     []deposit
+	withdrawals  []withdrawal
 	scripts      scripts
 
 	mixed     map[string]*mixed   // by out_trade_no
@@ -248,6 +259,10 @@ func (b *books) apply(e entry) {
 	for _, d := range e.Deposits {
 		b.balance += d.Amount
 		b.deposits = append(b.deposits, d)
+	}
+	for _, w := range e.Withdrawals {
+		b.balance -= w.Amount
+		b.withdrawals = append(b.withdrawals, w)
 	}
 	if e.Scripts != nil {
 		b.scripts = *e.Scripts

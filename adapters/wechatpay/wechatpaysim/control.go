@@ -105,9 +105,11 @@ func (s *Sim) Truth() Truth {
 //	POST /mixed/typed       Typed
 //	POST /mixed/cash        {"mode"}, a CashMode
 //	POST /bank-refusals     {"out_trade_no","times"}
-//	POST /refunds/script    {"out_refund_no","status","times"}
+//	POST /refunds/script    {"out_refund_no","status","times","after_bill"}
 //	POST /refunds/settle    {"out_refund_no","status"}
 //	POST /deposits          {"fen"}
+//	GET  /withdrawals       []Withdrawal
+//	POST /bills/form        BillForm
 //	POST /probes            {"times"}
 //	GET  /faults            {"level","seed","injected"}
 //	PUT  /faults            {"level","seed"}
@@ -118,16 +120,26 @@ func (s *Sim) Control() http.Handler {
 	mux.HandleFunc("POST /pay", func(w http.ResponseWriter, r *http.Request) {
 		act(w, r, func(in PhonePay) error { return s.Pay(r.Context(), in) })
 	})
+	mux.HandleFunc("GET /withdrawals", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Withdrawals()) })
+	mux.HandleFunc("POST /bills/form", func(w http.ResponseWriter, r *http.Request) {
+		act(w, r, func(in BillForm) error {
+			s.SetBillForm(in)
+			return nil
+		})
+	})
 	type wish struct {
 		OutTradeNo  string    `json:"out_trade_no"`
 		OutRefundNo string    `json:"out_refund_no"`
 		Status      string    `json:"status"`
 		Times       int       `json:"times"`
 		Fen         money.Fen `json:"fen"`
+		AfterBill   bool      `json:"after_bill"`
 	}
 	for path, do := range map[string]func(wish) error{
-		"/bank-refusals":  func(in wish) error { return s.RefuseBank(in.OutTradeNo, in.Times) },
-		"/refunds/script": func(in wish) error { return s.ScriptRefunds(in.OutRefundNo, in.Status, in.Times) },
+		"/bank-refusals": func(in wish) error { return s.RefuseBank(in.OutTradeNo, in.Times) },
+		"/refunds/script": func(in wish) error {
+			return s.scriptRefunds(script{Key: in.OutRefundNo, Outcome: in.Status, Late: in.AfterBill, Times: in.Times})
+		},
 		"/refunds/settle": func(in wish) error { return s.SettleRefund(in.OutRefundNo, in.Status) },
 		"/deposits":       func(in wish) error { return s.Deposit(in.Fen) },
 		"/probes": func(in wish) error {

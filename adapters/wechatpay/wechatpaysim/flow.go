@@ -52,6 +52,13 @@ func (s *Sim) allFlows(until time.Time) []row {
 	for _, d := range s.books.deposits {
 		add(d.At, "7", d.ID, "充值", "充值", d.Amount, d.ID)
 	}
+	for _, w := range s.books.withdrawals {
+		if w.Amount > 0 && !w.At.After(until) {
+			one := flow(w.At, "8", w.ID, "提现", "提现", -w.Amount, "")
+			one.values["备注"] = "自动提现，手续费0.00元"
+			rows = append(rows, one)
+		}
+	}
 	return rows
 }
 
@@ -65,10 +72,14 @@ func flow(at time.Time, digit, number, name, kind string, amount money.Fen, vouc
 		"资金变更提交申请人": "system", "业务凭证号": voucher}}
 }
 
-func flowFile(rows []row) []byte {
+func flowFile(rows []row, form BillForm) []byte {
 	names := strings.Split(flowColumns, ",")
 	var b strings.Builder
-	b.WriteString(flowColumns + newLine)
+	if form.FullWidth {
+		b.WriteString(strings.NewReplacer("(", "（", ")", "）").Replace(flowColumns) + newLine)
+	} else {
+		b.WriteString(flowColumns + newLine)
+	}
 	var in, out money.Fen
 	var ins, outs int
 	for _, r := range rows {
@@ -85,7 +96,7 @@ func flowFile(rows []row) []byte {
 	}
 	b.WriteString("资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额" + newLine)
 	b.WriteString(line(decimal(len(rows)), decimal(ins), in.String(), decimal(outs), out.String()))
-	return []byte(b.String())
+	return form.write(b.String())
 }
 
 // decimal is how this bill's summary writes counts: "20.0".

@@ -33,14 +33,14 @@ func (s *Sim) newNotice(event, outTradeNo, outRefundNo, url string, at time.Time
 		URL: url, CreatedAt: at, Next: at}
 }
 
-// Step brings a mixed order whose outcome is due to its end, or delivers the notice that has been due longest, once, and reports
-// whether there was something to do. A notice that is not answered by 200 or 204 comes again by WeChat's schedule, divided by the
+// Step brings a mixed order whose outcome is due to its end, withdraws what the day's hour has come for, or delivers the notice that has been due longest, once,
+// and reports whether there was something to do. A notice that is not answered by 200 or 204 comes again by WeChat's schedule, divided by the
 // pace, with a fresh signature.
 func (s *Sim) Step(ctx context.Context) (worked bool) {
 	if ctx.Err() != nil {
 		return false
 	}
-	if s.finishTyped() {
+	if s.finishTyped() || s.withdraw() {
 		return true
 	}
 	if s.cfg.Notify == nil {

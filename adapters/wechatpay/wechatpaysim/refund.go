@@ -103,6 +103,9 @@ func (s *Sim) schedule(o *order, made *refund, now time.Time) entry {
 	}
 	if status != refundProcessing {
 		end := step{At: now.Add(s.wait(s.cfg.RefundDelay, usualRefundDelay)), Status: status}
+		if wish.Late {
+			end.At = midnight(now).AddDate(0, 0, 1).Add(billReady + time.Hour)
+		}
 		made.Steps = []step{end}
 		e.Notices = s.refundNotices(o, made, end)
 	}
@@ -120,13 +123,22 @@ func (s *Sim) refundNotices(o *order, r *refund, end step) []*notice {
 // ScriptRefunds decides how the next refunds end: PROCESSING (for ever), CLOSED or ABNORMAL, under that out_refund_no or, when it
 // is empty, any.
 func (s *Sim) ScriptRefunds(outRefundNo, outcome string, times int) error {
-	if times < 1 || !slices.Contains([]string{refundProcessing, refundClosed, refundAbnormal, refundSuccess}, outcome) {
+	return s.scriptRefunds(script{Key: outRefundNo, Outcome: outcome, Times: times})
+}
+
+// ScriptRefundsAfterBill is ScriptRefunds for refunds that end at eleven of the next day: the bill of theirs has them as PROCESSING.
+func (s *Sim) ScriptRefundsAfterBill(outRefundNo, outcome string, times int) error {
+	return s.scriptRefunds(script{Key: outRefundNo, Outcome: outcome, Late: true, Times: times})
+}
+
+func (s *Sim) scriptRefunds(wish script) error {
+	if wish.Times < 1 || !slices.Contains([]string{refundProcessing, refundClosed, refundAbnormal, refundSuccess}, wish.Outcome) {
 		return errors.New("wechatpaysim: a refund ends as PROCESSING, SUCCESS, CLOSED or ABNORMAL, at least once")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wishes := s.books.scripts
-	wishes.Refunds = append(slices.Clone(wishes.Refunds), script{Key: outRefundNo, Outcome: outcome, Times: times})
+	wishes.Refunds = append(slices.Clone(wishes.Refunds), wish)
 	return s.commit(entry{Scripts: &wishes})
 }
 

@@ -58,6 +58,8 @@ type Config struct {
 	// NeedsPassthrough refuses mixed orders whose passthrough_request_content does not repeat authorisation, order and place, as some
 	// cities do.
 	NeedsPassthrough bool
+	// WithdrawAt is the time of day in China at which the whole available balance goes to the bank (自动提现); 0: never.
+	WithdrawAt time.Duration
 	// BillsAtOnce serves the current day's bill as it stands, for a sandbox that cannot wait until ten tomorrow.
 	BillsAtOnce bool
 }
@@ -75,6 +77,7 @@ type Sim struct {
 	downloads    map[string]download
 	delivering   map[string]bool // notices that a Step has in hand
 	settling     map[string]bool // mixed orders whose centre is being asked, by out_trade_no
+	form         BillForm
 	probes       int
 	noncesPurged time.Time
 }
@@ -119,6 +122,8 @@ func check(cfg Config) error {
 		return errors.New("clock and source are required")
 	case cfg.Opening < 0:
 		return errors.New("the opening balance is negative")
+	case cfg.WithdrawAt < 0 || cfg.WithdrawAt >= 24*time.Hour:
+		return errors.New("the time of the withdrawal is not within a day")
 	}
 	return cfg.MedIns.check(cfg.Centre)
 }
