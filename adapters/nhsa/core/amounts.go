@@ -63,13 +63,11 @@ func (p *Profile) equations(out settleOutput, s split.Split, e settlement.Echo) 
 	if i.Person.Present && i.Person.Fen != burden && !(p.FundContainsAccount && i.Person.Fen == burden-i.Account.Fen) {
 		return unequal("E3: psn_part_amt is %s, its parts %s", i.Person.Fen, burden)
 	}
-	fund, listed := s.Fund(), i.Fund.Fen+i.Account.Fen+i.Hospital.Fen
-	if p.FundContainsAccount { // the account as this area states it
-		fund += i.Account.Fen
+	fund, listed := p.stated(s).fund, i.Fund.Fen+i.Account.Fen+i.Hospital.Fen
+	if p.FundContainsAccount {
 		listed -= i.Account.Fen
 	}
 	if p.HospitalPart == InsideFund {
-		fund += i.Hospital.Fen
 		listed -= i.Hospital.Fen
 	}
 	if i.Fund.Fen != fund {
@@ -91,6 +89,49 @@ func (p *Profile) equations(out settleOutput, s split.Split, e settlement.Echo) 
 		return unequal("E6: a deductible of %s of %s in scope", i.Deductible.Fen, e.InScope)
 	}
 	return nil
+}
+
+// sums are a settlement's amounts as the area states them.
+type sums struct{ total, fund, account, cash money.Fen }
+
+// stated is normalise the other way round: what the area's centre says of a split.
+func (p *Profile) stated(s split.Split) sums {
+	a := sums{total: s.Insured(), fund: s.Fund(), account: s.Account, cash: s.Cash}
+	if p.FamilyAccount == InsideAccount {
+		a.account += s.FamilyAccount
+	}
+	if p.FundContainsAccount { // the account as this area states it
+		a.fund += a.account
+	}
+	if p.HospitalPart == InsideFund {
+		a.fund += s.HospitalBorne
+	}
+	return a
+}
+
+// parts frees a statement's row of the area's habits: what all funds paid, and what all accounts paid. What a row does not state apart, the part of
+// the hospital inside the fund and the family's account beside the person's own, is taken as it is in ours; of a settlement that we do not have, a
+// sum in which it hides is not told. False when the row contradicts itself.
+func (p *Profile) parts(a sums, ours *split.Split) (fund, account money.Yuan, ok bool) {
+	fund, account = money.InYuan(a.fund), money.InYuan(a.account)
+	if p.FundContainsAccount {
+		fund.Fen -= a.account
+	}
+	if p.HospitalPart == InsideFund {
+		if ours == nil {
+			fund = money.Yuan{}
+		} else {
+			fund.Fen -= ours.HospitalBorne
+		}
+	}
+	if p.FamilyAccount == Apart {
+		if ours == nil {
+			account = money.Yuan{}
+		} else {
+			account.Fen += ours.FamilyAccount
+		}
+	}
+	return fund, account, fund.Fen >= 0 && account.Fen >= 0 && fund.Fen <= a.total
 }
 
 func unequal(format string, args ...any) error {

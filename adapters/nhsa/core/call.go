@@ -39,7 +39,11 @@ var services = map[string]string{
 	"2207":  "/fsi/api/outpatientSettleService/saveSettletmentV2",
 	"2208":  "/fsi/api/outpatientSettleService/cancleSettletment",
 	"2601":  "/fsi/api/reverseService/revsMethod",
+	"3201":  "/fsi/api/ybSettlementStmtService/stmtTotal",
+	"3202":  "/fsi/api/ybSettlementStmtService/stmtDetail",
 	"5203":  "/fsi/api/fsiIntegratedQueryService/querySetlInfo",
+	"9101":  "/fsi/api/fileupload/upload",
+	"9102":  "/fsi/api/fileupload/download",
 }
 
 // message is one call to be made.
@@ -54,39 +58,53 @@ type message struct {
 // send makes one call and reads its output into out (nil: the transaction has no node). The error's kind says all: ErrNotSent,
 // ErrNoAnswer, ErrUnreadable, ErrSystem, ErrRefused.
 func (c *Client) send(ctx context.Context, m message, out any) (reply, error) {
-	if err := ctx.Err(); err != nil {
-		return reply{}, ErrNotSent.Because(err)
-	}
-	body, err := json.Marshal(c.head(m))
+	answer, err := c.exchange(ctx, m, maxAnswer)
 	if err != nil {
-		return reply{}, ErrClaim.Because(err)
+		return reply{}, err
 	}
-	ctx, cancel := c.cfg.Clock.WithDeadline(ctx, m.wait)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address(m.infno), bytes.NewReader(body))
-	if err != nil {
-		return reply{}, ErrNotSent.Because(err)
-	}
-	c.sign(r)
-	res, err := c.transport.RoundTrip(r)
-	if err != nil {
-		return reply{}, lost(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return reply{}, ErrNoAnswer.Because(err)
-	case res.StatusCode != http.StatusOK:
-		return reply{}, ErrNoAnswer.Because(fmt.Errorf("HTTP status %d", res.StatusCode))
-	case len(answer) > maxAnswer:
-		return reply{}, ErrUnreadable.Because(errors.New("answer too large"))
-	}
+	return c.understand(m, answer, out)
+}
+
+// understand reads an answer's envelope and judges it.
+func (c *Client) understand(m message, answer []byte, out any) (reply, error) {
 	head, err := parse(answer, out)
 	if err != nil {
 		return reply{}, err
 	}
 	return head, c.judge(head, m)
+}
+
+// exchange makes one call and gives its answer's bytes, at most so many. Errors: ErrNotSent, ErrNoAnswer, ErrUnreadable when there are more.
+func (c *Client) exchange(ctx context.Context, m message, most int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, ErrNotSent.Because(err)
+	}
+	body, err := json.Marshal(c.head(m))
+	if err != nil {
+		return nil, ErrClaim.Because(err)
+	}
+	ctx, cancel := c.cfg.Clock.WithDeadline(ctx, m.wait)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address(m.infno), bytes.NewReader(body))
+	if err != nil {
+		return nil, ErrNotSent.Because(err)
+	}
+	c.sign(r)
+	res, err := c.transport.RoundTrip(r)
+	if err != nil {
+		return nil, lost(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, most+1))
+	switch {
+	case err != nil:
+		return nil, ErrNoAnswer.Because(err)
+	case res.StatusCode != http.StatusOK:
+		return nil, ErrNoAnswer.Because(fmt.Errorf("HTTP status %d", res.StatusCode))
+	case int64(len(answer)) > most:
+		return nil, ErrUnreadable.Because(errors.New("answer too large"))
+	}
+	return answer, nil
 }
 
 // head puts the request head around the input.

@@ -1,5 +1,5 @@
-// Package core speaks to the insurer's core platform (国家医保信息平台 定点医药机构接口规范, the 1xxx, 2xxx and 5xxx transactions)
-// through the province's gateway. It implements settlement.Insurer.
+// Package core speaks to the insurer's core platform (国家医保信息平台 定点医药机构接口规范, the 1xxx, 2xxx, 3xxx, 5xxx and 9xxx
+// transactions) through the province's gateway. It implements settlement.Insurer, and Statements is the insurer's book for package recon.
 //
 // Strict in what it sends, liberal in what it reads; every difference between areas is in a Profile. The wire is in wire.go, with the
 // version of the document at its head; where platforms depart from it, adapters/nhsa/README.md says so.
@@ -59,6 +59,7 @@ type Timeouts struct {
 	Query  time.Duration // 1101, 5203: 20 s
 	Upload time.Duration // 2201 to 2206: 30 s
 	Settle time.Duration // 2207, 2208, 2601: 60 s
+	Files  time.Duration // 3201, 3202, 9101, 9102: 120 s
 }
 
 // Config is one institution's access. Optional: Infver, RecerSysCode, OpterType, DeviceNo, SignNo, Timeouts.
@@ -99,6 +100,7 @@ func New(cfg Config, transport http.RoundTripper) (*Client, error) {
 	defaults(&cfg.Timeouts.Query, 20*time.Second)
 	defaults(&cfg.Timeouts.Upload, 30*time.Second)
 	defaults(&cfg.Timeouts.Settle, 60*time.Second)
+	defaults(&cfg.Timeouts.Files, 120*time.Second)
 	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
 	var faults []error
 	if cfg.Clock == nil || cfg.Source == nil || transport == nil {

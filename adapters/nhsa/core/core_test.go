@@ -401,7 +401,16 @@ func TestNewRefuses(t *testing.T) {
 		"extension":     func(c *Config) { c.Profile.ExtensionName = "ext" },
 		"msgid layout":  func(c *Config) { c.Profile.MsgIDLayout = "random" },
 		"rows per call": func(c *Config) { c.Profile.RowsPerCall = 100 },
-		"system error":  func(c *Config) { c.Profile.SystemErrors = []string{""} },
+		"refunds":       func(c *Config) { c.Profile.Statement.Refunds = "some" },
+		"refund flag":   func(c *Config) { c.Profile.Statement.RefundFlag = "title" },
+		"result order":  func(c *Config) { c.Profile.Statement.ResultOrder = "random" },
+		"result width":  func(c *Config) { c.Profile.Statement.ResultColumns = 8 },
+		"not ready":     func(c *Config) { c.Profile.Statement.NotReady = []string{""} },
+		"group":         func(c *Config) { c.Profile.Statement.Groups = []Group{{"310", "11", "36"}} },
+		"group twice": func(c *Config) {
+			c.Profile.Statement.Groups = []Group{{"310", "11", "360199"}, {"310", "11", "360199"}}
+		},
+		"system error": func(c *Config) { c.Profile.SystemErrors = []string{""} },
 	} {
 		cfg := testConfig(fake)
 		change(&cfg)

@@ -63,6 +63,8 @@ type Profile struct {
 	Insurances    []string      // insutype in order of preference; nil: 310, 390, then the rest
 	SystemErrors  []string      // parts of err_msg that mean a system error: Unknown, not Rejected
 	SettleWait    time.Duration // rest after a refused 2601; 0: two minutes
+
+	Statement StatementProfile // 3201, 3202, 9101, 9102
 }
 
 // complete fills the zero values and refuses what contradicts itself.
@@ -104,7 +106,7 @@ func (p *Profile) complete() error {
 	if slices.Contains(p.SystemErrors, "") {
 		refuse("an empty system error would be every refusal", "")
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, p.Statement.complete())...)
 }
 
 func (p *Profile) chronic(medType string) bool { return slices.Contains(p.ChronicTypes, medType) }

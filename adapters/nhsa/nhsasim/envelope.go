@@ -41,7 +41,11 @@ var paths = map[string]string{
 	"2207":  "/fsi/api/outpatientSettleService/saveSettletmentV2",
 	"2208":  "/fsi/api/outpatientSettleService/cancleSettletment",
 	"2601":  "/fsi/api/reverseService/revsMethod",
+	"3201":  "/fsi/api/ybSettlementStmtService/stmtTotal",
+	"3202":  "/fsi/api/ybSettlementStmtService/stmtDetail",
 	"5203":  "/fsi/api/fsiIntegratedQueryService/querySetlInfo",
+	"9101":  "/fsi/api/fileupload/upload",
+	"9102":  "/fsi/api/fileupload/download",
 }
 
 // headFields is the request head (§1.1), by the newer lengths. input is looked at apart.
@@ -174,15 +178,21 @@ func pathFits(path, infno string) bool {
 	return !isNumber || last == infno
 }
 
-// reply is a transaction's output; nil where it has no node. beside is written next to output.
+// reply is a transaction's output; nil where it has no node. beside is written next to output; file is written for all of it.
 type reply struct {
 	output map[string]any
 	beside map[string]any
+	file   []byte
 }
 
 // answer writes the response head (§1.2).
 func (s *Sim) answer(w http.ResponseWriter, c call, received time.Time, out reply, err error) {
 	s.sequence++
+	if err == nil && out.file != nil {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(out.file)
+		return
+	}
 	area := c.area
 	if len(area) != 6 {
 		area = "000000"

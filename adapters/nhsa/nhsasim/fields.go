@@ -146,3 +146,17 @@ var table2208 = []field{must("setl_id", 30), must("mdtrt_id", 30), must("psn_no"
 var table2601 = []field{must("psn_no", 30), must("omsgid", 30), must("oinfno", 4)}
 
 var table5203 = []field{must("psn_no", 30), must("setl_id", 30), may("mdtrt_id", 30)}
+
+// table3201 and table3202 are without the member that says whether refunds are counted: its name is local.
+var table3201 = []field{must("insutype", 6), must("clr_type", 6), must("setl_optins", 6), {"stmt_begndate", day, 10, 0, true},
+	{"stmt_enddate", day, 10, 0, true}, num("medfee_sumamt", 16, 2), num("fund_pay_sumamt", 16, 2), num("acct_pay", 16, 2),
+	num("fixmedins_setl_cnt", 10, 0), may("exp_content", 4000)}
+
+var table3202 = []field{must("setl_optins", 6), must("file_qury_no", 30), {"stmt_begndate", day, 10, 0, true}, {"stmt_enddate", day, 10, 0, true},
+	num("medfee_sumamt", 16, 2), num("fund_pay_sumamt", 16, 2), num("cash_payamt", 16, 2), num("fixmedins_setl_cnt", 10, 0), must("clr_type", 6),
+	may("exp_content", 4000)}
+
+// table9101 is without the file itself.
+var table9101 = []field{must("filename", 200), must("fixmedins_code", 30)}
+
+var table9102 = []field{must("file_qury_no", 30), must("filename", 200), must("fixmedins_code", 30)}

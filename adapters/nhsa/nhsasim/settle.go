@@ -177,9 +177,9 @@ func (s *Sim) setlinfo(c call, x *settlement, told amounts) map[string]any {
 	return info
 }
 
-// wireAmounts are the money fields of setlinfo, with the oddities of the area.
-func (s *Sim) wireAmounts(a amounts) map[string]any {
-	fund, account := a.Fund, a.Account
+// habits are fund_pay_sumamt and acct_pay as this area states them.
+func (s *Sim) habits(a amounts) (fund, account money.Fen) {
+	fund, account = a.Fund, a.Account
 	if s.oddities.FamilyInsideAccount {
 		account += a.Family
 	}
@@ -189,6 +189,12 @@ func (s *Sim) wireAmounts(a amounts) map[string]any {
 	if s.oddities.HospitalInsideFund {
 		fund += a.Hospital
 	}
+	return fund, account
+}
+
+// wireAmounts are the money fields of setlinfo, with the oddities of the area.
+func (s *Sim) wireAmounts(a amounts) map[string]any {
+	fund, account := s.habits(a)
 	out := map[string]any{"pool_prop_selfpay": proportion(a.Ratio)}
 	for name, f := range map[string]money.Fen{"medfee_sumamt": a.Total, "fulamt_ownpay_amt": a.FullySelfPaid, "overlmt_selfpay": a.OverLimit,
 		"preselfpay_amt": a.FirstSelfPaid, "inscp_scp_amt": a.InScope, "act_pay_dedc": a.Deductible, "hifp_pay": a.Pooled, "cvlserv_pay": a.Civil,
@@ -235,7 +241,8 @@ func (a amounts) negative() amounts {
 	return b
 }
 
-// key names a call for the fault plan: the hospital's visit number where the visit is ours, else the insurer's; never a certificate.
+// key names a call for the fault plan: the hospital's visit number where the visit is ours, else the insurer's; never a certificate. Of a
+// statement it is the day, of a file its name.
 func (s *Sim) key(infno string, input map[string]json.RawMessage) string {
 	var in struct {
 		CertType string `json:"mdtrt_cert_type"`
@@ -245,9 +252,15 @@ func (s *Sim) key(infno string, input map[string]json.RawMessage) string {
 		MdtrtID  string `json:"mdtrt_id"`
 		SetlID   string `json:"setl_id"`
 		OMsgID   string `json:"omsgid"`
+		Day      string `json:"stmt_begndate"`
+		File     string `json:"filename"`
 	}
 	node := input["data"]
 	switch infno {
+	case "9101":
+		node = input["fsUploadIn"]
+	case "9102":
+		node = input["fsDownloadIn"]
 	case "2203A":
 		node = input["mdtrtinfo"]
 	case "2204":
@@ -266,6 +279,10 @@ func (s *Sim) key(infno string, input map[string]json.RawMessage) string {
 		return ""
 	case "2201":
 		return in.VisitNo
+	case "3201", "3202":
+		return in.Day
+	case "9101", "9102":
+		return in.File
 	case "2601":
 		switch x, c := s.byMsgID[in.OMsgID], s.cancels[in.OMsgID]; {
 		case x != nil:

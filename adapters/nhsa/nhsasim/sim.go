@@ -2,7 +2,7 @@
 // keeps persons, visits, fee rows, settlements and yearly counters, computes who pays by published city rules, and misbehaves on
 // command. It shares no code with the client in adapters/nhsa/core.
 //
-// Transactions: 1101, 2201, 2202, 2203A, 2204, 2205, 2206, 2207, 2208, 2601, 5203. Behind a door of its own (Config.Centre) stands the
+// Transactions: 1101, 2201, 2202, 2203A, 2204, 2205, 2206, 2207, 2208, 2601, 3201, 3202, 5203, 9101, 9102. Behind a door of its own (Config.Centre) stands the
 // mobile-payment centre with 6201, 6202, 6203, 6301, 6401 and the notice 6302, for the same persons, accounts and counters. Every effect is
 // in the journal before it is answered, and the journal is replayed by New.
 package nhsasim
@@ -71,7 +71,8 @@ type Oddities struct {
 	MissingOriginalIsDone bool   `json:"missing_original_is_done"` // 2601 of an original that never came: 0, and the original is refused if it comes
 	SystemErrorText       string `json:"system_error_text"`        // refuse everything with this text, as a sick platform does
 
-	Centre CentreOddities `json:"centre"` // of the mobile-payment centre
+	Statements StatementOddities `json:"statements"` // 3201, 3202, 9101, 9102
+	Centre     CentreOddities    `json:"centre"`     // of the mobile-payment centre
 }
 
 // Sim is the platform. Safe for several goroutines.

@@ -22,6 +22,7 @@ type state struct {
 	barred      map[string]bool        // msgids of originals that were reversed before they came
 	spent       map[string]string      // credential tokens that settled, with their visit's mdtrt_id, or at the centre with payOrdId
 	clearedTo   time.Time
+	files       map[string]*file // by file_qury_no
 	sequence    int64
 	centreState
 }
@@ -30,7 +31,7 @@ func newState() state {
 	return state{items: map[string]Item{}, persons: map[string]*person{}, years: map[string]*year{}, visits: map[string]*visit{},
 		settlements: map[string]*settlement{}, byMsgID: map[string]*settlement{}, cancels: map[string]*cancel{},
 		cancelIDs: map[string]*cancel{}, seen: map[string]bool{}, barred: map[string]bool{},
-		spent: map[string]string{}, centreState: newCentreState()}
+		spent: map[string]string{}, files: map[string]*file{}, centreState: newCentreState()}
 }
 
 // person is an insured person (人员). The journal needs the plain text; the exported form is Person.
@@ -179,6 +180,7 @@ type entry struct {
 	Original string      `json:"original,omitempty"` // omsgid
 	Infno    string      `json:"infno,omitempty"`    // oinfno
 	Cleared  *time.Time  `json:"cleared,omitempty"`
+	File     *file       `json:"file,omitempty"`
 
 	PayOrdID  string        `json:"pay_ord_id,omitempty"` // at the mobile-payment centre
 	Upload    *upload       `json:"upload,omitempty"`
@@ -226,6 +228,8 @@ func (s *state) apply(e entry) error {
 		s.undo(s.settlements[e.Cancel.Of], cancelled)
 	case "reverse":
 		s.reverse(e.Infno, e.Original)
+	case "file":
+		s.files[e.File.No] = e.File
 	case "clear":
 		s.clearedTo = *e.Cleared
 	default:

@@ -52,6 +52,14 @@ func (s *Sim) dispatch(c call) (reply, error) {
 		return s.cancelSettlement(c)
 	case "2601":
 		return s.reverseCall(c)
+	case "3201":
+		return s.statementTotal(c)
+	case "3202":
+		return s.statementDetail(c)
+	case "9101":
+		return s.takeFile(c)
+	case "9102":
+		return s.giveFile(c)
 	default:
 		return s.querySettlement(c)
 	}
