@@ -20,7 +20,7 @@ var ErrNotOffered = errors.New("the hospital does not offer this operation")
 // what they add up to.
 type Day struct {
 	Date     time.Time   // its midnight in China
-	Records  []DayRecord // by time, then number
+	Records  []DayRecord // by time, then number, then kind
 	Payments money.Fen
 	Refunds  money.Fen
 	Closed   bool // 日结完成: the list changes no more
@@ -106,6 +106,14 @@ type wireDayRecord struct {
 // errListChanged is a list of which two pages do not say the same of the whole.
 var errListChanged = errors.New("the list changed between two pages")
 
+// errUnsound is in the chain of the error of a list that contradicts itself, or what was asked for.
+var errUnsound = errors.New("the list is not sound")
+
+// unsound refuses a list for what it says.
+func unsound(o operation, format string, args ...any) error {
+	return unreadable(o, "%w: %w", errUnsound, fmt.Errorf(format, args...))
+}
+
 // Day reads the list of the business day in China on which that moment lies, all pages of it. A day on which nothing was entered is one without records, and
 // only when the hospital says so. A list that changes while it is read is read once more. Errors: as of every look-up; ErrNotOffered is in the chain where the
 // hospital has no such list.
@@ -133,15 +141,15 @@ func (c *Client) readDay(ctx context.Context, o operation, midnight time.Time) (
 		case err != nil:
 			return Day{}, err
 		case !next.equals(first.dayHead):
-			return Day{}, unreadable(o, "page %d: %w", page, errListChanged)
+			return Day{}, unsound(o, "page %d: %w", page, errListChanged)
 		}
 		records = append(records, next.Records...)
 	}
 	if day.Records, err = dayRecords(records, midnight); err != nil {
-		return Day{}, unreadable(o, "%w", err)
+		return Day{}, unsound(o, "%w", err)
 	}
 	if err := day.check(); err != nil {
-		return Day{}, unreadable(o, "%w", err)
+		return Day{}, unsound(o, "%w", err)
 	}
 	return day, nil
 }
@@ -153,7 +161,7 @@ func (c *Client) dayPage(ctx context.Context, o operation, midnight time.Time, p
 	code, rest, err := c.call(ctx, o, in, &out)
 	if err == nil && code == codeNone {
 		if err = into(rest, &out); err != nil {
-			err = unreadable(o, "no records, but of which day is not said: %w", err)
+			err = unsound(o, "no records, but of which day is not said: %w", err)
 		}
 	}
 	if err != nil {
@@ -161,18 +169,18 @@ func (c *Client) dayPage(ctx context.Context, o operation, midnight time.Time, p
 	}
 	switch {
 	case out.Date != in.Date || out.Page != page:
-		return nil, unreadable(o, "another day or page than was asked for")
+		return nil, unsound(o, "another day or page than was asked for")
 	case out.Count == nil || *out.Count < 0 || *out.Count > maxDay || !out.PaymentFen.present || !out.RefundFen.present || out.Closed == nil:
-		return nil, unreadable(o, "page %d does not say what the whole day is", page)
+		return nil, unsound(o, "page %d does not say what the whole day is", page)
 	case *out.Closed && c.config.Clock.Now().Add(dayLeap).Before(midnight.AddDate(0, 0, 1)):
-		return nil, unreadable(o, "a day that is not over is closed")
+		return nil, unsound(o, "a day that is not over is closed")
 	}
 	due := max(0, min(dayPage, *out.Count-(page-1)*dayPage))
 	switch {
 	case len(out.Records) != due:
-		return nil, unreadable(o, "page %d has %d records, said to be %d", page, len(out.Records), due)
+		return nil, unsound(o, "page %d has %d records, said to be %d", page, len(out.Records), due)
 	case (code == codeNone) != (due == 0):
-		return nil, unreadable(o, "code %s with %d records", short(code), due)
+		return nil, unsound(o, "code %s with %d records", short(code), due)
 	}
 	return &out, nil
 }
@@ -196,8 +204,13 @@ func dayRecords(records []wireDayRecord, midnight time.Time) ([]DayRecord, error
 		seen[key] = true
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b DayRecord) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Number, b.Number)) })
+	slices.SortFunc(out, func(a, b DayRecord) int { return a.compare(&b) })
 	return out, nil
+}
+
+// compare is the order of a day's records, in which no two are alike.
+func (r *DayRecord) compare(other *DayRecord) int {
+	return cmp.Or(r.At.Compare(other.At), cmp.Compare(r.Number, other.Number), cmp.Compare(r.Kind, other.Kind))
 }
 
 // domain checks that a record is one, with the numbers of its kind and no other's, and adds up.
