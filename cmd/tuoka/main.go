@@ -36,7 +36,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), sandboxCommand(), payCommand(), simulateCommand(), benchCommand(), fillCommand(), migrateCommand(), staffCommand(), reviewCommand(), ledgerCommand(), hisCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), sandboxCommand(), payCommand(), simulateCommand(), benchCommand(), fillCommand(), migrateCommand(), staffCommand(), reviewCommand(), ledgerCommand(), reconcileCommand(), hisCommand(), versionCommand())
 	return cmd
 }
 
