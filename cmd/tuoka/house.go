@@ -30,6 +30,7 @@ import (
 	"github.com/tuoka/tuoka/internal/job"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/patient"
+	"github.com/tuoka/tuoka/internal/recon"
 	"github.com/tuoka/tuoka/internal/refund"
 	"github.com/tuoka/tuoka/internal/sensitive"
 	"github.com/tuoka/tuoka/internal/settlement"
@@ -69,7 +70,8 @@ type house struct {
 	orders   *order.Service
 	bills    map[string]bill.Source
 	notices  map[string]callback.Source
-	wake     chan struct{} // the look-out looks at once
+	books    []*recon.Party // what the counterparts keep of a day
+	wake     chan struct{}  // the look-out looks at once
 	finished sync.WaitGroup
 	node     store.NodeLease
 	leaving  atomic.Bool // the process was told to stop
@@ -253,6 +255,7 @@ func (h *house) counterpartsOf(in *config.Institution, s *secrets) (*order.Party
 		return nil, patient.Institution{}, err
 	}
 	h.bills[in.ID], h.notices["wechatpay/"+in.ID], h.notices["his/"+in.ID] = hospital, pay, notices
+	h.books = append(h.books, booksOf(in, pay, hospital, insurer, centre))
 	inst := patient.Institution{Name: in.Name, Contact: in.Contact, WeChat: mp, Authority: hospital, Insurance: in.Insured()}
 	if centre != nil { // the core platform, where there is one, tells who the patient is, and ends what began before the centre was joined
 		party.Centre, party.Mixed = centre, pay
@@ -360,7 +363,7 @@ func (h *house) centre(in *config.NHSAMobile, persons *core.Client, s *secrets, 
 		RefundType: in.RefundType, AuthErrors: in.AuthErrors, SystemErrors: in.SystemErrors,
 		TrustFrontEnd: in.TrustFrontEnd, WrapperHead: in.WrapperHead, NotifyAck: mobile.Ack(in.NotifyAck), MdtrtCertType: in.MdtrtCertType,
 		PsnSetlway: in.PsnSetlway, PubHospRfomFlag: in.PubHospRfomFlag, HospApprFlag: in.HospApprFlag, Required: in.Required, Extra: in.Extra,
-		Waived:   in.Waived,
+		Waived: in.Waived, EarlyStatements: h.config.Mode == config.Sandbox,
 		Timeouts: mobile.Timeouts{Query: cmp.Or(in.Timeouts.Query, t), Upload: cmp.Or(in.Timeouts.Upload, t), Refund: cmp.Or(in.Timeouts.Refund, t)}}
 	if in.Sealed() {
 		cfg.AppSecret = s.read("nhsa_mobile.app_secret_file", in.AppSecretFile)
@@ -400,7 +403,7 @@ func (h *house) insurer(in *config.NHSACore, s *secrets, wire http.RoundTripper)
 		MdtrtareaAdmvs: in.MdtrtareaAdmvs, RecerSysCode: in.RecerSysCode, Infver: in.Infver, Opter: in.Opter, OpterName: in.OpterName,
 		Timeouts: core.Timeouts{Query: t, Upload: t, Settle: t},
 		Profile: core.Profile{Credential: credential, FundContainsAccount: in.FundHasAccount, SettleWait: in.SettleWait,
-			SystemErrors: in.SystemErrors}}, wire)
+			SystemErrors: in.SystemErrors, Statement: core.StatementProfile{Early: h.config.Mode == config.Sandbox}}}, wire)
 }
 
 // transport is the way out: connections are kept, dialling has a limit, redirects are the adapters' business.

@@ -36,6 +36,7 @@ type payFlags struct {
 	refunds     string
 	most        time.Duration
 	patience    time.Duration
+	reconcile   bool
 	json        bool
 }
 
@@ -55,6 +56,7 @@ differs, or an order is still under way a minute after the last request.`,
 	cmd.Flags().StringVar(&f.refunds, "refunds", "0", "share of the completed orders that are given back, wholly or in part: 0 to 1")
 	cmd.Flags().DurationVar(&f.most, "for", 0, "let nobody begin to pay after that time, however many --orders are left; 0: all of them pay")
 	cmd.Flags().DurationVar(&f.patience, "patience", time.Minute, "how long to wait for orders under way after the last request")
+	cmd.Flags().BoolVar(&f.reconcile, "reconcile", false, "reconcile the day of every hospital afterwards, on a sandbox that was empty before: what differs must be an order that people have in hand")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	return cmd
 }
@@ -80,6 +82,9 @@ type result struct {
 	RefundsReview int       `json:"refunds_review"`
 	RefundedFen   money.Fen `json:"refunded_fen"` // what is back on every side
 	Mismatches    int       `json:"mismatches"`
+	Reconciled    int       `json:"reconciled,omitempty"`  // lines of all books
+	Differences   int       `json:"differences,omitempty"` // between them
+	Unexplained   int       `json:"unexplained"`           // of which nobody has the order in hand
 	DurationMS    int64     `json:"duration_ms"`
 	P50MS         int64     `json:"p50_ms"`
 	P99MS         int64     `json:"p99_ms"`
@@ -133,10 +138,15 @@ func pay(ctx context.Context, out, progress io.Writer, f payFlags) error {
 	r := compare(played, before, after)
 	r.undeserved(level)
 	r.DurationMS = c.clock.Now().Sub(begun).Milliseconds()
+	if f.reconcile {
+		if err := c.reconcileAll(ctx, r, played, begun); err != nil {
+			return err
+		}
+	}
 	if err := r.print(out, f.json); err != nil {
 		return err
 	}
-	if r.Mismatches > 0 || r.Pending > 0 {
+	if r.Mismatches > 0 || r.Pending > 0 || r.Unexplained > 0 {
 		if f.json { // the line of JSON only counts them
 			_, _ = fmt.Fprintln(progress, strings.Join(r.findings, "\n"))
 		}
@@ -211,6 +221,12 @@ func (r *result) print(out io.Writer, asJSON bool) error {
 	row("one patient, median", time.Duration(r.P50MS)*time.Millisecond)
 	row("one patient, 99 of 100", time.Duration(r.P99MS)*time.Millisecond)
 	row("Mismatches", r.Mismatches)
+	if r.Reconciled > 0 {
+		fmt.Fprintln(&b, "Reconciliation 对账")
+		row("lines", r.Reconciled)
+		row("differences 差异", r.Differences)
+		row("unexplained", r.Unexplained)
+	}
 	for _, f := range r.findings {
 		fmt.Fprintln(&b, "  ! "+f)
 	}

@@ -117,7 +117,6 @@ type filesRun struct {
 	institution string
 	outcome     recon.Outcome
 	proof       recon.Proof // of the run itself
-	missed      []string    // what it has not found, or not by its name; only where nothing is kept
 	seq         int         // of the run, where it is kept
 }
 
@@ -148,7 +147,7 @@ func (r *filesRun) alone(ctx context.Context) error {
 		return err
 	}
 	r.outcome = *out
-	r.proof, r.missed, err = sampler.Prove(ctx, r.day, generatedTolerance, 1, "")
+	r.proof, err = sampler.Prove(ctx, r.day, generatedTolerance, 1, "")
 	return err
 }
 
@@ -286,7 +285,7 @@ func (r *filesRun) table(out io.Writer, said *reconciled) error {
 			_, _ = fmt.Fprintf(out, "  %s %d：%s。%s。\n", m.Name, n, m.Means, m.Action)
 		}
 	}
-	for _, wrong := range append(said.wrong[:min(len(said.wrong), 20)], r.missed[:min(len(r.missed), 20)]...) {
+	for _, wrong := range append(said.wrong[:min(len(said.wrong), 20)], r.proof.Wrong[:min(len(r.proof.Wrong), 20)]...) {
 		_, _ = fmt.Fprintln(out, wrong)
 	}
 	return nil

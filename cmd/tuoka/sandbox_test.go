@@ -41,7 +41,7 @@ func playing(t *testing.T, phone string, f payFlags) result {
 // TestPay plays patients against a sandbox in this process and holds every order against the counterparts' books.
 func TestPay(t *testing.T) {
 	phone, _ := openSandbox(t)
-	if r := playing(t, phone, payFlags{orders: 24, seed: 1, faults: "none"}); r.Completed != 24 || r.WechatNetFen != r.CashFen || r.HISPostedFen != r.TotalFen {
+	if r := playing(t, phone, payFlags{orders: 24, seed: 1, faults: "none", reconcile: true}); r.Reconciled < 120 || r.Completed != 24 || r.WechatNetFen != r.CashFen || r.HISPostedFen != r.TotalFen {
 		t.Errorf("without faults: %+v", r)
 	}
 	if r := playing(t, phone, payFlags{orders: 30, seed: 2, faults: "mild"}); r.Completed < 27 || r.Review != 0 {
@@ -63,7 +63,7 @@ func TestPayOnServers(t *testing.T) {
 	for _, engine := range storetest.Engines()[1:] {
 		t.Run(engine, func(t *testing.T) {
 			phone, _ := openSandboxOn(t, storetest.Fresh(t, engine))
-			if r := playing(t, phone, payFlags{orders: 40, seed: 6, faults: "harsh", route: "all", refunds: "0.5"}); r.RefundsDone == 0 || r.Review > 1 {
+			if r := playing(t, phone, payFlags{orders: 40, seed: 6, faults: "harsh", route: "all", refunds: "0.5", reconcile: true}); r.Reconciled < 200 || r.RefundsDone == 0 || r.Review > 1 {
 				t.Errorf("harsh faults: %+v", r)
 			}
 		})
@@ -80,7 +80,7 @@ func TestPayRidesOverAKill(t *testing.T) {
 	server := startServer(t, binary, data, base)
 	played := make(chan result, 1)
 	go func() {
-		played <- playing(t, stage{base: base}.url(phonePort), payFlags{orders: 60, seed: 4, faults: "harsh"})
+		played <- playing(t, stage{base: base}.url(phonePort), payFlags{orders: 60, seed: 4, faults: "harsh", reconcile: true})
 	}()
 	if err := (clock.Real{}).Sleep(t.Context(), 4*time.Second); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestPayRidesOverAKill(t *testing.T) {
 	}
 	_ = server.Wait()
 	server = startServer(t, binary, data, base)
-	if r := <-played; r.Orders != 60 || r.Review > 2 {
+	if r := <-played; r.Orders != 60 || r.Reconciled < 200 || r.Review > 2 {
 		t.Errorf("after a kill: %+v", r)
 	}
 	polled := longPoll(t, stage{base: base}.url(phonePort))

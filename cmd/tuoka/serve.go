@@ -282,6 +282,7 @@ func (h *house) ops() http.Handler {
 	if h.config.Mode != config.Production {
 		mux.HandleFunc("GET /profile", h.profile)
 		mux.HandleFunc("GET /costs", func(w http.ResponseWriter, _ *http.Request) { tell(w, h.costs(), nil) })
+		mux.HandleFunc("POST /reconcile", h.reconcileDay)
 	}
 	return mux
 }

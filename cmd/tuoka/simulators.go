@@ -136,7 +136,7 @@ func (s *simulators) openInsurer() error {
 	if err != nil {
 		return err
 	}
-	cfg := nhsasim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("nhsa"), Secret: secret, Authorisations: s.mp,
+	cfg := nhsasim.Config{Clock: s.clock, Source: s.source, Journal: s.stage.journal("nhsa"), Secret: secret, Authorisations: s.mp, StatementsAtOnce: true,
 		Institutions: map[string]nhsasim.Institution{}, Catalogue: map[string]nhsasim.Item{}}
 	for _, p := range hissim.PriceList() {
 		cfg.Catalogue[p.National] = nhsasim.Item{Class: map[string]string{"A": "01", "B": "02", "C": "03"}[p.Class], Kind: p.Category}

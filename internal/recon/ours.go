@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tuoka/tuoka/internal/ledger"
 	"github.com/tuoka/tuoka/internal/money"
 	"github.com/tuoka/tuoka/internal/order"
 	"github.com/tuoka/tuoka/internal/payment"
@@ -108,25 +107,18 @@ func (w *writer) settlement(s *settlement.Settlement) {
 	}
 }
 
-// undone is when a settlement ceased to stand: when the ledger turned what it posted of it. Zero: it stands.
+// undone is when a settlement ceased to stand. Zero: it stands. What it moved in the ledger does not tell: one that the patient paid alone moved nothing there.
 func (w *writer) undone(s *settlement.Settlement) (at time.Time) {
-	var owed money.Fen
 	for i := range w.history {
 		e := &w.history[i]
-		if e.Subject != "settlement" || e.Number != s.SetlID || len(e.Posting) == 0 {
+		if e.Subject != "settlement" || e.Number != s.SetlID {
 			continue
 		}
-		before := owed
-		for _, l := range e.Posting {
-			if l.Account != ledger.Suspense && l.Account != ledger.RefundsDue {
-				owed += l.Amount
-			}
-		}
-		switch {
-		case before > 0 && owed == 0:
+		switch settlement.State(e.To) {
+		case settlement.Cancelled:
 			at = e.At
-		case owed > 0:
-			at = time.Time{} // restored
+		case settlement.Settled: // at first, or reinstated
+			at = time.Time{}
 		}
 	}
 	return at

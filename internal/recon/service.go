@@ -12,6 +12,7 @@ import (
 	"github.com/tuoka/tuoka/internal/clock"
 	"github.com/tuoka/tuoka/internal/fault"
 	"github.com/tuoka/tuoka/internal/order"
+	"github.com/tuoka/tuoka/internal/settlement"
 )
 
 // Errors of a day.
@@ -32,14 +33,15 @@ type Party struct {
 // Prover looks at a run's matches, and afterwards shows what the run would have found.
 type Prover interface {
 	Take(m *Match)
-	Prove(ctx context.Context, day Day, tolerance time.Duration, seed uint64, dir string) (Proof, []string, error)
+	Prove(ctx context.Context, day Day, tolerance time.Duration, seed uint64, dir string) (Proof, error)
 }
 
 // Config is what a service may be told.
 type Config struct {
-	Dir    string        // for temporary files; empty: the system's
-	Late   time.Duration // how long after the end of a day its last orders may still be recorded; 7 days when zero
-	Prover func() Prover // a new one for every run
+	Dir    string                                                               // for temporary files; empty: the system's
+	Late   time.Duration                                                        // how long after the end of a day its last orders may still be recorded; 7 days when zero
+	Prover func() Prover                                                        // a new one for every run
+	Person func(ctx context.Context, o *order.Order) (settlement.Person, error) // whose order it is, for an insurer who asks by order; nil: nobody asks so
 }
 
 // Service reconciles days.
@@ -104,7 +106,13 @@ func (s *Service) claims(institution string, day Day) Claims {
 				if DayOf(c.At) != day {
 					continue
 				}
-				if err := do(c); err != nil {
+				var err error
+				if s.config.Person != nil {
+					if c.Person, err = s.config.Person(ctx, o); err != nil {
+						return err
+					}
+				}
+				if err = do(c); err != nil {
 					return err
 				}
 			}
@@ -176,7 +184,7 @@ func (s *Service) Reconcile(ctx context.Context, institution string, day Day) (R
 	}
 	r.Outcome, r.Digest = *out, out.Digest()
 	if prover != nil {
-		if r.Proof, _, err = prover.Prove(ctx, day, p.Tolerance, uint64(day.Begin().Unix()), s.config.Dir); err != nil { //nolint:gosec // a seed
+		if r.Proof, err = prover.Prove(ctx, day, p.Tolerance, uint64(day.Begin().Unix()), s.config.Dir); err != nil { //nolint:gosec // a seed
 			return r, err
 		}
 	}

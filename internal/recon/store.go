@@ -52,6 +52,8 @@ type Proof struct {
 	Found   int `json:"found"`
 	Named   int `json:"named"` // by the right kind
 	Extra   int `json:"extra"` // found, and not planted
+
+	Wrong []string `json:"wrong,omitempty"` // what went wrong, in words; not kept
 }
 
 // Whole reports whether everything that was planted was found under its name, and nothing else.

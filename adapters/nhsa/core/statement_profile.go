@@ -63,6 +63,7 @@ type StatementProfile struct {
 	ResultDifferences bool        // the result lists differences alone; else every row of ours must be in it
 	DownloadOwnCode   bool        // fixmedins_code of 9102 is ours; else plc
 	NotReady          []string    // parts of err_msg that mean: not compared yet, ask again later
+	Early             bool        // a day may be asked for before it is over, as in a sandbox that cannot wait
 }
 
 // complete fills the zero values and refuses what contradicts itself.

@@ -97,6 +97,8 @@ type Config struct {
 	AuthErrors   []string // parts of message that mean the authorisation, beside the built-in ones
 	SystemErrors []string // parts of message that mean a sick platform, beside the built-in ones: the outcome is unknown
 	Timeouts     Timeouts
+	// EarlyStatements lets a day be asked for before it is over, as in a sandbox that cannot wait.
+	EarlyStatements bool
 }
 
 // LeafMode is how numbers and truth values stand in what is signed.

@@ -48,6 +48,8 @@ type Config struct {
 	Oddities       Oddities
 	Authorisations Authorisations // nil: credential 01 is refused
 	Centre         Centre         // the mobile-payment centre; without applications there is none
+	// StatementsAtOnce compares the current day as it stands, for a sandbox that cannot wait until tomorrow.
+	StatementsAtOnce bool
 }
 
 // Oddities are the ways in which real platforms differ from the document and from each other (nhsa-core.md §9, §11). The zero value
@@ -88,6 +90,7 @@ type Sim struct {
 
 	mu       sync.Mutex
 	oddities Oddities
+	early    bool // see Config.StatementsAtOnce
 	refusals []refusal
 	state
 
@@ -110,7 +113,7 @@ func New(cfg Config) (*Sim, error) {
 		return nil, errors.New("nhsasim: clock, source, paasid, secret and an institution are required")
 	}
 	s := &Sim{clock: cfg.Clock, source: cfg.Source, plan: cfg.Plan, institutions: maps.Clone(cfg.Institutions), paasID: cfg.PaasID,
-		secret: cfg.Secret, authorisations: cfg.Authorisations, oddities: cfg.Oddities, state: newState()}
+		secret: cfg.Secret, authorisations: cfg.Authorisations, oddities: cfg.Oddities, early: cfg.StatementsAtOnce, state: newState()}
 	maps.Copy(s.items, cfg.Catalogue)
 	for code, i := range cfg.Institutions {
 		if len(code) > 30 || len(i.Area) != 6 || i.Level.index() < 0 {

@@ -90,7 +90,7 @@ func (s *Sim) readQuestion(c call, in values) (question, error) {
 		return q, refuse("对账开始日期[stmt_begndate]不能晚于结束日期")
 	case q.from[:7] != q.to[:7]:
 		return q, refuse("对账日期不能跨月")
-	case q.to >= today:
+	case q.to > today, q.to == today && !s.early:
 		return q, refuse("对账结束日期[stmt_enddate]应早于当前日期,请次日对账")
 	case len(q.agency) != 6:
 		return q, refuse("结算经办机构[setl_optins]长度应为6位")

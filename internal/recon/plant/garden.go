@@ -61,7 +61,9 @@ func (b *bed) order(i int) error {
 		}
 	}
 	next := b.plan[b.done%len(b.plan)]
-	at := slices.IndexFunc(pairs, func(p Pair) bool { return p.Comparison == next.comparison && Fits(next.way, &p) })
+	at := slices.IndexFunc(pairs, func(p Pair) bool {
+		return p.Comparison == next.comparison && Fits(next.way, append(slices.Clone(b.waiting), p)...)
+	})
 	if b.done < b.due && at >= 0 {
 		chosen := pairs[at]
 		pairs = slices.Delete(pairs, at, at+1)

@@ -80,10 +80,32 @@ func find(name string) *way {
 	return &ways[i]
 }
 
-// Fits reports whether that way can be gone with the pair.
-func Fits(name string, p *Pair) bool {
+// Fits reports whether that way can be gone with the pairs, or with pairs that begin so.
+func Fits(name string, pairs ...Pair) bool {
 	w := find(name)
-	return w != nil && w.of(p.Comparison) && len(p.Left) == 1 && len(p.Right) == 1 && (w.fits == nil || w.fits(p))
+	for i := range pairs {
+		p := &pairs[i]
+		if w == nil || !w.of(p.Comparison) || len(p.Left) != 1 || len(p.Right) != 1 || (w.fits != nil && !w.fits(p)) || !apart(p, &pairs[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// apart reports whether two pairs are the same one, or of the same kind and with nothing in common by which one could be taken for the other.
+func apart(p, first *Pair) bool {
+	if p == first {
+		return true
+	}
+	if p.Right[0].Kind != first.Right[0].Kind {
+		return false
+	}
+	for n, no := range p.Right[0].Numbers {
+		if no != "" && no == first.Right[0].Numbers[n] {
+			return false
+		}
+	}
+	return true
 }
 
 // Plant goes that way with copies of as many pairs as it needs, each of which fits, and returns them changed.
@@ -115,8 +137,11 @@ var ways = []way{
 	{name: "cash|insurance|posting: the left book lacks it", pairs: 1, fits: finished, do: func(g *Gardener, p []Pair) []Planted {
 		r := &p[0].Right[0]
 		r.At, p[0].Left = g.noon(), nil
-		if p[0].Comparison == "cash" { // of an order that nobody knows
-			r.Numbers[recon.OrderNo] = g.number("")
+		switch p[0].Comparison { // it is of a trade, and an order, that no other book knows
+		case "cash":
+			r.Numbers[recon.OrderNo], r.Numbers[recon.OutTradeNo] = g.number(""), g.number("D")
+		case "posting":
+			r.Numbers[recon.OutTradeNo] = ""
 		}
 		return one(rightAlone(p[0].Comparison, r), r)
 	}},
@@ -173,8 +198,7 @@ var ways = []way{
 		a, b := &p[0].Right[0], &p[1].Right[0]
 		n := swappable(&p[0])[0]
 		a.Numbers[n], b.Numbers[n] = b.Numbers[n], a.Numbers[n]
-		other := other(n)
-		return []Planted{{Kind: recon.NumberDiffers, Line: a.Kind, Number: a.Numbers[other]}, {Kind: recon.NumberDiffers, Line: b.Kind, Number: b.Numbers[other]}}
+		return []Planted{{Kind: recon.NumberDiffers, Line: a.Kind, Number: a.Numbers[n]}, {Kind: recon.NumberDiffers, Line: b.Kind, Number: b.Numbers[n]}}
 	}},
 	{name: "cash|insurance|posting: only the right book has it, just before midnight", pairs: 1, do: func(g *Gardener, p []Pair) []Planted {
 		r := &p[0].Right[0]
@@ -256,9 +280,13 @@ func finished(p *Pair) bool {
 	return p.Left[0].Status == recon.Done && p.Right[0].Status == recon.Done && p.Comparison != "bank"
 }
 
+// own are the numbers by which a line is known, the one that is its own before those that it shares with others: a visit has many settlements, a payment many
+// refunds.
+var own = []recon.Number{recon.RefundID, recon.TransactionID, recon.SetlID, recon.PayOrdID, recon.BookingNo, recon.PostingNo, recon.FlowNo, recon.BankNo}
+
 // one is a difference on a line.
 func one(kind recon.DifferenceKind, l *recon.Line) []Planted {
-	for n := recon.Number(len(l.Numbers)) - 1; n > recon.OrderNo; n-- {
+	for _, n := range own {
 		if l.Numbers[n] != "" {
 			return []Planted{{Kind: kind, Line: l.Kind, Number: l.Numbers[n]}}
 		}

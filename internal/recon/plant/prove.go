@@ -24,9 +24,8 @@ func (s *Sampler) Take(m *recon.Match) {
 	}
 }
 
-// Prove plants differences in a copy of what was kept, and compares it as the run did: every third pair stays as it is, and must give no difference. What is
-// wrong is told in words.
-func (s *Sampler) Prove(ctx context.Context, day recon.Day, tolerance time.Duration, seed uint64, dir string) (recon.Proof, []string, error) {
+// Prove plants differences in a copy of what was kept, and compares it as the run did: every third pair stays as it is, and must give no difference.
+func (s *Sampler) Prove(ctx context.Context, day recon.Day, tolerance time.Duration, seed uint64, dir string) (recon.Proof, error) {
 	g := New(day, tolerance, seed)
 	judge := recon.NewJudge(day, tolerance)
 	var key []Planted
@@ -34,11 +33,11 @@ func (s *Sampler) Prove(ctx context.Context, day recon.Day, tolerance time.Durat
 		pairs, put := g.sow(c.Name, s.pairs[c.Name])
 		key = append(key, put...)
 		if err := compare(ctx, &c, pairs, judge, dir); err != nil {
-			return recon.Proof{}, nil, fmt.Errorf("prove %s: %w", c.Name, err)
+			return recon.Proof{}, fmt.Errorf("prove %s: %w", c.Name, err)
 		}
 	}
 	score := Score(key, judge.Differences())
-	return recon.Proof{Planted: score.Planted, Found: score.Found, Named: score.Right, Extra: score.Extra}, score.Wrong, nil
+	return recon.Proof{Planted: score.Planted, Found: score.Found, Named: score.Right, Extra: score.Extra, Wrong: score.Wrong}, nil
 }
 
 // sow goes the comparison's ways one after the other, each with the next pairs that it fits, and leaves a pair as it is after every two.
@@ -47,7 +46,7 @@ func (g *Gardener) sow(comparison string, pairs []Pair) (changed []Pair, key []P
 	for turn, way := 0, 0; len(pairs) > 0; turn++ {
 		if name := names[way%len(names)]; turn%3 < 2 {
 			way++
-			if n := Needs(name); len(pairs) >= n && fitAll(name, pairs[:n]) {
+			if n := Needs(name); len(pairs) >= n && Fits(name, pairs[:n]...) {
 				sown, put := g.Plant(name, pairs[:n])
 				changed, key, pairs = append(changed, sown...), append(key, put...), pairs[n:]
 				continue
@@ -56,15 +55,6 @@ func (g *Gardener) sow(comparison string, pairs []Pair) (changed []Pair, key []P
 		changed, pairs = append(changed, pairs[0]), pairs[1:]
 	}
 	return changed, key
-}
-
-func fitAll(name string, pairs []Pair) bool {
-	for i := range pairs {
-		if !Fits(name, &pairs[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 func compare(ctx context.Context, c *recon.Comparison, pairs []Pair, judge *recon.Judge, dir string) error {

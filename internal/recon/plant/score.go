@@ -2,7 +2,6 @@ package plant
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tuoka/tuoka/internal/recon"
 )
@@ -77,8 +76,8 @@ func (p *Planted) at(number string) string { return p.Comparison + " " + string(
 func planted(open map[string]*Planted, d *recon.Difference) (*Planted, string) {
 	for _, lines := range [][]recon.Line{d.Left, d.Right} {
 		for i := range lines {
-			for _, no := range slices.Backward(lines[i].Numbers[:]) { // what is the line's own comes after what it shares with others
-				at := (&Planted{Comparison: d.Comparison, Line: lines[i].Kind}).at(no)
+			for _, n := range append(own, recon.OrderNo) {
+				at := (&Planted{Comparison: d.Comparison, Line: lines[i].Kind}).at(lines[i].Numbers[n])
 				if p := open[at]; p != nil {
 					return p, at
 				}
