@@ -3,28 +3,7 @@ package job
 import (
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-// TestNext: what a step may say becomes of its job, and nothing else beside it.
-func TestNext(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
-	for _, tt := range []struct {
-		name      string
-		got, want Next
-	}{
-		{"finished", Finish(), Next{Done: true}},
-		{"held for a call", Hold(at, 3), Next{Hold: at, Attempt: 3}},
-		{"left as it is", Stay(), Next{Stay: true}},
-		{"given back", At(at, 2, "waits"), Next{RunAt: at, Attempt: 2, Note: "waits"}},
-	} {
-		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
-	}
-}
 
 // TestClaims: a job is free when nobody's lease runs, at its last moment too; a claim that is only wanted is not held.
 func TestClaims(t *testing.T) {

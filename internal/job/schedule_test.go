@@ -95,6 +95,9 @@ func TestNext(t *testing.T) {
 	if n := Finish(); !n.Done {
 		t.Errorf("Finish = %+v", n)
 	}
+	if n := Stay(); n != (Next{Stay: true}) {
+		t.Errorf("Stay = %+v", n)
+	}
 	if n := Hold(at, 3); n.Done || !n.Hold.Equal(at) || n.Attempt != 3 {
 		t.Errorf("Hold = %+v", n)
 	}
