@@ -27,7 +27,7 @@ func reconcileCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "reconcile", Short: "hold the day's books against each other (对账)", Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	officeFlags(cmd, &f)
-	cmd.AddCommand(reconcileRun(&f), reconcileGenerate())
+	cmd.AddCommand(reconcileRun(&f), reconcileStatus(&f), reconcileShow(&f), reconcileGenerate())
 	return cmd
 }
 

@@ -67,15 +67,52 @@ func TestReconcileFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	looksByName(t, data)
 }
 
-// showsRows: of a number that was matched, the rows of both books come back as they stand in the files.
-func showsRows(t *testing.T, o *office) {
+// looksByName: rows may hold personal data. Who has no say in them sees none, and every look of somebody known is recorded.
+func looksByName(t *testing.T, data string) {
+	t.Helper()
+	d := &desk{t: t, data: data}
+	trade := plant.World{Day: mustDay(t), Seed: 5}.Order(77)[0].Right[0].Numbers[recon.TransactionID]
+	look := func(c *clerk) (string, error) {
+		return d.tuoka(nil, "reconcile", append([]string{"show", trade, "--day", anyDay, "--institution", "h1", "--reason", "核对差异"}, c.signs()...)...)
+	}
+	if out, err := look(d.hire("wang", "--role", "finance", "--institution", "h1")); err != nil || !strings.Contains(out, "按微信支付订单号核对") || strings.Count(out, trade) < 4 {
+		t.Errorf("finance: %v\n%s", err, out)
+	}
+	if out, err := look(d.hire("shen", "--role", "audit")); err != nil || strings.Count(out, trade) < 4 {
+		t.Errorf("an auditor: %v\n%s", err, out)
+	}
+	for _, c := range []*clerk{d.hire("mei", "--role", "window"), d.hire("zhao", "--role", "finance", "--institution", "h2")} {
+		if out, err := look(c); !errors.Is(err, errMayNot) || strings.Contains(out, trade) {
+			t.Errorf("%s: %v\n%s", c.login, err, out)
+		}
+	}
+	if out, err := d.tuoka(nil, "reconcile", "show", trade, "--day", anyDay, "--institution", "h1"); err == nil || strings.Contains(out, trade) {
+		t.Errorf("nobody, without a reason: %v\n%s", err, out)
+	}
+	if n := count(t, data, "SELECT COUNT(*) FROM audit_record WHERE action = 'statement.show' AND institution = 'h1'"); n != 4 {
+		t.Errorf("%d looks are recorded, want 4", n)
+	}
+	if out, err := d.tuoka(nil, "reconcile", "status", "--day", anyDay, "--institution", "h1"); err != nil || !strings.Contains(out, "第 2 次") || !strings.Contains(out, plant.TradeFile) {
+		t.Errorf("status: %v\n%s", err, out)
+	}
+}
+
+func mustDay(t *testing.T) recon.Day {
 	t.Helper()
 	day, err := recon.ParseDay(anyDay)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return day
+}
+
+// showsRows: of a number that was matched, the rows of both books come back as they stand in the files.
+func showsRows(t *testing.T, o *office) {
+	t.Helper()
+	day := mustDay(t)
 	s := recon.New(o.db.Statements(), clock.Real{}, nil, recon.Config{})
 	runs, err := o.db.Statements().Runs(t.Context(), "h1", day)
 	if err != nil || len(runs) != 2 {

@@ -142,8 +142,10 @@ func (w *writer) posting() {
 		}
 	}
 	switch {
-	case o.Post == order.PostDone && !o.Posted.PostedAt.IsZero():
-		l.At = o.Posted.PostedAt
+	case o.Post == order.PostDone:
+		if l.At = o.Posted.PostedAt; l.At.IsZero() { // people said that it is booked
+			l.At = w.at("his", "posted", l.At)
+		}
 	case (o.State == order.BeingPosted || o.State == order.InReview) && !l.At.IsZero():
 		l.Status = Due
 	default:
@@ -162,6 +164,16 @@ func (w *writer) posted() *settlement.Settlement {
 	return nil
 }
 
+// at is when something last happened, by what the event is called or what it is about; otherwise the time given.
+func (w *writer) at(subject, verbOrNumber string, otherwise time.Time) time.Time {
+	for i := range slices.Backward(w.history) {
+		if e := &w.history[i]; e.Subject == subject && (e.Verb == verbOrNumber || e.Number == verbOrNumber) {
+			return e.At
+		}
+	}
+	return otherwise
+}
+
 func (w *writer) refunds() {
 	for _, f := range w.o.Refunds {
 		if p := w.o.Payment(); p != nil {
@@ -170,13 +182,7 @@ func (w *writer) refunds() {
 		if f.BookingNo == "" {
 			continue
 		}
-		at := f.DoneAt
-		for i := range w.history {
-			if e := &w.history[i]; e.Subject == "refund" && e.Number == f.BookingNo {
-				at = e.At
-			}
-		}
-		w.add(Line{Leg: Posting, Kind: Refund, At: at, Amount: f.Total(), Split: f.Rest, Tells: TellsAll},
+		w.add(Line{Leg: Posting, Kind: Refund, At: w.at("refund", f.BookingNo, f.DoneAt), Amount: f.Total(), Split: f.Rest, Tells: TellsAll},
 			map[Number]string{RefundNo: f.ID.No(), BookingNo: f.BookingNo})
 	}
 }
