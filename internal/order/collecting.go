@@ -203,10 +203,10 @@ func (r *run) paid() {
 }
 
 // pay moves the current payment and notes it, with the money it moved.
-func (r *run) pay(e payment.Event) { r.payBy(e, r.order.Payment().OutTradeNo) }
+func (r *run) pay(e payment.Event) { r.payBy(e, r.order.Payment().OutTradeNo, "") }
 
-// payBy does so for an event that is about another number than the cash order's.
-func (r *run) payBy(e payment.Event, number string) {
+// payBy does so for an event that is about another number than the cash order's, with what is to be known beside it.
+func (r *run) payBy(e payment.Event, number, detail string) {
 	p := r.order.Payment()
 	from := p.State
 	if err := p.Apply(e); err != nil {
@@ -220,7 +220,7 @@ func (r *run) payBy(e payment.Event, number string) {
 	case payment.Return:
 		r.leg("payment", string(e), string(from), string(p.State), p.Back.RefundID, amounts, p.Received(r.against()).Undo())
 	default:
-		r.leg("payment", string(e), string(from), string(p.State), number, amounts, nil)
+		r.note(Event{Subject: "payment", Verb: string(e), From: string(from), To: string(p.State), Number: number, Split: amounts, Detail: detail})
 	}
 }
 

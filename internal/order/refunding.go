@@ -264,9 +264,9 @@ func (r *run) refundCash(ctx context.Context, f *refund.Refund) (turn, bool, err
 // lookAfterTill asks WeChat about a number that people have called dead: what it has given back all the same is noted, and people look again.
 func (r *run) lookAfterTill(ctx context.Context, f *refund.Refund, m moneyBack) again {
 	dead := func() {
-		number := f.Cash.OutRefundNo
+		number, accepted := f.Cash.OutRefundNo, f.Cash.RefundID
 		f.Cash.Dead()
-		m.dead(number)
+		m.dead(number, accepted)
 	}
 	status, err := r.party.Gateway.QueryRefund(ctx, f.Cash.OutRefundNo)
 	if err != nil {
@@ -325,9 +325,9 @@ func (r *run) partCash(f *refund.Refund, p *payment.Payment, due money.Fen) mone
 			r.leg("refund", "cash returned", string(f.State), string(f.State), f.Cash.RefundID, amounts,
 				ledger.Against(ledger.RefundsDue, ledger.Line{Account: ledger.WechatCash, Amount: -due}))
 		},
-		dead: func(number string) {
+		dead: func(number, accepted string) {
 			f.Touch()
-			r.leg("refund", "cash number dead", string(f.State), string(f.State), number, amounts, nil)
+			r.note(Event{Subject: "refund", Verb: "cash number dead", From: string(f.State), To: string(f.State), Number: number, Split: amounts, Detail: accepted})
 		},
 		stuck: func() { r.review(RefundStuck) }}
 }

@@ -21,8 +21,8 @@ type moneyBack struct {
 	touch    func() // notes that something changed
 	ask      func(number string, request []byte) error
 	returned func()
-	dead     func(number string) // that number is dead, the money is still here
-	stuck    func()              // nobody but a person can help
+	dead     func(number, accepted string) // that number is dead, the money is still here; WeChat's own number of it where it had accepted it
+	stuck    func()                        // nobody but a person can help
 }
 
 // unwindCash is the whole of a payment whose order unwinds.
@@ -37,8 +37,10 @@ func (r *run) unwindCash(p *payment.Payment) moneyBack {
 			return nil
 		},
 		returned: func() { r.pay(payment.Return) },
-		dead:     func(number string) { r.payBy(payment.RefundDead, number) },
-		stuck:    func() { r.pay(payment.Escalate); r.review(RefundStuck) }}
+		dead: func(number, accepted string) {
+			r.payBy(payment.RefundDead, number, accepted)
+		},
+		stuck: func() { r.pay(payment.Escalate); r.review(RefundStuck) }}
 }
 
 // returnCash gives cash back under one number until that number is decided.
@@ -129,9 +131,9 @@ func (r *run) refundStands(status payment.RefundStatus, m moneyBack) again {
 	case payment.FoundUnderWay:
 		return later(&job.Returning, "refund under way")
 	case payment.FoundNoRefund: // funds were missing for too long: a new number, after a pause
-		number := m.OutRefundNo
+		number, accepted := m.OutRefundNo, m.RefundID
 		m.Dead()
-		m.dead(number)
+		m.dead(number, accepted)
 		return later(&job.Reversing, "refund closed by WeChat")
 	case payment.FoundUnlikely:
 		return later(m.pace(), "refund: other amounts or numbers than ours")

@@ -99,11 +99,14 @@ func (c *Comparison) defects(l, r *Line) Defect {
 			d |= OtherNumber
 		}
 	}
-	if l.Status != r.Status && l.Status != UnderWay && r.Status != UnderWay {
+	if l.Status != r.Status && !onItsWay(l.Status, r.Status) && !onItsWay(r.Status, l.Status) {
 		d |= OtherStatus
 	}
 	return d
 }
+
+// onItsWay reports whether what is under way in one book may be done in the other, which was written later.
+func onItsWay(one, other Status) bool { return one == UnderWay && other == Done }
 
 // otherParts compares the parts that both books tell, and that this comparison is about.
 func (c *Comparison) otherParts(l, r *Line) bool {

@@ -34,9 +34,12 @@ type RawLine struct {
 
 // Show finds what a run has matched by a number, with the rows as their books have them. ErrNoEvidence.
 func (s *Service) Show(ctx context.Context, r Record, number string) ([]Shown, error) {
-	files, err := s.store.Statements(ctx, r.Institution, r.Day)
-	if err != nil {
-		return nil, err
+	files := make([]Stored, len(r.Files))
+	for i, id := range r.Files {
+		var err error
+		if files[i], err = s.store.Statement(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	var out []Shown
 	for _, c := range Comparisons() {
@@ -90,13 +93,8 @@ func (s *Service) raw(ctx context.Context, r Record, files []Stored, source Sour
 		}
 		line := RawLine{Source: source, Offset: p.Offset}
 		if p.File > 0 {
-			id := r.Files[p.File-1]
-			for i := range files {
-				if files[i].ID == id {
-					line.File = &files[i]
-				}
-			}
-			if line.Text, err = s.rawText(ctx, id, p); err != nil {
+			line.File = &files[p.File-1]
+			if line.Text, err = s.rawText(ctx, line.File.ID, p); err != nil {
 				return nil, err
 			}
 		}

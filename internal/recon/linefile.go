@@ -2,6 +2,7 @@ package recon
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -60,10 +61,11 @@ func (w *LineWriter) Close() error { return w.w.Flush() }
 // maxRow is the longest row of any file.
 const maxRow = 64 << 10
 
-// ReadLines reads that form row by row. The first row that is not one ends it with ErrForm.
-func ReadLines(r io.Reader, do func(Line) error) error {
+// ReadLines reads that form row by row: of one book. The first row that is not one ends it with ErrForm.
+func ReadLines(source Source, r io.Reader, do func(Line) error) error {
 	in := bufio.NewScanner(r)
 	in.Buffer(make([]byte, maxRow), maxRow)
+	in.Split(byLineFeed)
 	var at int64
 	for n := 1; in.Scan(); n++ {
 		row := in.Text()
@@ -75,6 +77,9 @@ func ReadLines(r io.Reader, do func(Line) error) error {
 			continue
 		}
 		l, err := parseLine(row)
+		if err == nil && l.Source != source {
+			err = errors.New("of another book")
+		}
 		if err != nil {
 			return ErrForm.Because(fmt.Errorf("row %d: %w", n, err))
 		}
@@ -88,6 +93,17 @@ func ReadLines(r io.Reader, do func(Line) error) error {
 		return ErrForm.Because(err)
 	}
 	return nil
+}
+
+// byLineFeed cuts rows at line feeds alone: a row that ends otherwise is none, and places stay true.
+func byLineFeed(data []byte, atEOF bool) (advance int, row []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }
 
 func parseLine(row string) (Line, error) {
@@ -113,7 +129,11 @@ func parseLine(row string) (Line, error) {
 	for i, into := range [10]*money.Fen{&l.Amount, &l.Split.PooledFund, &l.Split.OtherFund, &l.Split.Account, &l.Split.FamilyAccount, &l.Split.HospitalBorne,
 		&l.Split.Cash, &l.Split.Uninsured, &tells, &fee} {
 		n, err := strconv.ParseInt(amounts[i], 10, 64)
-		if err != nil || (n < 0 && into != &fee) || n > int64(money.Max)*1000 {
+		most := int64(money.Max)
+		if into == &fee {
+			most *= 1000
+		}
+		if err != nil || n > most || n < -most || (n < 0 && into != &fee) {
 			return Line{}, fmt.Errorf("column %s: not an amount", lineColumns[5+i])
 		}
 		*into = money.Fen(n)
@@ -123,7 +143,9 @@ func parseLine(row string) (Line, error) {
 	}
 	l.Tells, l.Fee = Parts(tells), MilliFen(fee) //nolint:gosec // at most TellsAll
 	for n := range l.Numbers {
-		l.Numbers[n] = values[15+n]
+		if l.Numbers[n] = values[15+n]; strings.ContainsRune(l.Numbers[n], '\r') {
+			return Line{}, errors.New("a carriage return")
+		}
 	}
 	return l, nil
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/tuoka/tuoka/internal/split"
 )
 
+// someLines are of one book, as a file's are.
 func someLines() []Line {
 	full := Line{Source: Ledger, Leg: Posting, Kind: Pay, Status: Due, At: time.Date(2026, 11, 23, 1, 2, 3, 456000, time.UTC), Amount: 12345, Tells: TellsAll, Fee: -7,
 		Split: split.Split{PooledFund: 1, OtherFund: 2, Account: 3, FamilyAccount: 4, HospitalBorne: 5, Cash: 6, Uninsured: 7}}
 	for n := range full.Numbers {
 		full.Numbers[n] = "no" + Number(n).String()
 	}
-	bare := Line{Source: Bank, Leg: Account, Kind: Transfer, At: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
+	bare := Line{Source: Ledger, Leg: Account, Kind: Transfer, At: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
 	foreign := bare
 	foreign.Leg, foreign.Numbers[BankNo] = Foreign, "b1"
 	return []Line{full, bare, foreign}
@@ -39,7 +40,7 @@ func TestLineFile(t *testing.T) {
 	}
 	text := file.String()
 	var got []Line
-	err := ReadLines(strings.NewReader(text), func(l Line) error {
+	err := ReadLines(Ledger, strings.NewReader(text), func(l Line) error {
 		row := text[l.Place.Offset : l.Place.Offset+int64(l.Place.Length)]
 		if again, err := parseLine(row); err != nil || again.Numbers != l.Numbers {
 			t.Errorf("at %d: %q", l.Place.Offset, row)
@@ -63,10 +64,14 @@ func TestLineFile(t *testing.T) {
 		{"an unknown book", rows[0] + strings.Replace(rows[1], "ledger", "lodger", 1)},
 		{"a fraction", rows[0] + strings.Replace(rows[1], "12345", "123.45", 1)},
 		{"below nothing", rows[0] + strings.Replace(rows[1], "12345", "-1", 1)},
+		{"another book's", rows[0] + strings.Replace(rows[1], "ledger", "his", 1)},
+		{"more than money can be", rows[0] + strings.Replace(rows[1], "12345", "1000000000001", 1)},
+		{"a fee of no size", rows[0] + strings.Replace(rows[1], "\t-7\t", "\t-9223372036854775808\t", 1)},
+		{"lines of another system", rows[0] + strings.Replace(rows[1], "\n", "\r\n", 1)},
 		{"no time", rows[0] + strings.Replace(rows[1], "2026-11-23T01", "2026-11-23 01", 1)},
 		{"too long", rows[0] + strings.Repeat("x", maxRow+1) + "\n"},
 	} {
-		if err := ReadLines(strings.NewReader(tt.text), func(Line) error { return nil }); !errors.Is(err, ErrForm) {
+		if err := ReadLines(Ledger, strings.NewReader(tt.text), func(Line) error { return nil }); !errors.Is(err, ErrForm) {
 			t.Errorf("%s: %v, want ErrForm", tt.name, err)
 		}
 	}
@@ -106,7 +111,7 @@ func FuzzReadLines(f *testing.F) {
 	_ = w.Close()
 	f.Add(file.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		err := ReadLines(bytes.NewReader(b), func(l Line) error {
+		err := ReadLines(Ledger, bytes.NewReader(b), func(l Line) error {
 			if l.Amount < 0 || l.Place.Offset+int64(l.Place.Length) > int64(len(b)) {
 				t.Errorf("line %+v", l)
 			}

@@ -226,7 +226,11 @@ func byContent(a, b *Line) int {
 			return d
 		}
 	}
-	return cmp.Or(cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Offset, b.Place.Offset))
+	x, y := &a.Split, &b.Split
+	return cmp.Or(strings.Compare(string(a.Status), string(b.Status)), cmp.Compare(a.Tells, b.Tells), cmp.Compare(x.PooledFund, y.PooledFund),
+		cmp.Compare(x.OtherFund, y.OtherFund), cmp.Compare(x.Account, y.Account), cmp.Compare(x.FamilyAccount, y.FamilyAccount),
+		cmp.Compare(x.HospitalBorne, y.HospitalBorne), cmp.Compare(x.Cash, y.Cash), cmp.Compare(x.Uninsured, y.Uninsured), cmp.Compare(a.Fee, b.Fee),
+		cmp.Compare(a.Place.File, b.Place.File), cmp.Compare(a.Place.Offset, b.Place.Offset)) // what they say comes first: equal ones alone by where they stand
 }
 
 // group matches the lines of both sides that share a number.
@@ -259,21 +263,36 @@ func (c *Comparer) group(out []Match, k int, ls, rs []Line) []Match {
 	return c.alone(out, k, ls, rs, true)
 }
 
-// together reports whether the amounts of both sides are the same in sum, and nothing else contradicts.
+// together reports whether the lines of both sides come to the same: in sum, part by part, with no number or status that contradicts. A line of nothing adds nothing
+// to a sum, and is not part of one.
 func (c *Comparer) together(ls, rs []Line) bool {
-	var left, right money.Fen
 	for i := range ls {
-		left += ls[i].Amount
 		for j := range rs {
-			if c.comparison.defects(&ls[i], &rs[j])&OtherNumber != 0 {
+			if c.comparison.defects(&ls[i], &rs[j])&(OtherNumber|OtherStatus) != 0 {
 				return false
 			}
 		}
 	}
-	for j := range rs {
-		right += rs[j].Amount
+	left, ok1 := summed(ls)
+	right, ok2 := summed(rs)
+	return ok1 && ok2 && left.Amount == right.Amount && !c.comparison.otherParts(&left, &right)
+}
+
+// summed is what lines come to; false when one of them is of nothing, or the sum is beyond what money can be. It tells the parts that all of them tell.
+func summed(lines []Line) (sum Line, ok bool) {
+	sum.Tells = TellsAll
+	for i := range lines {
+		l := &lines[i]
+		var err error
+		if sum.Amount, err = money.Add(sum.Amount, l.Amount); err != nil || l.Amount == 0 {
+			return sum, false
+		}
+		sum.Tells &= l.Tells
+		s, a := &sum.Split, &l.Split
+		s.PooledFund, s.OtherFund, s.Account, s.FamilyAccount = s.PooledFund+a.PooledFund, s.OtherFund+a.OtherFund, s.Account+a.Account, s.FamilyAccount+a.FamilyAccount
+		s.HospitalBorne, s.Cash, s.Uninsured = s.HospitalBorne+a.HospitalBorne, s.Cash+a.Cash, s.Uninsured+a.Uninsured
 	}
-	return left == right
+	return sum, true
 }
 
 // alone hands over lines that have nothing on the other side, one by one.

@@ -89,7 +89,9 @@ func (w *writer) closed() {
 		case "payment refund", "refund cash":
 			asked[e.Number] = e.At
 		case "payment refund_dead", "refund cash number dead":
-			w.add(Line{Leg: Cash, Kind: Refund, Status: Closed, At: asked[e.Number], Amount: e.Split.Cash}, map[Number]string{OutRefundNo: e.Number})
+			if e.Detail != "" { // WeChat's number of it: otherwise it never took it
+				w.add(Line{Leg: Cash, Kind: Refund, Status: Closed, At: asked[e.Number], Amount: e.Split.Cash}, map[Number]string{OutRefundNo: e.Number, RefundID: e.Detail})
+			}
 		}
 	}
 }

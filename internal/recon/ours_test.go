@@ -74,7 +74,8 @@ func TestLinesOf(t *testing.T) {
 				Cash: payment.MoneyBack{OutRefundNo: "R2", RefundID: "X2", Amount: 1500, AskedAt: minute(25), ReturnedAt: minute(30)}}}
 			cash := split.Split{Cash: 1500}
 			*h = append(*h, order.Event{Subject: "refund", Verb: "cash", Number: "R1", At: minute(20), Split: cash},
-				order.Event{Subject: "refund", Verb: "cash number dead", Number: "R1", At: minute(24), Split: cash},
+				order.Event{Subject: "refund", Verb: "cash number dead", Number: "R1", At: minute(24), Split: cash, Detail: "X1"},
+				order.Event{Subject: "refund", Verb: "cash number dead", Number: "R0", At: minute(24), Split: cash}, // WeChat never had it
 				order.Event{Subject: "refund", Verb: "booked", Number: "TF1", At: minute(35)})
 		}, []string{whole[0], "cash refundclosed 15.00 at 20: 7  R1", whole[1], whole[2], "cash refund 15.00 at 25: 7 W1 R2", "posting refund 15.00 at 35: 7 TF1 "}},
 	} {

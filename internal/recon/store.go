@@ -65,10 +65,12 @@ type Store interface {
 	Keep(ctx context.Context, institution, actor string, s Statement, write func(w io.Writer) error) (Stored, error)
 	// Statements lists the files of a day: of each book and part the one that was seen last.
 	Statements(ctx context.Context, institution string, day Day) ([]Stored, error)
+	// Statement is one file, whatever came after it.
+	Statement(ctx context.Context, id StatementID) (Stored, error)
 	// Open reads a file's bytes from an offset on.
 	Open(ctx context.Context, id StatementID, from int64) (io.ReadCloser, error)
-	// Moved hands over every order that was made before the end of a day and of which the ledger moved money from its beginning until so much later, with its
-	// history.
+	// Moved hands over every order that was made before the end of a day and to which something happened from its beginning until so much later, with its
+	// history; counted generously at both ends, for clocks differ.
 	Moved(ctx context.Context, institution string, day Day, late time.Duration, do func(o *order.Order, history []order.Event) error) error
 	// Begin makes the id of a run, under which its evidence is kept pile by pile; End stores what the run found, as the day's next. A run that was broken off
 	// leaves evidence of an id that no run has. ErrRunning.

@@ -28,7 +28,7 @@ type runRow struct {
 	Seq         int64
 	BeganUS     int64
 	EndedUS     int64
-	Files       string `gorm:"size:2000"`
+	Files       string `gorm:"size:8000"`
 	LineCount   int64
 	Matched     int64
 	Differences int64
@@ -147,14 +147,17 @@ func (s Statements) Evidence(ctx context.Context, run int64, comparison string, 
 	return text, nil
 }
 
-// Moved hands over every order that was made before the end of a day and of which the ledger moved money from its beginning until so much later, with its
-// history, by number.
+// clockMargin is how far a counterpart's clock may be from ours: what happened on its day may be recorded on the one before.
+const clockMargin = time.Hour
+
+// Moved hands over every order that was made before the end of a day and to which something happened from its beginning until so much later, with its history,
+// by number.
 func (s Statements) Moved(ctx context.Context, institution string, day recon.Day, late time.Duration, do func(o *order.Order, history []order.Event) error) error {
 	moved := map[int64]bool{}
-	made := clock.FirstID(day.End())
-	for from, end := day.Begin(), day.End().Add(late); from.Before(end); from = from.Add(time.Hour) {
+	made := clock.FirstID(day.End().Add(clockMargin))
+	for from, end := day.Begin().Add(-clockMargin), day.End().Add(late+clockMargin); from.Before(end); from = from.Add(time.Hour) {
 		var ids []int64
-		err := s.db.read(ctx).Raw("SELECT DISTINCT order_id FROM ledger_line WHERE institution = ? AND at_us >= ? AND at_us < ? AND order_id < ?", institution,
+		err := s.db.read(ctx).Raw("SELECT DISTINCT order_id FROM order_event WHERE institution = ? AND at_us >= ? AND at_us < ? AND order_id < ?", institution,
 			micros(from), micros(earlier(from.Add(time.Hour), end)), made).Scan(&ids).Error
 		if err != nil {
 			return fmt.Errorf("orders moved: %w", translated(err))

@@ -215,6 +215,18 @@ func (s Statements) Statements(ctx context.Context, institution string, day reco
 	return out, nil
 }
 
+// Statement is one file, whatever came after it. ErrNoStatement.
+func (s Statements) Statement(ctx context.Context, id recon.StatementID) (recon.Stored, error) {
+	file, found, err := one[fileRow](s.db, s.db.read(ctx).Where("id = ?", int64(id)))
+	if err == nil && !found {
+		err = ErrNoStatement
+	}
+	if err != nil {
+		return recon.Stored{}, fmt.Errorf("statement %d: %w", id, err)
+	}
+	return file.stored()
+}
+
 // Open reads a file's bytes from an offset on.
 func (s Statements) Open(ctx context.Context, id recon.StatementID, from int64) (io.ReadCloser, error) {
 	file, found, err := one[fileRow](s.db, s.db.read(ctx).Where("id = ?", int64(id)))

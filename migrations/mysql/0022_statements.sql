@@ -42,7 +42,7 @@ CREATE TABLE recon_run (
     seq         BIGINT        NOT NULL,
     began_us    BIGINT        NOT NULL,
     ended_us    BIGINT        NOT NULL,
-    files       VARCHAR(2000) NOT NULL, -- their ids, in the order of the evidence's places
+    files       VARCHAR(8000) NOT NULL, -- their ids, in the order of the evidence's places
     line_count  BIGINT        NOT NULL,
     matched     BIGINT        NOT NULL,
     differences BIGINT        NOT NULL,
@@ -70,7 +70,11 @@ CREATE TABLE recon_evidence (
     CONSTRAINT recon_evidence_pile UNIQUE (run_id, comparison, key_no, pile)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+-- What happened to which orders on a day.
+CREATE INDEX order_event_day ON order_event (institution, at_us);
+
 -- +goose Down
+DROP INDEX order_event_day ON order_event;
 DROP TABLE recon_evidence;
 DROP TABLE recon_run;
 DROP TABLE statement_piece;
