@@ -189,7 +189,9 @@ func fileBooks() []fileBook {
 		return wechatpay.ReadTrades(of, plant.MchID, r, row)
 	}
 	return []fileBook{
-		{recon.Ledger, plant.LedgerFile, func(_ recon.Statement, r io.Reader, row func(recon.Line) error) error { return recon.ReadLines(recon.Ledger, r, row) }},
+		{recon.Ledger, plant.LedgerFile, func(_ recon.Statement, r io.Reader, row func(recon.Line) error) error {
+			return recon.ReadLines(recon.Ledger, r, row)
+		}},
 		{recon.WechatTrade, plant.TradeFile, trades},
 		{recon.WechatFund, plant.FundFile, wechatpay.ReadFlows},
 		{recon.Insurer, plant.InsurerFile, new(core.Statements).Read},
