@@ -53,8 +53,8 @@ func (c *phoneClient) reconcileDay(ctx context.Context, institution string, day 
 	return &end.dayEnd, nil
 }
 
-// dayEnded takes a hospital's day into the result. A line that is neither matched nor in a difference, a book that is missing, a self-proof that is not whole, and
-// a difference of an order that nobody has in hand are findings.
+// dayEnded takes a hospital's day into the result. A book that is missing, a self-proof that is not whole, and a difference of an order that nobody has in hand are
+// findings; that every line is matched or in a difference, the run itself sees to.
 func (r *result) dayEnded(institution string, day recon.Day, end *dayEnd, players []*player) {
 	r.Reconciled += end.Lines
 	r.Differences += len(end.Differences)

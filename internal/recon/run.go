@@ -3,6 +3,7 @@ package recon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,7 +24,9 @@ type Total struct {
 	Kind    Kind      `json:"kind"`
 	Lines   int       `json:"lines"`
 	Amount  money.Fen `json:"amount_fen"`
-	Matched int       `json:"matched"` // in the first comparison that the line takes part in
+	Matched int       `json:"matched"` // in the comparison that accounts for the line, equal or not
+	Alone   int       `json:"alone"`   // without a counterpart in it: in a difference
+	Apart   int       `json:"apart"`   // in no comparison: the other book is missing, or it is nobody's
 }
 
 // Evidence is which lines belong together, for one pile of one key of a comparison: a line of text for each match, sorted. See Match.proof.
@@ -48,11 +51,14 @@ type Run struct {
 type Outcome struct {
 	Totals      []Total
 	Lines       int // of all books
-	Matched     int // lines that have a match in every comparison they take part in, equal or not
+	Matched     int // of them, those that have a match in the comparison that accounts for them, equal or not
 	Differences []Difference
 }
 
-// Do compares every pair of books that are both there. Errors: of the books; ErrTooDifferent.
+// errLost is a line that was read and is in no match, no difference, and not apart: a bug, never to be shown as a result.
+var errLost = errors.New("recon: lines were lost between reading and comparing")
+
+// Do compares every pair of books that are both there, and accounts for every line. Errors: of the books; ErrTooDifferent.
 func (r *Run) Do(ctx context.Context) (*Outcome, error) {
 	var comparers []*Comparer
 	for _, c := range Comparisons() {
@@ -75,6 +81,11 @@ func (r *Run) Do(ctx context.Context) (*Outcome, error) {
 			return nil, fmt.Errorf("compare %s: %w", c.comparison.Name, err)
 		}
 	}
+	for _, t := range out.Totals {
+		if t.Matched+t.Alone+t.Apart != t.Lines {
+			return nil, fmt.Errorf("%w: %s %s %s: %d, of which %d matched, %d alone, %d apart", errLost, t.Source, t.Leg, t.Kind, t.Lines, t.Matched, t.Alone, t.Apart)
+		}
+	}
 	out.Differences = judge.Differences()
 	return out, nil
 }
@@ -91,8 +102,7 @@ func (r *Run) feed(ctx context.Context, comparers []*Comparer, out *Outcome) err
 		totals[i] = map[Total]*Total{}
 		group.Go(func() error {
 			err := book(ctx, func(l *Line) error {
-				count(totals[i], l)
-				return deal(comparers, l)
+				return deal(comparers, l, count(totals[i], l))
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", source, err)
@@ -116,7 +126,7 @@ func (r *Run) feed(ctx context.Context, comparers []*Comparer, out *Outcome) err
 	return nil
 }
 
-func count(totals map[Total]*Total, l *Line) {
+func count(totals map[Total]*Total, l *Line) *Total {
 	key := Total{Source: l.Source, Leg: l.Leg, Kind: l.Kind}
 	t := totals[key]
 	if t == nil {
@@ -125,25 +135,39 @@ func count(totals map[Total]*Total, l *Line) {
 	}
 	t.Lines++
 	t.Amount += l.Amount
+	return t
 }
 
 // deal gives a line to the comparisons that it takes part in. A book is on one side of each, so that no two of them touch the same side.
-func deal(comparers []*Comparer, l *Line) error {
+// One that none of them accounts for is apart.
+func deal(comparers []*Comparer, l *Line, t *Total) error {
+	apart := 1
 	for _, c := range comparers {
 		var err error
 		switch {
 		case l.Leg != c.comparison.Leg:
+			continue
 		case l.Source == c.comparison.Left:
 			err = c.AddLeft(l)
 		case l.Source == c.comparison.Right:
 			err = c.AddRight(l)
+		default:
+			continue
 		}
 		if err != nil {
 			return err
 		}
+		if c.comparison.accounts(l.Source) {
+			apart = 0
+		}
 	}
+	t.Apart += apart
 	return nil
 }
+
+// accounts reports whether this comparison, and no other of the line's, counts a book's lines: each is counted once. A trade, which arrivals takes apart, is counted
+// beside our ledger.
+func (c *Comparison) accounts(source Source) bool { return source == c.Right || c.Expand == nil }
 
 func (r *Run) compare(ctx context.Context, c *Comparer, judge *Judge, out *Outcome) error {
 	var pile Evidence
@@ -154,8 +178,9 @@ func (r *Run) compare(ctx context.Context, c *Comparer, judge *Judge, out *Outco
 		return r.Keep(pile)
 	}
 	err := c.Compare(ctx, func(m *Match) error {
-		if m.Key >= 0 && !m.Extra {
-			out.match(m)
+		matched := m.Key >= 0 && !m.Extra
+		out.account(m, matched)
+		if matched {
 			if m.Key != pile.Key || m.Pile != pile.Pile || pile.Comparison == "" {
 				if err := flush(); err != nil {
 					return err
@@ -175,23 +200,22 @@ func (r *Run) compare(ctx context.Context, c *Comparer, judge *Judge, out *Outco
 	return flush()
 }
 
-// match counts the lines of a match. A line that takes part in a second comparison is counted by the first alone.
-func (o *Outcome) match(m *Match) {
-	for i := range m.Left {
-		if m.Comparison.Left == Ledger || m.Comparison.Left == WechatFund {
-			o.matched(&m.Left[i])
+// account counts the lines of a match, or one that is alone.
+func (o *Outcome) account(m *Match, matched bool) {
+	for _, lines := range [][]Line{m.Left, m.Right} {
+		for i := range lines {
+			l := &lines[i]
+			if !m.Comparison.accounts(l.Source) {
+				continue
+			}
+			at := slices.IndexFunc(o.Totals, func(t Total) bool { return t.Source == l.Source && t.Leg == l.Leg && t.Kind == l.Kind })
+			if matched {
+				o.Totals[at].Matched++
+				o.Matched++
+			} else {
+				o.Totals[at].Alone++
+			}
 		}
-	}
-	for i := range m.Right {
-		o.matched(&m.Right[i])
-	}
-}
-
-func (o *Outcome) matched(l *Line) {
-	i := slices.IndexFunc(o.Totals, func(t Total) bool { return t.Source == l.Source && t.Leg == l.Leg && t.Kind == l.Kind })
-	if i >= 0 {
-		o.Totals[i].Matched++
-		o.Matched++
 	}
 }
 

@@ -19,8 +19,6 @@ import (
 var (
 	// ErrInstitution is a hospital that is not reconciled here.
 	ErrInstitution = fault.New(fault.NotFound, "RECON_INSTITUTION", "没有这家机构，或该机构未启用对账")
-	// ErrNotOffered is a book that its counterpart does not keep for us.
-	ErrNotOffered = fault.New(fault.NotFound, "STATEMENT_NOT_OFFERED", "对方不提供该对账单")
 )
 
 // Party is one institution and the books that are held against our ledger.
@@ -71,7 +69,7 @@ func New(store Store, clk clock.Clock, parties []*Party, config Config) *Service
 type Collected struct {
 	Source Source
 	Files  []Stored
-	Err    error // why there is none, or not all: ErrNotReady, ErrNotOffered, ErrForm …
+	Err    error // why there is none, or not all: ErrNotReady, ErrForm, or the adapter's own
 }
 
 // Collect asks every counterpart for its book of a day, and keeps what comes. One that fails keeps none of the others from being asked.
